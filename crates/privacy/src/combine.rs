@@ -1,0 +1,105 @@
+//! Adding up what hospitals released. Addition of integers: order and partition do not matter.
+
+use std::collections::BTreeMap;
+
+use crate::measure::Measure;
+
+/// One hospital's release as it arrived: the decoded form of `Released`, checked for shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Groups that the hospital released.
+    pub groups: Vec<ReceivedGroup>,
+    /// Groups it withheld.
+    pub withheld_groups: u64,
+    /// Measures it withheld in released groups.
+    pub withheld_measures: u64,
+    /// Rows in withheld groups, as the hospital's gate rounds them.
+    pub withheld_rows: u64,
+}
+
+/// One group of one hospital.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedGroup {
+    /// One code per dimension.
+    pub key: Vec<Option<String>>,
+    /// Rows of the group.
+    pub rows: u64,
+    /// Cells of all measures, in the request's order.
+    pub cells: Vec<i128>,
+    /// For each measure, whether the hospital withheld it.
+    pub withheld: Vec<bool>,
+}
+
+/// One group over all hospitals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CombinedGroup {
+    /// Sums over the hospitals that released the group.
+    pub cells: Vec<i128>,
+    /// For each measure, whether some hospital withheld it: then its sum is not known.
+    pub withheld: Vec<bool>,
+}
+
+/// Sums over hospitals, groups in key order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Combined {
+    /// Group key to sums.
+    pub groups: BTreeMap<Vec<Option<String>>, CombinedGroup>,
+    /// Hospital cells (one group of one hospital) that were released.
+    pub released_cells: u64,
+    /// Hospital cells that were withheld.
+    pub withheld_cells: u64,
+    /// Measures withheld in released hospital cells.
+    pub withheld_measures: u64,
+    /// Rows behind released cells.
+    pub released_rows: u64,
+    /// Rows behind withheld cells, as the gates rounded them.
+    pub withheld_rows: u64,
+}
+
+/// A sum left the range that the request's bounds prove; some node sent what no gate releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a cell exceeds the range that the request's bounds allow")]
+pub struct OutOfRange;
+
+impl Combined {
+    /// Adds one hospital's release.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when a sum would wrap; the combination must then be thrown away.
+    pub fn add(&mut self, received: Received, measures: &[Measure]) -> Result<(), OutOfRange> {
+        self.released_cells += received.groups.len() as u64;
+        self.withheld_cells += received.withheld_groups;
+        self.withheld_measures += received.withheld_measures;
+        self.withheld_rows = self.withheld_rows.saturating_add(received.withheld_rows);
+        for group in received.groups {
+            self.released_rows = self.released_rows.saturating_add(group.rows);
+            match self.groups.entry(group.key) {
+                std::collections::btree_map::Entry::Vacant(place) => {
+                    place.insert(CombinedGroup { cells: group.cells, withheld: group.withheld });
+                }
+                std::collections::btree_map::Entry::Occupied(mut place) => {
+                    place.get_mut().add(&group.cells, &group.withheld, measures)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CombinedGroup {
+    fn add(
+        &mut self,
+        cells: &[i128],
+        withheld: &[bool],
+        measures: &[Measure],
+    ) -> Result<(), OutOfRange> {
+        debug_assert_eq!(withheld.len(), measures.len());
+        for (sum, cell) in self.cells.iter_mut().zip(cells) {
+            *sum = sum.checked_add(*cell).ok_or(OutOfRange)?;
+        }
+        for (any, one) in self.withheld.iter_mut().zip(withheld) {
+            *any |= *one;
+        }
+        Ok(())
+    }
+}

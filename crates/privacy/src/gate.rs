@@ -1,0 +1,145 @@
+//! The gate: the only way from [`Partial`] to [`Released`], and so the only way out.
+//!
+//! Rules, in this order (DESIGN, section 6):
+//! 1. *Selectivity.* A filtered set of fewer persons than the floor releases nothing and is
+//!    indistinguishable from a hospital without such rows.
+//! 2. *Minimum cell.* A group needs the minimum of distinct persons **and** of stays, with or
+//!    without GROUP BY.
+//! 3. *Support.* The persons who have a value, and those with a value other than zero, must each
+//!    be none or the minimum; for a conditional measure (CASE, FILTER, a flag) so must those who
+//!    do not meet the condition. Otherwise that measure is withheld and the group stays.
+//!
+//! How many rows lie in withheld groups is told exactly only when the whole table was asked for
+//! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
+//! group's count cannot be read off.
+
+use crate::measure::Measure;
+use crate::partial::{Partial, PartialGroup, Support};
+
+/// One group that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleasedGroup {
+    key: Vec<Option<String>>,
+    rows: u64,
+    cells: Vec<i128>,
+    withheld: Vec<bool>,
+}
+
+impl ReleasedGroup {
+    /// One code per dimension.
+    #[must_use]
+    pub fn key(&self) -> &[Option<String>] {
+        &self.key
+    }
+
+    /// Rows of the group.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Cells of all measures; those of a withheld measure are zero and mean nothing.
+    #[must_use]
+    pub fn cells(&self) -> &[i128] {
+        &self.cells
+    }
+
+    /// For each measure, whether it was withheld.
+    #[must_use]
+    pub fn withheld(&self) -> &[bool] {
+        &self.withheld
+    }
+}
+
+/// Cells that passed the hospital's gate. Only [`release`] makes one; only this can be encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    groups: Vec<ReleasedGroup>,
+    withheld_groups: u64,
+    withheld_measures: u64,
+    withheld_rows: u64,
+}
+
+impl Released {
+    /// Groups that passed.
+    #[must_use]
+    pub fn groups(&self) -> &[ReleasedGroup] {
+        &self.groups
+    }
+
+    /// Number of groups that did not.
+    #[must_use]
+    pub const fn withheld_groups(&self) -> u64 {
+        self.withheld_groups
+    }
+
+    /// Number of measures withheld in groups that passed.
+    #[must_use]
+    pub const fn withheld_measures(&self) -> u64 {
+        self.withheld_measures
+    }
+
+    /// Rows in groups that did not pass, rounded as the module says.
+    #[must_use]
+    pub const fn withheld_rows(&self) -> u64 {
+        self.withheld_rows
+    }
+}
+
+/// Lets pass what the rules allow.
+#[must_use]
+pub fn release(partial: Partial) -> Released {
+    if partial.is_below_selectivity() {
+        return Released {
+            groups: Vec::new(),
+            withheld_groups: 0,
+            withheld_measures: 0,
+            withheld_rows: 0,
+        };
+    }
+    let thresholds = partial.admitted().thresholds();
+    let measures = partial.admitted().request().measures().to_vec();
+    let selective = partial.is_selective();
+    let passes = |group: &PartialGroup| {
+        group.persons >= u64::from(thresholds.persons) && group.stays >= u64::from(thresholds.stays)
+    };
+    let (passing, failing): (Vec<_>, Vec<_>) = partial.into_groups().into_iter().partition(passes);
+    let withheld_rows: u64 = failing.iter().map(|group| group.rows).sum();
+    let minimum = u64::from(thresholds.persons.max(thresholds.stays));
+    let groups: Vec<_> =
+        passing.into_iter().map(|group| release_group(group, &measures, minimum)).collect();
+    let withheld_measures =
+        groups.iter().flat_map(|group| &group.withheld).filter(|withheld| **withheld).count();
+    Released {
+        groups,
+        withheld_groups: failing.len() as u64,
+        withheld_measures: withheld_measures as u64,
+        withheld_rows: if selective { round_to(withheld_rows, minimum) } else { withheld_rows },
+    }
+}
+
+fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> ReleasedGroup {
+    let mut cells = group.cells;
+    let withheld: Vec<bool> =
+        group.supports.iter().map(|support| !is_supported(*support, minimum)).collect();
+    let mut offset = 0;
+    for (measure, withheld) in measures.iter().zip(&withheld) {
+        let end = offset + measure.width();
+        if *withheld {
+            cells[offset..end].fill(0);
+        }
+        offset = end;
+    }
+    ReleasedGroup { key: group.key, rows: group.rows, cells, withheld }
+}
+
+fn is_supported(support: Support, minimum: u64) -> bool {
+    support.sets().iter().all(|&persons| persons == 0 || persons >= minimum)
+}
+
+const fn round_to(value: u64, step: u64) -> u64 {
+    (value + step / 2) / step * step
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Each rule of the gate, with the attack it stops.
+
+use model::moments::Scale;
+
+use super::*;
+use crate::admit::admit;
+use crate::measure::Input;
+use crate::policy::Policy;
+use crate::request::{ReleaseRequest, RequestParts, Scope};
+
+fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial {
+    let parts = RequestParts {
+        scope: Scope::Pooled,
+        asker: "ana".into(),
+        relation_sql: String::new(),
+        dimensions: vec!["drg_code".into()],
+        inputs: vec![Input { scale: Scale::Decimal(4), bound: 1_000 }],
+        measures: vec![Measure::Rows, Measure::Sum(0)],
+    };
+    let request = ReleaseRequest::try_from(parts).unwrap();
+    let admitted = admit(request, &Policy::default(), 0).unwrap();
+    Partial::new(admitted, groups, selected, selective)
+}
+
+fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {
+    let condition = Support { present: persons, nonzero: with, absent: 0, zero: persons - with };
+    PartialGroup {
+        key: vec![Some(code.into())],
+        rows: stays,
+        stays,
+        persons,
+        cells: vec![i128::from(stays), 7, 700],
+        supports: vec![Support::group(), condition],
+    }
+}
+
+#[test]
+fn many_stays_of_few_persons_do_not_pass() {
+    // Trap: counting rows instead of persons. Thirty stays of ten persons are ten persons.
+    let released = release(partial(vec![group("A", 30, 10, 0), group("B", 11, 11, 0)], 21, false));
+    assert_eq!(released.groups().len(), 1);
+    assert_eq!(released.groups()[0].key(), [Some("B".to_owned())]);
+    assert_eq!((released.withheld_groups(), released.withheld_rows()), (1, 30));
+}
+
+#[test]
+fn a_group_without_group_by_is_gated_like_any_other() {
+    // Trap: a global aggregate that skips the threshold.
+    let mut global = group("", 10, 10, 0);
+    global.key = Vec::new();
+    assert!(release(partial(vec![global], 10, false)).groups().is_empty());
+}
+
+#[test]
+fn a_condition_met_by_a_few_or_by_all_but_a_few_is_withheld() {
+    // Trap: checking a column's total but not its categories.
+    for (with, withheld) in [(0, false), (1, true), (10, true), (11, false), (29, false)] {
+        let released = release(partial(vec![group("A", 40, 40, with)], 40, false));
+        assert_eq!(released.groups()[0].withheld(), [false, withheld], "{with} of 40");
+    }
+    for with in [30, 39] {
+        let released = release(partial(vec![group("A", 40, 40, with)], 40, false));
+        let one = &released.groups()[0];
+        assert_eq!(one.withheld(), [false, true], "all but {} of 40", 40 - with);
+        assert_eq!(one.cells(), [40, 0, 0], "a withheld cell carries nothing");
+        assert_eq!(released.withheld_measures(), 1);
+    }
+}
+
+#[test]
+fn a_small_filtered_set_is_silent() {
+    let small = release(partial(vec![group("A", 19, 19, 0)], 19, true));
+    let empty = release(partial(Vec::new(), 0, true));
+    assert_eq!(small, empty, "a handful must look exactly like nobody");
+    assert_eq!(release(partial(vec![group("A", 20, 20, 0)], 20, true)).groups().len(), 1);
+}
+
+#[test]
+fn a_withheld_count_cannot_be_read_off_the_coverage() {
+    for (rows, told) in [(1, 0), (5, 0), (6, 11), (10, 11), (17, 22)] {
+        let groups = vec![group("A", 40, 40, 0), group("B", rows, 1, 0)];
+        assert_eq!(release(partial(groups, 41, true)).withheld_rows(), told);
+    }
+}
+
+#[test]
+fn a_policy_without_minimum_closes_the_node() {
+    let admitted = partial(Vec::new(), 0, false).admitted().clone();
+    let mut policy = Policy::default();
+    policy.minimum.persons = None;
+    let refusal = admit(admitted.request().clone(), &policy, 0).unwrap_err();
+    assert_eq!(refusal.code, model::RefusalCode::PolicyUnset);
+    policy.minimum.persons = Some(0);
+    assert!(admit(admitted.request().clone(), &policy, 0).is_err(), "zero is not a minimum");
+    let refusal = admit(admitted.request().clone(), &Policy::default(), 2_000).unwrap_err();
+    assert_eq!(refusal.code, model::RefusalCode::Usage);
+}

@@ -1,0 +1,96 @@
+//! What a node has computed and not yet shown. It has no wire form, on purpose.
+
+use crate::admit::Admitted;
+
+/// One group inside one hospital.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialGroup {
+    /// One code per dimension; `None` is SQL's NULL.
+    pub key: Vec<Option<String>>,
+    /// Rows of the relation in this group, exact.
+    pub rows: u64,
+    /// Distinct stays; exact up to the threshold, at least the threshold beyond it.
+    pub stays: u64,
+    /// Distinct persons; exact up to the threshold, at least the threshold beyond it.
+    pub persons: u64,
+    /// Cells of all measures, in the request's order.
+    pub cells: Vec<i128>,
+    /// For each measure, who stands behind its cells.
+    pub supports: Vec<Support>,
+}
+
+/// Who stands behind one measure of one group: sets of persons, each of which must be empty or
+/// numerous enough. Counts are exact up to the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Support {
+    /// Distinct persons with a value.
+    pub present: u64,
+    /// Distinct persons with a value other than zero.
+    pub nonzero: u64,
+    /// For a conditional input: distinct persons with a row that has no value.
+    pub absent: u64,
+    /// For a conditional input: distinct persons with a value of zero.
+    pub zero: u64,
+}
+
+impl Support {
+    /// The support of a measure that is the group itself, such as its number of rows.
+    #[must_use]
+    pub const fn group() -> Self {
+        Self { present: 0, nonzero: 0, absent: 0, zero: 0 }
+    }
+
+    /// The four sets' sizes.
+    #[must_use]
+    pub const fn sets(&self) -> [u64; 4] {
+        [self.present, self.nonzero, self.absent, self.zero]
+    }
+}
+
+/// The cells of one admitted request in one hospital, before the gate.
+#[derive(Debug, Clone)]
+pub struct Partial {
+    admitted: Admitted,
+    groups: Vec<PartialGroup>,
+    selected_persons: u64,
+    selective: bool,
+}
+
+impl Partial {
+    /// The result of computing `admitted`.
+    ///
+    /// `selected_persons` counts the distinct persons of the whole relation, exact up to the
+    /// selectivity floor; `selective` says that the relation filters or joins, so that the floor
+    /// applies.
+    #[must_use]
+    pub const fn new(
+        admitted: Admitted,
+        groups: Vec<PartialGroup>,
+        selected_persons: u64,
+        selective: bool,
+    ) -> Self {
+        Self { admitted, groups, selected_persons, selective }
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub const fn admitted(&self) -> &Admitted {
+        &self.admitted
+    }
+
+    /// True when the relation's filtered set is below the hospital's floor.
+    #[must_use]
+    pub const fn is_below_selectivity(&self) -> bool {
+        self.selective && self.selected_persons < self.admitted.thresholds().selectivity as u64
+    }
+
+    /// True when the relation filters or joins.
+    #[must_use]
+    pub const fn is_selective(&self) -> bool {
+        self.selective
+    }
+
+    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
+        self.groups
+    }
+}

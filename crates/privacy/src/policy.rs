@@ -1,0 +1,301 @@
+//! A hospital's policy: what its node will do, owned by the hospital and never by the asker.
+//!
+//! Rules (DESIGN, section 6): persons and stays per cell ≥ 11 unless the hospital says otherwise;
+//! selectivity: a filtered set of fewer than 20 persons contributes nothing and says nothing;
+//! granularity: months, five-year ages, bounded literals; usage: questions a day. A minimum that
+//! is not set closes the node; nothing is ever "off when unset".
+
+use serde::{Deserialize, Serialize};
+
+use crate::request::Scope;
+
+/// The default minimum of persons and of stays per cell.
+pub const DEFAULT_MINIMUM: u32 = 11;
+/// The default floor of persons in a filtered set.
+pub const DEFAULT_SELECTIVITY: u32 = 20;
+/// Largest minimum a policy may ask for; it bounds the node's memory per group.
+pub const LARGEST_MINIMUM: u32 = 1_000;
+
+/// The policy file. Sections that are absent take the safe default; minima have none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Smallest cell that may be released.
+    #[serde(default)]
+    pub minimum: Minimum,
+    /// Smallest filtered set that may contribute.
+    #[serde(default)]
+    pub selectivity: Selectivity,
+    /// Which scopes are answered.
+    #[serde(default)]
+    pub scopes: Scopes,
+    /// Which columns may be used, and how.
+    #[serde(default)]
+    pub columns: Columns,
+    /// How finely conditions may cut.
+    #[serde(default)]
+    pub granularity: Granularity,
+    /// How long conditions may be.
+    #[serde(default)]
+    pub literals: Literals,
+    /// How often the hospital may be asked.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Minimum persons and stays per cell. Unset means closed: the node releases nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Minimum {
+    /// Distinct persons per released cell.
+    pub persons: Option<u32>,
+    /// Stays per released cell.
+    pub stays: Option<u32>,
+}
+
+/// The selectivity floor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selectivity {
+    /// Distinct persons that a filtered or joined set must hold.
+    pub persons: u32,
+}
+
+impl Default for Selectivity {
+    fn default() -> Self {
+        Self { persons: DEFAULT_SELECTIVITY }
+    }
+}
+
+/// The scopes that the hospital answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scopes {
+    /// Regional sums.
+    pub pooled: bool,
+    /// This hospital's own cells.
+    pub per_hospital: bool,
+}
+
+impl Default for Scopes {
+    fn default() -> Self {
+        Self { pooled: true, per_hospital: true }
+    }
+}
+
+/// Column lists: `"*"` is everything that the data model allows, `"stay.sex"` one column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Columns {
+    /// May be grouped by.
+    pub groupable: Vec<String>,
+    /// May stand in a condition.
+    pub filterable: Vec<String>,
+    /// May be added up.
+    pub measurable: Vec<String>,
+    /// May not be used at all, whatever the lists above say.
+    pub denied: Vec<String>,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        let all = || vec!["*".to_owned()];
+        Self { groupable: all(), filterable: all(), measurable: all(), denied: Vec::new() }
+    }
+}
+
+/// The finest calendar unit of a condition or a dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CalendarUnit {
+    /// Months and coarser.
+    Month,
+    /// Quarters and coarser.
+    Quarter,
+    /// Years only.
+    Year,
+}
+
+impl CalendarUnit {
+    /// The unit as SQL's `date_trunc` and `date_part` name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+}
+
+/// How finely conditions may cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Granularity {
+    /// Finest calendar unit.
+    pub time: CalendarUnit,
+    /// Ages in conditions are multiples of this many years; no cut above 90.
+    pub age_years: u32,
+    /// Amounts in conditions are multiples of this many units of currency.
+    pub money: u32,
+}
+
+impl Default for Granularity {
+    fn default() -> Self {
+        Self { time: CalendarUnit::Month, age_years: 5, money: 100 }
+    }
+}
+
+/// How long conditions may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Literals {
+    /// Characters of one text literal.
+    pub max_text_chars: usize,
+    /// Literals of one question.
+    pub max_count: usize,
+    /// Depth of one expression.
+    pub max_depth: usize,
+}
+
+impl Default for Literals {
+    fn default() -> Self {
+        Self { max_text_chars: 80, max_count: 500, max_depth: 32 }
+    }
+}
+
+/// How often the hospital may be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Usage {
+    /// Requests of one user in one UTC day.
+    pub requests_per_day: u64,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { requests_per_day: 2_000 }
+    }
+}
+
+/// What a column would be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// As a dimension.
+    Group,
+    /// In a condition.
+    Filter,
+    /// As an input of a measure.
+    Measure,
+}
+
+impl Default for Policy {
+    /// The policy that `consilium-node policy --write` gives a new hospital.
+    fn default() -> Self {
+        Self {
+            minimum: Minimum { persons: Some(DEFAULT_MINIMUM), stays: Some(DEFAULT_MINIMUM) },
+            selectivity: Selectivity::default(),
+            scopes: Scopes::default(),
+            columns: Columns::default(),
+            granularity: Granularity::default(),
+            literals: Literals::default(),
+            usage: Usage::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether this hospital answers questions of `scope`.
+    #[must_use]
+    pub const fn allows_scope(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Pooled => self.scopes.pooled,
+            Scope::PerHospital => self.scopes.per_hospital,
+        }
+    }
+
+    /// Whether `table.column` may be used so; the data model's own rules come on top.
+    #[must_use]
+    pub fn allows_column(&self, table: &str, column: &str, usage: Use) -> bool {
+        let list = match usage {
+            Use::Group => &self.columns.groupable,
+            Use::Filter => &self.columns.filterable,
+            Use::Measure => &self.columns.measurable,
+        };
+        let names = |entry: &String| {
+            entry.split_once('.').is_some_and(|(t, c)| t == table && (c == "*" || c == column))
+        };
+        list.iter().any(|entry| entry == "*" || names(entry))
+            && !self.columns.denied.iter().any(names)
+    }
+
+    /// What is wrong with this policy, for people; empty when nothing is.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut minimum = |name: &str, value: Option<u32>| match value {
+            None => problems.push(format!(
+                "{name} is not set, so the node is closed and releases nothing; set it to \
+                 {DEFAULT_MINIMUM} or more"
+            )),
+            Some(value) if value == 0 || value > LARGEST_MINIMUM => {
+                problems.push(format!("{name} = {value} is outside 1..={LARGEST_MINIMUM}"));
+            }
+            Some(_) => {}
+        };
+        minimum("minimum.persons", self.minimum.persons);
+        minimum("minimum.stays", self.minimum.stays);
+        if self.selectivity.persons == 0 || self.selectivity.persons > LARGEST_MINIMUM {
+            problems.push(format!("selectivity.persons is outside 1..={LARGEST_MINIMUM}"));
+        }
+        if self.granularity.age_years == 0 || self.granularity.money == 0 {
+            problems.push("granularity.age_years and granularity.money are at least 1".to_owned());
+        }
+        let lists = [
+            ("groupable", &self.columns.groupable),
+            ("filterable", &self.columns.filterable),
+            ("measurable", &self.columns.measurable),
+            ("denied", &self.columns.denied),
+        ];
+        for (list, entries) in lists {
+            for entry in entries.iter().filter(|entry| !is_known(entry)) {
+                problems.push(format!("columns.{list}: the data model has no column \"{entry}\""));
+            }
+        }
+        problems
+    }
+}
+
+fn is_known(entry: &str) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    let Some((table, column)) = entry.split_once('.') else { return false };
+    model::schema::table(table).is_some_and(|t| column == "*" || t.column(column).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unset_minima_are_named_as_a_closed_node() {
+        let policy = Policy { minimum: Minimum::default(), ..Policy::default() };
+        assert_eq!(policy.problems().len(), 2);
+        assert!(policy.problems()[0].contains("closed"));
+        assert!(Policy::default().problems().is_empty());
+    }
+
+    #[test]
+    fn denial_wins_over_every_list() {
+        let mut policy = Policy::default();
+        policy.columns.denied = vec!["stay.sex".to_owned()];
+        assert!(!policy.allows_column("stay", "sex", Use::Group));
+        assert!(policy.allows_column("stay", "payer", Use::Group));
+        policy.columns.groupable = vec!["fee.*".to_owned()];
+        assert!(policy.allows_column("fee", "class", Use::Group));
+        assert!(!policy.allows_column("stay", "payer", Use::Group));
+        policy.columns.denied = vec!["fee.clas".to_owned(), "fee".to_owned()];
+        assert_eq!(policy.problems().len(), 2, "a denial that denies nothing is a mistake");
+    }
+}

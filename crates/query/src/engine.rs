@@ -1,0 +1,266 @@
+//! The node's engine: an open snapshot that computes cells for admitted requests.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::execution::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlanProperties, SendableRecordBatchStream, execute_stream_partitioned};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use model::manifest::{Manifest, SNAPSHOT_FORMAT};
+use model::schema::{Table, table};
+use model::{Refusal, RefusalCode};
+use privacy::request::Scope;
+use privacy::{Admitted, Partial, Policy};
+use tokio::task::JoinSet;
+
+use crate::catalog::arrow_schema;
+use crate::kernel::{Kernel, KernelError, Spec};
+use crate::session::{engine, plan_query};
+use crate::walk::{Checked, check_request_plan};
+
+/// Plans kept per snapshot; a plan is a few kilobytes.
+const MAX_PREPARED: usize = 256;
+
+/// What a node lends to its engine.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Partitions per question.
+    pub threads: usize,
+    /// Memory pool of all questions together, in bytes.
+    pub memory_bytes: usize,
+    /// Where sorts and joins may spill.
+    pub spill_folder: PathBuf,
+    /// Most bytes spilled at a time.
+    pub spill_bytes: u64,
+}
+
+/// Why there is no partial result.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// The request is not allowed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The engine failed; the text is for the operator, never for the asker.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+}
+
+/// A snapshot that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("snapshot {folder}: {reason}")]
+pub struct OpenError {
+    folder: String,
+    reason: String,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    plan: LogicalPlan,
+    checked: Checked,
+}
+
+/// An open snapshot. Cheap to share; plans of repeated questions are kept.
+pub struct Engine {
+    context: SessionContext,
+    manifest: Manifest,
+    policy: Policy,
+    prepared: Mutex<HashMap<(String, usize), Arc<Prepared>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("snapshot", &self.manifest.snapshot_id).finish_non_exhaustive()
+    }
+}
+
+/// The memory pool and spill folder that all snapshots of a node share.
+///
+/// # Errors
+/// [`ComputeError::Engine`] when the runtime cannot be set up.
+pub fn runtime(limits: &Limits) -> Result<Arc<RuntimeEnv>, ComputeError> {
+    let spill = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![limits.spill_folder.clone()]))
+        .with_max_temp_directory_size(limits.spill_bytes);
+    RuntimeEnvBuilder::new()
+        .with_memory_limit(limits.memory_bytes, 1.0)
+        .with_disk_manager_builder(spill)
+        .build_arc()
+        .map_err(|error| ComputeError::Engine(error.strip_backtrace()))
+}
+
+/// A scan of one Parquet file of a governed table.
+pub(crate) fn listing(
+    state: &SessionState,
+    paths: &[PathBuf],
+    table: &Table,
+) -> Result<ListingTable, String> {
+    let urls = paths.iter().map(|path| {
+        let path = path.to_str().ok_or("the path is not UTF-8")?;
+        ListingTableUrl::parse(path).map_err(|error| error.strip_backtrace())
+    });
+    let urls = urls.collect::<Result<Vec<_>, String>>()?;
+    let format = ParquetFormat::default().with_options(state.table_options().parquet.clone());
+    let options = ListingOptions::new(Arc::new(format));
+    let config = ListingTableConfig::new_with_multi_paths(urls)
+        .with_listing_options(options)
+        .with_schema(arrow_schema(table));
+    ListingTable::try_new(config).map_err(|error| error.strip_backtrace())
+}
+
+impl Engine {
+    /// Opens the snapshot in `folder`, to be questioned under `policy`.
+    ///
+    /// # Errors
+    /// [`OpenError`] when a table is missing, unknown or not readable.
+    pub fn open(
+        folder: &Path,
+        manifest: Manifest,
+        policy: Policy,
+        threads: usize,
+        runtime: Arc<RuntimeEnv>,
+    ) -> Result<Self, OpenError> {
+        let fail = |reason: String| OpenError { folder: folder.display().to_string(), reason };
+        if manifest.format != SNAPSHOT_FORMAT {
+            let format = manifest.format;
+            return Err(fail(format!("its format is {format}, this node reads {SNAPSHOT_FORMAT}")));
+        }
+        let context = engine(threads, runtime);
+        for (name, record) in &manifest.tables {
+            let table = table(name).ok_or_else(|| fail(format!("unknown table {name}")))?;
+            let path = folder.join(&record.file);
+            let size = std::fs::metadata(&path).map(|file| file.len());
+            match size {
+                Ok(size) if size == record.bytes => {}
+                Ok(size) => {
+                    let expected = record.bytes;
+                    let file = &record.file;
+                    return Err(fail(format!("{file} has {size} bytes instead of {expected}")));
+                }
+                Err(error) => return Err(fail(format!("{}: {error}", record.file))),
+            }
+            let provider = listing(&context.state(), &[path], table).map_err(fail)?;
+            context
+                .register_table(table.name, Arc::new(provider))
+                .map_err(|error| fail(error.strip_backtrace()))?;
+        }
+        Ok(Self { context, manifest, policy, prepared: Mutex::default() })
+    }
+
+    /// What the snapshot says about itself.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The policy under which it answers.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    async fn prepare(&self, admitted: &Admitted) -> Result<Arc<Prepared>, ComputeError> {
+        let request = admitted.request();
+        let key = (request.relation_sql().to_owned(), request.dimensions().len());
+        let known = |map: &HashMap<_, Arc<Prepared>>| map.get(&key).cloned();
+        if let Some(known) = known(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(known);
+        }
+        let state = self.context.state();
+        let plan = plan_query(&state, request.relation_sql()).await?;
+        let (dimensions, inputs) = (request.dimensions().len(), request.inputs().len());
+        let checked = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
+        let plan = state
+            .optimize(&plan)
+            .map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
+        let prepared = Arc::new(Prepared { plan, checked });
+        let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= MAX_PREPARED {
+            map.clear();
+        }
+        map.insert(key, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// Computes the cells of an admitted request. Dropping the future stops the work.
+    ///
+    /// # Errors
+    /// [`ComputeError`]: a refusal of the walk, or a failure of the engine.
+    pub async fn compute(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
+        let prepared = self.prepare(&admitted).await?;
+        let checked = &prepared.checked;
+        if checked.scope == Scope::PerHospital && admitted.request().scope() == Scope::Pooled {
+            return Err(ComputeError::Refused(Refusal::new(
+                RefusalCode::Scope,
+                "hospital_id",
+                "The question names hospitals but asks for pooled cells.",
+                "",
+            )));
+        }
+        let spec = Spec {
+            dimensions: admitted.request().dimensions().len(),
+            inputs: admitted.request().inputs().to_vec(),
+            conditional: checked.conditional.clone(),
+            measures: admitted.request().measures().to_vec(),
+            cap: admitted.thresholds().persons_cap(),
+            selectivity: admitted.thresholds().selectivity,
+            one_row_per_stay: checked.one_row_per_stay,
+        };
+        let kernel = self.run(&prepared.plan, &spec).await?;
+        let selected = kernel.selected_persons();
+        Ok(Partial::new(admitted, kernel.into_groups(), selected, checked.selective))
+    }
+
+    async fn run(&self, plan: &LogicalPlan, spec: &Spec) -> Result<Kernel, ComputeError> {
+        let state = self.context.state();
+        let failed = |error: datafusion::common::DataFusionError| {
+            ComputeError::Engine(error.strip_backtrace())
+        };
+        let physical =
+            state.query_planner().create_physical_plan(plan, &state).await.map_err(failed)?;
+        let partitions = physical.output_partitioning().partition_count();
+        let streams = execute_stream_partitioned(physical, state.task_ctx()).map_err(failed)?;
+        let mut kernels = JoinSet::new();
+        for stream in streams {
+            kernels.spawn(consume(stream, spec.clone()));
+        }
+        tracing::debug!(partitions, "computing cells");
+        let mut whole: Option<Kernel> = None;
+        while let Some(joined) = kernels.join_next().await {
+            let kernel = joined.map_err(|error| ComputeError::Engine(error.to_string()))??;
+            match &mut whole {
+                None => whole = Some(kernel),
+                Some(whole) => whole.merge(kernel).map_err(refuse_kernel)?,
+            }
+        }
+        Ok(whole.unwrap_or_else(|| Kernel::new(spec.clone())))
+    }
+}
+
+async fn consume(
+    mut stream: SendableRecordBatchStream,
+    spec: Spec,
+) -> Result<Kernel, ComputeError> {
+    let mut kernel = Kernel::new(spec);
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
+        kernel.add(&batch).map_err(refuse_kernel)?;
+    }
+    Ok(kernel)
+}
+
+fn refuse_kernel(error: KernelError) -> ComputeError {
+    let code = match error {
+        KernelError::TooManyRows | KernelError::TooManyGroups => RefusalCode::TooLarge,
+        KernelError::Type => RefusalCode::Request,
+    };
+    ComputeError::Refused(Refusal::new(code, "question", error.to_string(), ""))
+}

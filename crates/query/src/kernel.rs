@@ -1,0 +1,280 @@
+//! The cell kernel: from batches of rows to the cells of every group, in one pass.
+//!
+//! One kernel runs per partition and kernels are merged at the end. Sums are exact integers, so
+//! neither the order of batches nor the number of partitions can change a bit. Distinct persons
+//! are counted only as far as a rule needs ([`few`]); nothing grows with the number of rows except
+//! the exact distinct counts that a question asks for by name.
+
+mod few;
+mod keys;
+mod moments;
+mod values;
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, UInt32Type};
+use privacy::measure::{Input, Measure, ROWS_CAP};
+use privacy::partial::{PartialGroup, Support};
+use privacy::request::MAX_GROUPS;
+
+use few::Few;
+use keys::Keys;
+use moments::Moments;
+
+/// Most cells, groups times measures, that one node computes for one request.
+const MAX_CELLS: usize = 1 << 20;
+
+/// What the kernel computes; the same for all partitions.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// Number of leading dimension columns.
+    pub dimensions: usize,
+    /// Inputs, in column order after the dimensions.
+    pub inputs: Vec<Input>,
+    /// Whether each input is conditional.
+    pub conditional: Vec<bool>,
+    /// What is added up.
+    pub measures: Vec<Measure>,
+    /// How many distinct persons or stays of a group must be told apart.
+    pub cap: u32,
+    /// How many distinct persons of the whole relation must be told apart.
+    pub selectivity: u32,
+    /// Each row is one stay, so stays need no set.
+    pub one_row_per_stay: bool,
+}
+
+/// Why a kernel stopped. None of these texts depends on data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KernelError {
+    /// The relation has more rows than the overflow proof covers.
+    #[error("the relation has more than {ROWS_CAP} rows")]
+    TooManyRows,
+    /// The question has more groups than a node computes.
+    #[error("the question has too many groups; group by fewer columns")]
+    TooManyGroups,
+    /// A column's type is not what its scale declares.
+    #[error("a column's type does not fit its declared scale")]
+    Type,
+}
+
+/// Whether values of this type can be a dimension.
+pub(crate) fn is_groupable_type(data_type: &DataType) -> bool {
+    data_type.is_integer()
+        || matches!(
+            data_type,
+            DataType::Utf8
+                | DataType::Boolean
+                | DataType::Date32
+                | DataType::Timestamp(_, None)
+                | DataType::Null
+        )
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    rows: u64,
+    persons: Few,
+    stays: Few,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Read off the groups themselves.
+    Group,
+    /// Exact distinct keys, as (group, key).
+    Distinct(HashSet<(u32, u32)>),
+    /// Sums of one input or of a pair.
+    Moments(Moments),
+}
+
+/// Accumulates cells.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    spec: Spec,
+    keys: Keys,
+    groups: Vec<Group>,
+    states: Vec<State>,
+    selected: Few,
+    rows: u64,
+    group_of_row: Vec<u32>,
+}
+
+impl Kernel {
+    pub(crate) fn new(spec: Spec) -> Self {
+        let states = spec.measures.iter().map(|measure| match *measure {
+            Measure::Rows | Measure::Contributors => State::Group,
+            Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
+            Measure::Count(_) | Measure::Sum(_) | Measure::Squares(_) | Measure::Products(..) => {
+                State::Moments(Moments::new(*measure, &spec))
+            }
+        });
+        Self {
+            keys: Keys::new(spec.dimensions),
+            groups: Vec::new(),
+            states: states.collect(),
+            selected: Few::default(),
+            rows: 0,
+            group_of_row: Vec::new(),
+            spec,
+        }
+    }
+
+    /// Adds one batch: dimensions, inputs, `person_key`, `stay_key`.
+    ///
+    /// # Errors
+    /// [`KernelError`] when a limit is reached or a column has another type than declared.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), KernelError> {
+        let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        self.rows += rows as u64;
+        if self.rows > ROWS_CAP {
+            return Err(KernelError::TooManyRows);
+        }
+        let first_key = self.spec.dimensions + self.spec.inputs.len();
+        let key = |index: usize| {
+            let array = batch.columns().get(index).ok_or(KernelError::Type)?;
+            let array = array.as_primitive_opt::<UInt32Type>().ok_or(KernelError::Type)?;
+            if array.null_count() > 0 { Err(KernelError::Type) } else { Ok(array.values()) }
+        };
+        let (persons, stays) = (key(first_key)?, key(first_key + 1)?);
+        let (dimensions, inputs) = batch.columns()[..first_key].split_at(self.spec.dimensions);
+        self.keys.assign(dimensions, rows, &mut self.group_of_row)?;
+        self.grow()?;
+        self.count(persons, stays);
+        for state in &mut self.states {
+            match state {
+                State::Group | State::Distinct(_) => {}
+                State::Moments(moments) => moments.add(inputs, &self.group_of_row, persons)?,
+            }
+        }
+        self.count_distinct(persons, stays);
+        Ok(())
+    }
+
+    fn grow(&mut self) -> Result<(), KernelError> {
+        let groups = self.keys.len();
+        if groups > MAX_GROUPS || groups * (1 + self.states.len()) > MAX_CELLS {
+            return Err(KernelError::TooManyGroups);
+        }
+        self.groups.resize_with(groups, Group::default);
+        for state in &mut self.states {
+            if let State::Moments(moments) = state {
+                moments.grow(groups);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, persons: &[u32], stays: &[u32]) {
+        let cap = self.spec.cap;
+        for (row, &group) in self.group_of_row.iter().enumerate() {
+            let group = &mut self.groups[group as usize];
+            group.rows += 1;
+            if group.persons.is_open() {
+                group.persons.insert(persons[row], cap);
+            }
+            if !self.spec.one_row_per_stay && group.stays.is_open() {
+                group.stays.insert(stays[row], cap);
+            }
+        }
+        for &person in persons {
+            if !self.selected.is_open() {
+                break;
+            }
+            self.selected.insert(person, self.spec.selectivity);
+        }
+    }
+
+    fn count_distinct(&mut self, persons: &[u32], stays: &[u32]) {
+        for (measure, state) in self.spec.measures.iter().zip(&mut self.states) {
+            if let State::Distinct(seen) = state {
+                let keys = if *measure == Measure::Stays { stays } else { persons };
+                seen.extend(self.group_of_row.iter().copied().zip(keys.iter().copied()));
+            }
+        }
+    }
+
+    /// Takes in what another partition's kernel has seen.
+    ///
+    /// # Errors
+    /// [`KernelError`] when both together exceed a limit.
+    pub(crate) fn merge(&mut self, other: Self) -> Result<(), KernelError> {
+        self.rows += other.rows;
+        if self.rows > ROWS_CAP {
+            return Err(KernelError::TooManyRows);
+        }
+        let places = self.keys.absorb(&other.keys)?;
+        self.grow()?;
+        let cap = self.spec.cap;
+        for (group, &place) in other.groups.iter().zip(&places) {
+            let mine = &mut self.groups[place as usize];
+            mine.rows += group.rows;
+            mine.persons.merge(&group.persons, cap);
+            mine.stays.merge(&group.stays, cap);
+        }
+        self.selected.merge(&other.selected, self.spec.selectivity);
+        for (mine, theirs) in self.states.iter_mut().zip(other.states) {
+            match (mine, theirs) {
+                (State::Distinct(mine), State::Distinct(theirs)) => {
+                    mine.extend(theirs.into_iter().map(|(g, key)| (places[g as usize], key)));
+                }
+                (State::Moments(mine), State::Moments(theirs)) => mine.merge(&theirs, &places),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Distinct persons of the whole relation, exact up to the selectivity floor.
+    pub(crate) fn selected_persons(&self) -> u64 {
+        self.selected.len()
+    }
+
+    /// The groups with their cells.
+    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
+        let mut distinct: Vec<Vec<i128>> = Vec::new();
+        for state in &self.states {
+            let mut counts = Vec::new();
+            if let State::Distinct(seen) = state {
+                counts.resize(self.groups.len(), 0i128);
+                seen.iter().for_each(|(group, _)| counts[*group as usize] += 1);
+            }
+            distinct.push(counts);
+        }
+        let groups = self.groups.iter().enumerate();
+        let build = |(index, group): (usize, &Group)| {
+            let mut cells = Vec::new();
+            let mut supports = Vec::new();
+            for (at, (measure, state)) in self.spec.measures.iter().zip(&self.states).enumerate() {
+                let support = match state {
+                    State::Group => {
+                        let one = *measure == Measure::Contributors;
+                        cells.push(if one { 1 } else { i128::from(group.rows) });
+                        Support::group()
+                    }
+                    State::Distinct(_) => {
+                        cells.push(distinct[at][index]);
+                        Support::group()
+                    }
+                    State::Moments(moments) => moments.cells(index, &mut cells),
+                };
+                supports.push(support);
+            }
+            PartialGroup {
+                key: self.keys.texts(index),
+                rows: group.rows,
+                stays: if self.spec.one_row_per_stay { group.rows } else { group.stays.len() },
+                persons: group.persons.len(),
+                cells,
+                supports,
+            }
+        };
+        groups.map(build).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! A set that only needs to know whether it has reached a threshold.
+
+/// Distinct keys, exact below a cap; at the cap it stops growing and forgets who they were.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Few {
+    len: u32,
+    closed: bool,
+    members: Vec<u32>,
+}
+
+impl Few {
+    /// False once the cap is reached.
+    pub(super) const fn is_open(&self) -> bool {
+        !self.closed
+    }
+
+    /// Distinct keys seen, at most the cap.
+    pub(super) fn len(&self) -> u64 {
+        u64::from(self.len)
+    }
+
+    /// Adds a key; true while the set stays open.
+    pub(super) fn insert(&mut self, key: u32, cap: u32) -> bool {
+        if self.closed {
+            return false;
+        }
+        if !self.members.contains(&key) {
+            self.members.push(key);
+            self.len += 1;
+            if self.len >= cap {
+                self.close();
+            }
+        }
+        !self.closed
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.members = Vec::new();
+    }
+
+    /// The union of two sets with the same cap.
+    pub(super) fn merge(&mut self, other: &Self, cap: u32) {
+        if other.closed && !self.closed {
+            self.len = cap;
+            self.close();
+        }
+        for &key in &other.members {
+            self.insert(key, cap);
+        }
+    }
+}

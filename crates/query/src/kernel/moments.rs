@@ -1,0 +1,242 @@
+//! Sums of one input or of a pair, with the persons who stand behind them.
+
+use arrow::array::ArrayRef;
+use model::moments::Scale;
+use privacy::measure::{Input, Measure};
+use privacy::partial::Support;
+
+use super::few::Few;
+use super::values::{Contributions, NarrowView, Values, View, fixed};
+use super::{KernelError, Spec};
+
+const PRESENT: u8 = 1;
+const NONZERO: u8 = 2;
+const ABSENT: u8 = 4;
+const ZERO: u8 = 8;
+const SETS: [u8; 4] = [PRESENT, NONZERO, ABSENT, ZERO];
+
+/// The sums of one group, and which of its sets still grow.
+#[derive(Debug, Clone, Copy)]
+struct Sums {
+    n: u64,
+    open: u8,
+    x: i128,
+    xx: i128,
+}
+
+/// The further sums of a pair.
+#[derive(Debug, Clone, Copy, Default)]
+struct PairSums {
+    y: i128,
+    yy: i128,
+    xy: i128,
+}
+
+/// One measure over inputs.
+#[derive(Debug)]
+pub(super) struct Moments {
+    measure: Measure,
+    x: (usize, Input),
+    y: Option<(usize, Input)>,
+    product_scales: [Scale; 3],
+    open: u8,
+    cap: u32,
+    sums: Vec<Sums>,
+    pairs: Vec<PairSums>,
+    sets: Vec<[Few; 4]>,
+}
+
+impl Moments {
+    pub(super) fn new(measure: Measure, spec: &Spec) -> Self {
+        let (x, y) = measure.inputs();
+        let x = x.unwrap_or_default();
+        let at = |index: usize| (index, spec.inputs[index]);
+        let scale = |a: usize, b: usize| {
+            // `Measure::check` has proved these products when the request was admitted.
+            Input::product_scale(&spec.inputs[a], &spec.inputs[b]).unwrap_or(Scale::Decimal(0))
+        };
+        let second = y.unwrap_or(x);
+        let conditional = spec.conditional[x] || y.is_some_and(|y| spec.conditional[y]);
+        let counted = if matches!(measure, Measure::Count(_)) { PRESENT } else { PRESENT | NONZERO };
+        let unmet = match (conditional, measure) {
+            (false, _) => 0,
+            (true, Measure::Count(_)) => ABSENT,
+            (true, _) => ABSENT | ZERO,
+        };
+        Self {
+            measure,
+            x: at(x),
+            y: y.map(at),
+            product_scales: [scale(x, x), scale(second, second), scale(x, second)],
+            open: counted | unmet,
+            cap: spec.cap,
+            sums: Vec::new(),
+            pairs: Vec::new(),
+            sets: Vec::new(),
+        }
+    }
+
+    pub(super) fn grow(&mut self, groups: usize) {
+        self.sums.resize(groups, Sums { n: 0, open: self.open, x: 0, xx: 0 });
+        if self.y.is_some() {
+            self.pairs.resize(groups, PairSums::default());
+        }
+        self.sets.resize_with(groups, Default::default);
+    }
+
+    /// Adds one batch.
+    pub(super) fn add(
+        &mut self,
+        inputs: &[ArrayRef],
+        groups: &[u32],
+        persons: &[u32],
+    ) -> Result<(), KernelError> {
+        let read = |(index, input): &(usize, Input)| {
+            Values::read(inputs.get(*index).ok_or(KernelError::Type)?, input)
+        };
+        let x = read(&self.x)?;
+        if let Some(y) = &self.y {
+            let y = read(y)?;
+            self.add_pairs(&x, &y, groups, persons);
+            return Ok(());
+        }
+        let squares = matches!(self.measure, Measure::Squares(_));
+        match (x.view(), self.product_scales[0]) {
+            (View::Narrow(NarrowView(values)), _) if x.nulls().is_none() => {
+                self.add_narrow(values, groups, persons);
+            }
+            (View::Narrow(view), _) => {
+                self.add_each(&x, groups, persons, |row| (view.x(row), view.x(row) * view.x(row)));
+            }
+            (View::Wide(view), _) => {
+                // Squares of wide inputs are never admitted; the sum is all there is.
+                let square = |x: i128| if squares { x.wrapping_mul(x) } else { 0 };
+                self.add_each(&x, groups, persons, |row| (view.x(row), square(view.x(row))));
+            }
+            (View::Binary(view), Scale::Binary(bits)) if squares => {
+                let square = |row: usize| fixed(view.0[row] * view.0[row], bits);
+                self.add_each(&x, groups, persons, |row| (view.x(row), square(row)));
+            }
+            (View::Binary(view), _) => {
+                self.add_each(&x, groups, persons, |row| (view.x(row), 0));
+            }
+        }
+        Ok(())
+    }
+
+    /// The hot loop: exact numbers, nothing absent.
+    fn add_narrow(&mut self, values: &[i64], groups: &[u32], persons: &[u32]) {
+        for ((&x, &group), &person) in values.iter().zip(groups).zip(persons) {
+            let sums = &mut self.sums[group as usize];
+            let wide = i128::from(x);
+            sums.n += 1;
+            sums.x += wide;
+            sums.xx += wide * wide;
+            let met = PRESENT | if x == 0 { ZERO } else { NONZERO };
+            if sums.open & met != 0 {
+                Self::support(sums, &mut self.sets[group as usize], met, person, self.cap);
+            }
+        }
+    }
+
+    fn add_each(
+        &mut self,
+        values: &Values,
+        groups: &[u32],
+        persons: &[u32],
+        contribution: impl Fn(usize) -> (i128, i128),
+    ) {
+        let nulls = values.nulls();
+        for (row, (&group, &person)) in groups.iter().zip(persons).enumerate() {
+            let sums = &mut self.sums[group as usize];
+            let met = if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                ABSENT
+            } else {
+                let (x, xx) = contribution(row);
+                sums.n += 1;
+                sums.x += x;
+                sums.xx += xx;
+                PRESENT | if x == 0 { ZERO } else { NONZERO }
+            };
+            if sums.open & met != 0 {
+                Self::support(sums, &mut self.sets[group as usize], met, person, self.cap);
+            }
+        }
+    }
+
+    fn add_pairs(&mut self, x: &Values, y: &Values, groups: &[u32], persons: &[u32]) {
+        let [xx, yy, xy] = self.product_scales;
+        let absent = |values: &Values, row: usize| {
+            values.nulls().is_some_and(|nulls| nulls.is_null(row))
+        };
+        for (row, (&group, &person)) in groups.iter().zip(persons).enumerate() {
+            let sums = &mut self.sums[group as usize];
+            let met = if absent(x, row) || absent(y, row) {
+                ABSENT
+            } else {
+                let pair = &mut self.pairs[group as usize];
+                let (vx, vy) = (x.x(row), y.x(row));
+                sums.n += 1;
+                sums.x += vx;
+                sums.xx += x.product(x, row, xx);
+                pair.y += vy;
+                pair.yy += y.product(y, row, yy);
+                pair.xy += x.product(y, row, xy);
+                PRESENT | if vx == 0 && vy == 0 { ZERO } else { NONZERO }
+            };
+            if sums.open & met != 0 {
+                Self::support(sums, &mut self.sets[group as usize], met, person, self.cap);
+            }
+        }
+    }
+
+    #[cold]
+    fn support(sums: &mut Sums, sets: &mut [Few; 4], met: u8, person: u32, cap: u32) {
+        for (bit, set) in SETS.iter().zip(sets) {
+            if sums.open & met & bit != 0 && !set.insert(person, cap) {
+                sums.open &= !bit;
+            }
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self, places: &[u32]) {
+        for (index, &place) in places.iter().enumerate() {
+            let place = place as usize;
+            let (mine, theirs) = (&mut self.sums[place], &other.sums[index]);
+            mine.n += theirs.n;
+            mine.x += theirs.x;
+            mine.xx += theirs.xx;
+            if let (Some(mine), Some(theirs)) = (self.pairs.get_mut(place), other.pairs.get(index))
+            {
+                mine.y += theirs.y;
+                mine.yy += theirs.yy;
+                mine.xy += theirs.xy;
+            }
+            for (set, theirs) in self.sets[place].iter_mut().zip(&other.sets[index]) {
+                set.merge(theirs, self.cap);
+            }
+        }
+    }
+
+    /// Appends the cells of a group and tells who stands behind them.
+    pub(super) fn cells(&self, group: usize, cells: &mut Vec<i128>) -> Support {
+        let sums = &self.sums[group];
+        cells.push(i128::from(sums.n));
+        match self.measure {
+            Measure::Sum(_) => cells.push(sums.x),
+            Measure::Squares(_) => cells.extend([sums.x, sums.xx]),
+            Measure::Products(..) => {
+                let pair = &self.pairs[group];
+                cells.extend([sums.x, pair.y, sums.xx, pair.yy, pair.xy]);
+            }
+            _ => {}
+        }
+        let [present, nonzero, absent, zero] = &self.sets[group];
+        Support {
+            present: present.len(),
+            nonzero: nonzero.len(),
+            absent: absent.len(),
+            zero: zero.len(),
+        }
+    }
+}

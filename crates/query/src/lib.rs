@@ -1,0 +1,18 @@
+//! The only owner of DataFusion: sessions, the policy walk, the cut, and computing cells.
+//!
+//! [`question`] is the coordinator's side: SQL is planned, walked, cut into release requests, and
+//! finished on released values. [`engine`] is the node's side: a request's SQL is planned and
+//! walked again under the hospital's own policy, and its rows become cells in [`kernel`]. Serialised
+//! plans and accumulator states never leave this crate.
+
+mod bounds;
+pub mod catalog;
+mod cut;
+pub mod engine;
+mod finish;
+mod kernel;
+pub mod mapping;
+pub mod pooled;
+pub mod question;
+mod session;
+mod walk;

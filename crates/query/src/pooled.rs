@@ -1,0 +1,60 @@
+//! Plain DataFusion over the files of several snapshots: the yardstick of tests and benchmarks.
+//!
+//! It has no gate and no policy. Nothing in a node, coordinator or client uses it on real data.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use model::schema::TABLES;
+
+use crate::engine::listing;
+
+/// One session over all files.
+pub struct Pooled {
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for Pooled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pooled").finish_non_exhaustive()
+    }
+}
+
+/// The yardstick failed.
+#[derive(Debug, thiserror::Error)]
+#[error("pooled query failed: {0}")]
+pub struct PooledError(String);
+
+impl Pooled {
+    /// Opens the tables of all snapshot folders as one, on `threads` cores.
+    ///
+    /// # Errors
+    /// [`PooledError`] when a file cannot be opened.
+    pub fn open(folders: &[PathBuf], threads: usize) -> Result<Self, PooledError> {
+        let mut config = SessionConfig::new().with_target_partitions(threads);
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        config.options_mut().execution.parquet.reorder_filters = true;
+        let context = SessionContext::new_with_config(config);
+        for table in TABLES {
+            let files = folders.iter().map(|folder| folder.join(format!("{}.parquet", table.name)));
+            let files: Vec<_> = files.collect();
+            let provider = listing(&context.state(), &files, table).map_err(PooledError)?;
+            context
+                .register_table(table.name, Arc::new(provider))
+                .map_err(|error| PooledError(error.strip_backtrace()))?;
+        }
+        Ok(Self { context })
+    }
+
+    /// Runs `sql` and returns all batches.
+    ///
+    /// # Errors
+    /// [`PooledError`] with DataFusion's own text.
+    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, PooledError> {
+        let failed = |error: datafusion::common::DataFusionError| PooledError(error.strip_backtrace());
+        let frame = self.context.sql(sql).await.map_err(failed)?;
+        frame.collect().await.map_err(failed)
+    }
+}

@@ -1,0 +1,195 @@
+//! A question from SQL to answer, as the coordinator sees it.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use datafusion::catalog::default_table_source::provider_as_source;
+use datafusion::common::tree_node::Transformed;
+use datafusion::datasource::MemTable;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionContext;
+use futures::executor::block_on;
+use model::Refusal;
+use privacy::request::{ReleaseRequest, Scope};
+use privacy::{Combined, Measure, Policy};
+
+use crate::cut::{Cut, PART_PREFIX, cut, named, scope_of};
+use crate::finish::{FinishError, finish};
+use crate::session::{plan_query, planner, refuse_error};
+use crate::walk::Flat;
+
+/// Longest SQL of a question, in bytes.
+pub const MAX_QUESTION_BYTES: usize = 64 * 1024;
+
+/// Plans questions over the governed tables and finishes their answers.
+#[derive(Clone)]
+pub struct Planner {
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for Planner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Planner").finish_non_exhaustive()
+    }
+}
+
+/// A question that passed the walk: what hospitals are asked, and what happens above.
+#[derive(Debug, Clone)]
+pub struct Question {
+    cut: Cut,
+}
+
+/// The planner could not be set up, or an answer could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// A released value does not fit its type.
+    #[error(transparent)]
+    Finish(#[from] FinishError),
+    /// The part above the cut failed, for example by a division by zero in released values.
+    #[error("the expressions above the aggregates failed: {0}")]
+    Above(String),
+}
+
+impl Planner {
+    /// A planner whose own work is bounded to `memory_bytes`.
+    ///
+    /// # Errors
+    /// [`AnswerError::Above`] when the engine's runtime cannot be set up.
+    pub fn new(memory_bytes: usize) -> Result<Self, AnswerError> {
+        let runtime: Arc<RuntimeEnv> = RuntimeEnvBuilder::new()
+            .with_memory_limit(memory_bytes, 1.0)
+            .build_arc()
+            .map_err(|error| AnswerError::Above(error.strip_backtrace()))?;
+        Ok(Self { context: planner(runtime) })
+    }
+
+    /// Plans and cuts `sql` under the region's `policy`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the column or clause and what is possible instead.
+    pub async fn plan(&self, sql: &str, policy: &Policy) -> Result<Question, Refusal> {
+        if sql.len() > MAX_QUESTION_BYTES {
+            return Err(Refusal::new(
+                model::RefusalCode::Bounds,
+                "SQL",
+                format!("A question is longer than {MAX_QUESTION_BYTES} bytes."),
+                "Shorten its lists.",
+            ));
+        }
+        let state = self.context.state();
+        let plan = plan_query(&state, sql).await?;
+        let types = |flat: &Flat, dimensions: &[Expr], inputs: &[Expr]| {
+            output_types(&state, flat, dimensions, inputs)
+        };
+        let cut = cut(plan, policy, &types)?;
+        // Types above the cut are settled by the analyser; a mistake there is the asker's.
+        analyse(&state, cut.above.clone())?;
+        Ok(Question { cut })
+    }
+
+    /// Computes the answer from what hospitals released: one [`Combined`] per request.
+    ///
+    /// # Errors
+    /// [`AnswerError`] when released values do not fit or an expression above the cut fails.
+    pub async fn answer(
+        &self,
+        question: &Question,
+        combined: &[Combined],
+    ) -> Result<Vec<RecordBatch>, AnswerError> {
+        let mut tables = Vec::new();
+        for (part, combined) in question.cut.parts.iter().zip(combined) {
+            let batch = finish(combined, &part.finals, &part.schema)?;
+            let table = MemTable::try_new(Arc::clone(&part.schema), vec![vec![batch]]).map_err(above)?;
+            tables.push(provider_as_source(Arc::new(table)));
+        }
+        let plan = question.cut.above.clone().transform_up_with_subqueries(|node| match node {
+            LogicalPlan::TableScan(scan) => {
+                let index = scan.table_name.table().strip_prefix(PART_PREFIX);
+                let source = index.and_then(|i| i.parse::<usize>().ok()).and_then(|i| tables.get(i));
+                Ok(match source {
+                    Some(source) => Transformed::yes(LogicalPlan::TableScan(TableScan {
+                        source: Arc::clone(source),
+                        ..scan
+                    })),
+                    None => Transformed::no(LogicalPlan::TableScan(scan)),
+                })
+            }
+            other => Ok(Transformed::no(other)),
+        });
+        let state = self.context.state();
+        let plan = plan.map_err(above)?.data;
+        let physical = state.create_physical_plan(&plan).await.map_err(above)?;
+        let schema = physical.schema();
+        let batches = collect(physical, state.task_ctx()).await.map_err(above)?;
+        if batches.is_empty() { Ok(vec![RecordBatch::new_empty(schema)]) } else { Ok(batches) }
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn above(error: datafusion::common::DataFusionError) -> AnswerError {
+    let text = error.strip_backtrace();
+    AnswerError::Above(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn analyse(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
+    let analysed = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {});
+    analysed.map_err(|error| refuse_error(&error))
+}
+
+/// The types that the analyser gives to the outputs of a relation.
+fn output_types(
+    state: &SessionState,
+    flat: &Flat,
+    dimensions: &[Expr],
+    inputs: &[Expr],
+) -> Result<Vec<DataType>, Refusal> {
+    let sql = flat.relation.to_sql(&named(dimensions, inputs, &[]))?;
+    if dimensions.is_empty() && inputs.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Planning over registered tables never waits: their providers are in memory.
+    let plan = block_on(plan_query(state, &sql))?;
+    let analysed = analyse(state, plan)?;
+    Ok(analysed.schema().fields().iter().map(|field| field.data_type().clone()).collect())
+}
+
+impl Question {
+    /// Whose cells the question opens.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        scope_of(&self.cut.parts)
+    }
+
+    /// The requests that every hospital receives, on behalf of `asker`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when `asker` is not a name.
+    pub fn requests(&self, asker: &str) -> Result<Vec<ReleaseRequest>, Refusal> {
+        let each = self.cut.parts.iter().map(|part| {
+            let mut parts = part.request.clone();
+            asker.clone_into(&mut parts.asker);
+            parts.scope = self.scope();
+            ReleaseRequest::try_from(parts)
+        });
+        each.collect()
+    }
+
+    /// The measures of each request.
+    #[must_use]
+    pub fn measures(&self) -> Vec<&[Measure]> {
+        self.cut.parts.iter().map(|part| part.request.measures.as_slice()).collect()
+    }
+
+    /// Whether some condition or join narrows the rows of the first request.
+    #[must_use]
+    pub fn is_selective(&self) -> bool {
+        self.cut.parts.iter().any(|part| part.selective)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! DataFusion sessions, built from allow-lists: nothing is registered that is not named here.
+
+use std::sync::Arc;
+
+use datafusion::common::DataFusionError;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionState;
+use datafusion::functions_aggregate::all_default_aggregate_functions;
+use datafusion::functions_window::all_default_window_functions;
+use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use model::schema::TABLES;
+use model::{Refusal, RefusalCode};
+
+use crate::catalog::arrow_schema;
+
+/// Scalar functions that may be applied to rows, inside a hospital.
+const ROW_FUNCTIONS: &[&str] =
+    &["left", "substr", "date_trunc", "date_part", "coalesce", "ln", "sqrt"];
+
+/// Scalar functions that may be applied to released values, in the coordinator.
+const RELEASED_FUNCTIONS: &[&str] = &[
+    "abs", "ceil", "floor", "round", "trunc", "signum", "exp", "log", "log10", "log2", "power",
+    "nullif", "nvl", "greatest", "least", "right", "lower", "upper", "btrim", "concat",
+    "character_length",
+];
+
+fn scalar_functions(names: &[&str]) -> Vec<Arc<ScalarUDF>> {
+    let all = SessionStateDefaults::default_scalar_functions();
+    all.into_iter().filter(|function| names.contains(&function.name())).collect()
+}
+
+fn config(threads: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(true);
+    config.options_mut().execution.enable_recursive_ctes = false;
+    config
+}
+
+/// The planner's session: governed tables without rows, every aggregate (so that a forbidden one
+/// is refused by name), scalar functions from the allow-lists.
+#[must_use]
+pub(crate) fn planner(runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let allowed = [ROW_FUNCTIONS, RELEASED_FUNCTIONS].concat();
+    let state = SessionStateBuilder::new()
+        .with_config(config(1))
+        .with_runtime_env(runtime)
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(scalar_functions(&allowed))
+        .with_aggregate_functions(all_default_aggregate_functions())
+        .with_window_functions(all_default_window_functions())
+        .build();
+    let context = SessionContext::new_with_state(state);
+    for table in TABLES {
+        // Registering a table that the session does not have yet cannot fail.
+        let _ = context.register_table(table.name, Arc::new(EmptyTable::new(arrow_schema(table))));
+    }
+    context
+}
+
+/// The node's session: no tables yet, no aggregates, no windows, the row functions only.
+#[must_use]
+pub(crate) fn engine(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let mut config = config(threads);
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    config.options_mut().execution.parquet.reorder_filters = true;
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(scalar_functions(ROW_FUNCTIONS))
+        .build();
+    SessionContext::new_with_state(state)
+}
+
+/// Plans one query. Nothing but a query is planned: no DDL, DML, EXPLAIN, SET or SHOW.
+///
+/// # Errors
+/// A [`Refusal`] that depends on the text and the catalogue only.
+pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<LogicalPlan, Refusal> {
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect).map_err(|error| refuse_error(&error))?;
+    match &statement {
+        DfStatement::Statement(inner) => match inner.as_ref() {
+            Statement::Query(query) => {
+                if query.with.as_ref().is_some_and(|with| with.recursive) {
+                    return Err(Refusal::new(
+                        RefusalCode::Clause,
+                        "WITH RECURSIVE",
+                        "Recursive queries are not possible.",
+                        "",
+                    ));
+                }
+            }
+            other => return Err(refuse_statement(&other.to_string())),
+        },
+        other => return Err(refuse_statement(&other.to_string())),
+    }
+    state.statement_to_plan(statement).await.map_err(|error| refuse_error(&error))
+}
+
+fn refuse_statement(text: &str) -> Refusal {
+    let word = text.split_whitespace().next().unwrap_or("statement").to_uppercase();
+    let instead = if word.starts_with("EXPLAIN") {
+        "Use `consilium query --explain`."
+    } else {
+        "Write one SELECT."
+    };
+    Refusal::new(RefusalCode::Statement, word, "Only queries are answered.", instead)
+}
+
+/// Turns a planning error into a refusal. Planning sees the question and the public catalogue
+/// only, so the text cannot depend on data.
+pub(crate) fn refuse_error(error: &DataFusionError) -> Refusal {
+    use datafusion::common::SchemaError;
+    let root = error.find_root();
+    if let DataFusionError::External(inner) = root
+        && let Some(refusal) = inner.downcast_ref::<Refusal>()
+    {
+        return refusal.clone();
+    }
+    match root {
+        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let names = valid_fields.iter().map(|column| column.name.as_str());
+                let reason = format!("There is no column {} here.", field.name);
+                unknown(&field.name, reason, names)
+            }
+            other => Refusal::new(RefusalCode::UnknownName, "column", other.to_string(), ""),
+        },
+        DataFusionError::SQL(inner, _) => {
+            Refusal::new(RefusalCode::Syntax, "SQL", inner.to_string(), "Write one SELECT.")
+        }
+        other => refuse_message(&other.strip_backtrace()),
+    }
+}
+
+fn refuse_message(message: &str) -> Refusal {
+    let first = message.lines().next().unwrap_or_default();
+    let quoted = first.split('\'').nth(1).unwrap_or_default();
+    if first.contains("table") && first.contains("not found") && !first.contains("function") {
+        let name = quoted.rsplit('.').next().unwrap_or_default();
+        let reason = format!("There is no table {name}.");
+        return unknown(name, reason, TABLES.iter().map(|table| table.name));
+    }
+    if first.contains("function") {
+        let name = if quoted.is_empty() { "function" } else { quoted };
+        let reason = "The function does not exist or is not possible.";
+        return Refusal::new(RefusalCode::Function, name, reason, "See the README for the list.");
+    }
+    let text = first.split_once(": ").map_or(first, |(_, text)| text);
+    Refusal::new(RefusalCode::Syntax, "SQL", text.to_owned(), "")
+}
+
+fn unknown<'a>(name: &str, reason: String, valid: impl Iterator<Item = &'a str>) -> Refusal {
+    let wanted = name.to_lowercase();
+    let mut near: Vec<_> =
+        valid.map(|valid| (strsim::damerau_levenshtein(&wanted, valid), valid)).collect();
+    near.sort_unstable();
+    near.dedup();
+    let names: Vec<_> = near.iter().take(3).map(|(_, name)| *name).collect();
+    let instead = if names.is_empty() {
+        String::new()
+    } else {
+        format!("Nearest: {}.", names.join(", "))
+    };
+    Refusal::new(RefusalCode::UnknownName, name, reason, instead)
+}

@@ -1,0 +1,124 @@
+//! The policy walk: what may stand below an aggregate, default-deny.
+//!
+//! Both sides run it: the coordinator for early feedback, the node because it trusts nobody. It
+//! reads the plan as the SQL planner made it, before any optimiser rule: [`flatten`] turns it into
+//! base tables, declared joins and expressions over base columns, refusing every plan node it does
+//! not know; [`condition`] and [`output`] then match each expression against a small grammar.
+//! What is not in the grammar is refused, so a new SQL feature is closed until someone opens it.
+//!
+//! Rules: identity columns only in declared joins and as the two identity outputs; filters,
+//! groupings and measures only on columns that the data model and the policy both open; literals
+//! no finer than the policy's granularity. Non-smooth functions of a measure (`abs`, `round`,
+//! `floor`, integer division, comparisons outside CASE) are refused because a series of sums over
+//! them reveals single values.
+
+mod condition;
+mod flatten;
+mod literal;
+mod output;
+
+pub(crate) use flatten::{Flat, Relation, flatten};
+pub(crate) use output::Outputs;
+
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use model::schema::{Column, HOSPITAL_ID, Kind, Table};
+use model::{Refusal, RefusalCode};
+use privacy::Policy;
+use privacy::request::Scope;
+
+/// A relation that passed the walk. Only [`Walk::check`] makes one.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// For each input, whether it is conditional.
+    pub conditional: Vec<bool>,
+    /// The scope that its columns imply.
+    pub scope: Scope,
+    /// Some condition or join narrows the rows.
+    pub selective: bool,
+    /// Each row is one stay.
+    pub one_row_per_stay: bool,
+}
+
+/// The walk over one relation under one policy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk<'a> {
+    relation: &'a Relation,
+    policy: &'a Policy,
+}
+
+/// Flattens and checks the relation of a release request, as a node receives it: `dimensions`
+/// outputs, `inputs` outputs, then `person_key` and `stay_key`.
+pub(crate) fn check_request_plan(
+    plan: &LogicalPlan,
+    policy: &Policy,
+    dimensions: usize,
+    inputs: usize,
+) -> Result<Checked, Refusal> {
+    let flat = flatten(plan)?;
+    if flat.outputs.len() != dimensions + inputs + 2 {
+        return Err(Refusal::new(
+            RefusalCode::Request,
+            "relation",
+            "The relation has not the columns that its request declares.",
+            "",
+        ));
+    }
+    let mut outputs = flat.outputs;
+    let identity = outputs.split_off(dimensions + inputs);
+    let inputs = outputs.split_off(dimensions);
+    let walk = Walk::new(&flat.relation, policy);
+    walk.check(&Outputs { dimensions: &outputs, inputs: &inputs, identity: &identity })
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) const fn new(relation: &'a Relation, policy: &'a Policy) -> Self {
+        Self { relation, policy }
+    }
+
+    /// Checks every expression of the relation.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] met.
+    pub(crate) fn check(&self, outputs: &Outputs<'_>) -> Result<Checked, Refusal> {
+        let everything =
+            || self.relation.filters.iter().chain(outputs.dimensions).chain(outputs.inputs);
+        self.check_literals(everything())?;
+        for filter in &self.relation.filters {
+            self.condition(filter)?;
+        }
+        let conditional = self.outputs(outputs)?;
+        let names_hospitals = everything().any(|expr| self.mentions(expr, HOSPITAL_ID));
+        let narrows = self.relation.filters.iter().any(|filter| !self.is_local(filter));
+        let single = matches!(self.relation.tables.as_slice(), [one] if one.table.one_row_per_stay);
+        Ok(Checked {
+            conditional,
+            scope: if names_hospitals { Scope::PerHospital } else { Scope::Pooled },
+            selective: narrows || self.relation.tables.len() > 1,
+            one_row_per_stay: single,
+        })
+    }
+
+    /// The governed column behind a resolved expression, if it is a bare column.
+    pub(crate) fn base(&self, expr: &Expr) -> Option<(&'static Table, &'static Column)> {
+        self.relation.base(expr)
+    }
+
+    fn mentions(&self, expr: &Expr, name: &str) -> bool {
+        expr.column_refs().iter().any(|column| column.name == name)
+    }
+
+    /// True when every column of the expression is an attribute of the hospital.
+    fn is_local(&self, expr: &Expr) -> bool {
+        let columns = expr.column_refs();
+        let local = |column: &&datafusion::common::Column| {
+            self.base(&Expr::Column((**column).clone()))
+                .is_some_and(|(_, column)| column.kind == Kind::Local)
+        };
+        !columns.is_empty() && columns.iter().all(local)
+    }
+}
+
+/// `table.column` for texts.
+pub(crate) fn full_name(table: &Table, column: &Column) -> String {
+    format!("{}.{}", table.name, column.name)
+}

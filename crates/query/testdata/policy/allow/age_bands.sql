@@ -1,0 +1,1 @@
+SELECT count(*) FROM stay WHERE age_years >= 20 AND age_years < 45

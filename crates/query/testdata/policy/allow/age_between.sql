@@ -1,0 +1,1 @@
+SELECT count(*) FROM stay WHERE age_years BETWEEN 20 AND 44

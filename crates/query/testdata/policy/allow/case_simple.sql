@@ -1,0 +1,1 @@
+SELECT sum(CASE sex WHEN 'F' THEN 1 WHEN 'M' THEN 0 END) FROM stay

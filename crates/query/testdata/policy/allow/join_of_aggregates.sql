@@ -1,0 +1,1 @@
+WITH r AS (SELECT drg_code, avg(total_cost) AS region FROM stay GROUP BY drg_code), h AS (SELECT hospital_id, drg_code, avg(total_cost) AS own FROM stay GROUP BY hospital_id, drg_code) SELECT h.hospital_id, h.drg_code, own / region - 1 AS deviation FROM h JOIN r ON h.drg_code = r.drg_code ORDER BY 3 DESC

@@ -1,0 +1,1 @@
+SELECT sex, count(*) FROM stay WHERE principal_diagnosis LIKE 'K35%' GROUP BY sex

@@ -1,0 +1,1 @@
+SELECT hospital_id, drg_code, count(*), avg(total_cost) FROM stay GROUP BY hospital_id, drg_code

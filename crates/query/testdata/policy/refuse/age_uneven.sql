@@ -1,0 +1,2 @@
+-- granularity: stay.age_years
+SELECT count(*) FROM stay WHERE age_years >= 37 AND age_years < 38

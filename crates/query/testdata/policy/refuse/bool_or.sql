@@ -1,0 +1,2 @@
+-- aggregate: bool_or()
+SELECT bool_or(died) FROM stay

@@ -1,0 +1,2 @@
+-- statement: COPY
+COPY (SELECT * FROM stay) TO '/tmp/x.csv'

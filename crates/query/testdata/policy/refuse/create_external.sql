@@ -1,0 +1,2 @@
+-- statement: CREATE
+CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'

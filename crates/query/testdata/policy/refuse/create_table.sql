@@ -1,0 +1,2 @@
+-- statement: CREATE
+CREATE TABLE t AS SELECT * FROM stay

@@ -1,0 +1,2 @@
+-- join: fee
+SELECT count(*) FROM stay CROSS JOIN fee

@@ -1,0 +1,2 @@
+-- statement: DELETE
+DELETE FROM stay

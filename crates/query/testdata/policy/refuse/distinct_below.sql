@@ -1,0 +1,2 @@
+-- clause: DISTINCT
+SELECT count(*) FROM (SELECT DISTINCT sex, payer FROM stay) t

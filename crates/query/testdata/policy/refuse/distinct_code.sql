@@ -1,0 +1,2 @@
+-- aggregate: count()
+SELECT count(DISTINCT principal_diagnosis) FROM stay

@@ -1,0 +1,2 @@
+-- aggregate: sum()
+SELECT sum(DISTINCT total_cost) FROM stay

@@ -1,0 +1,2 @@
+-- measure: /
+SELECT avg(total_cost / los_days) FROM stay

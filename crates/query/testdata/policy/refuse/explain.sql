@@ -1,0 +1,2 @@
+-- statement: EXPLAIN
+EXPLAIN SELECT count(*) FROM stay

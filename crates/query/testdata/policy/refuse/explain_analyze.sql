@@ -1,0 +1,2 @@
+-- statement: EXPLAIN
+EXPLAIN ANALYZE SELECT count(*) FROM stay

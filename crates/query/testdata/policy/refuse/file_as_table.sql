@@ -1,0 +1,2 @@
+-- unknown_name: /etc/passwd
+SELECT count(*) FROM '/etc/passwd'

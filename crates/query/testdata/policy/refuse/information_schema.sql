@@ -1,0 +1,2 @@
+-- unknown_name: tables
+SELECT count(*) FROM information_schema.tables

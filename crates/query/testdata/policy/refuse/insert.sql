@@ -1,0 +1,2 @@
+-- statement: INSERT
+INSERT INTO stay VALUES (1)

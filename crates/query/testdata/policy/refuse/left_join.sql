@@ -1,0 +1,2 @@
+-- join: LEFT JOIN
+SELECT count(*) FROM stay LEFT JOIN fee USING (stay_key)

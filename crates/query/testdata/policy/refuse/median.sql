@@ -1,0 +1,2 @@
+-- aggregate: median()
+SELECT median(total_cost) FROM stay

@@ -1,0 +1,2 @@
+-- aggregate: min()
+SELECT min(total_cost) FROM stay

@@ -1,0 +1,2 @@
+-- measure: %
+SELECT sum(los_days % 2) FROM stay

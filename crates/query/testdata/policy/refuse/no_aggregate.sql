@@ -1,0 +1,2 @@
+-- row_output: Int64(1)
+SELECT 1

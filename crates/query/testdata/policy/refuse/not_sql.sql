@@ -1,0 +1,2 @@
+-- syntax: SQL
+SELEC count(*) FROM stay

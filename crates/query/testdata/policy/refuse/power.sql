@@ -1,0 +1,2 @@
+-- function: power()
+SELECT sum(power(total_cost, 20)) FROM stay

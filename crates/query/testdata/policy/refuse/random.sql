@@ -1,0 +1,2 @@
+-- function: random
+SELECT sum(total_cost * random()) FROM stay

@@ -1,0 +1,2 @@
+-- function: round()
+SELECT sum(round(total_cost)) FROM stay

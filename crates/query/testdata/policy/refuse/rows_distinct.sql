@@ -1,0 +1,2 @@
+-- row_output: principal_diagnosis
+SELECT DISTINCT principal_diagnosis FROM stay

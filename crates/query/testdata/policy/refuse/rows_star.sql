@@ -1,0 +1,2 @@
+-- row_output: stay_key
+SELECT * FROM stay

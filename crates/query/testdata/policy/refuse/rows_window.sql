@@ -1,0 +1,2 @@
+-- row_output: rank() ORDER BY [stay.total_cost ASC NULLS LAST] RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+SELECT rank() OVER (ORDER BY total_cost) FROM stay

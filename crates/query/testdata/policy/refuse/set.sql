@@ -1,0 +1,2 @@
+-- statement: SET
+SET datafusion.execution.batch_size = 1

@@ -1,0 +1,2 @@
+-- statement: SHOW
+SHOW TABLES

@@ -1,0 +1,2 @@
+-- aggregate: string_agg()
+SELECT string_agg(sex, ',') FROM stay

@@ -1,0 +1,2 @@
+-- identity: stay.stay_key
+SELECT sum(stay_key) FROM stay

@@ -1,0 +1,2 @@
+-- measure: stay.severity
+SELECT sum(CAST(severity AS DOUBLE)) FROM stay

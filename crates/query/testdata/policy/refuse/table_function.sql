@@ -1,0 +1,2 @@
+-- function: generate_series
+SELECT count(*) FROM generate_series(1, 1000000)

@@ -1,0 +1,2 @@
+-- syntax: SQL
+SELECT count(*) FROM stay; SELECT * FROM stay

@@ -1,0 +1,2 @@
+-- unknown_name: drg
+SELECT drg, count(*) FROM stay GROUP BY drg

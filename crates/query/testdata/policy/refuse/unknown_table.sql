@@ -1,0 +1,2 @@
+-- unknown_name: stays
+SELECT count(*) FROM stays

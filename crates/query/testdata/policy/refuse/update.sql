@@ -1,0 +1,2 @@
+-- statement: UPDATE
+UPDATE stay SET sex = 'F'

@@ -1,0 +1,20 @@
+SELECT
+    line,
+    'discharge ' || CAST(line AS VARCHAR) AS stay_id,
+    'discharge ' || CAST(line AS VARCHAR) AS person_id,
+    replace(los, ' +', '') AS los_days,
+    CASE WHEN age LIKE '% or %' THEN split_part(age, ' ', 1) || '+' ELSE replace(age, ' to ', '-') END AS age_band,
+    "Gender" AS sex,
+    "Payment.Typology.1" AS payer,
+    "Patient.Disposition" AS disposition,
+    death AS died,
+    nullif("CCSR.Diagnosis.Code", 'NA') AS principal_diagnosis,
+    nullif("CCSR.Procedure.Code", 'NA') AS principal_procedure,
+    'APR-DRG' AS drg_scheme,
+    "APR.DRG.Code" AS drg_code,
+    lower("APR.Medical.Surgical.Description") AS drg_type,
+    nullif(illseveritydesc, 'NA') AS severity,
+    nullif(deathrisk, 'NA') AS mortality_risk,
+    nullif("Total.Charges", 'NA') AS total_charge,
+    nullif("Total.Costs", 'NA') AS total_cost
+FROM source

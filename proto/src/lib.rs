@@ -1,0 +1,23 @@
+//! The wire: generated types, and the only conversions between them and the domain.
+//!
+//! Generated types are used for requests that a service receives and answers that it sends; they
+//! are parsed once, here. A hospital's cells can be encoded from [`privacy::Released`] only, and
+//! decode to [`privacy::Received`], whose shape has been checked against the request.
+
+mod chunks;
+mod request;
+
+pub use chunks::{Assembler, WireError, chunks};
+pub use request::{decode_request, encode_request};
+
+/// Largest message of either service, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+/// Target size of one release chunk, in bytes.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// Generated types of `consilium.v1`.
+pub mod v1 {
+    #![allow(clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    #![allow(missing_debug_implementations, unreachable_pub, reason = "generated code")]
+    tonic::include_proto!("consilium.v1");
+}

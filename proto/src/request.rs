@@ -1,0 +1,171 @@
+//! Release requests, both ways.
+
+use model::moments::Scale;
+use model::{Refusal, RefusalCode};
+use privacy::measure::{Input, Measure};
+use privacy::request::{REQUEST_VERSION, ReleaseRequest, RequestParts, Scope};
+
+use crate::v1;
+
+fn malformed(subject: &str, reason: &str) -> Refusal {
+    Refusal::new(RefusalCode::Request, subject, reason, "Use matching versions of Consilium.")
+}
+
+/// A request as it travels, with the time that is left for it.
+#[must_use]
+pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::ReleaseRequest {
+    let scope = match request.scope() {
+        Scope::Pooled => v1::Scope::Pooled,
+        Scope::PerHospital => v1::Scope::PerHospital,
+    };
+    v1::ReleaseRequest {
+        version: REQUEST_VERSION,
+        scope: scope.into(),
+        asker: request.asker().to_owned(),
+        relation_sql: request.relation_sql().to_owned(),
+        dimensions: request.dimensions().to_vec(),
+        inputs: request.inputs().iter().map(encode_input).collect(),
+        measures: request.measures().iter().map(|measure| encode_measure(*measure)).collect(),
+        deadline_ms,
+    }
+}
+
+/// Parses a request.
+///
+/// # Errors
+/// A [`Refusal`] with code `request`, `bounds` or `too_large`.
+pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusal> {
+    if wire.version != REQUEST_VERSION {
+        return Err(malformed("version", "The request has another version than this node."));
+    }
+    let scope = match wire.scope() {
+        v1::Scope::Pooled => Scope::Pooled,
+        v1::Scope::PerHospital => Scope::PerHospital,
+        v1::Scope::Unspecified => return Err(malformed("scope", "The request names no scope.")),
+    };
+    let inputs = wire.inputs.iter().map(decode_input).collect::<Result<_, _>>()?;
+    let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
+    ReleaseRequest::try_from(RequestParts {
+        scope,
+        asker: wire.asker,
+        relation_sql: wire.relation_sql,
+        dimensions: wire.dimensions,
+        inputs,
+        measures,
+    })
+}
+
+fn encode_input(input: &Input) -> v1::Input {
+    let scale = match input.scale {
+        Scale::Decimal(digits) => v1::input::Scale::DecimalDigits(digits.into()),
+        Scale::Binary(bits) => v1::input::Scale::BinaryBits(bits.into()),
+    };
+    v1::Input { scale: Some(scale), bound: input.bound.to_le_bytes().to_vec() }
+}
+
+fn decode_input(wire: &v1::Input) -> Result<Input, Refusal> {
+    let wrong = || malformed("input", "An input of the request is malformed.");
+    let small = |value: u32| u8::try_from(value).map_err(|_| wrong());
+    let scale = match wire.scale {
+        Some(v1::input::Scale::DecimalDigits(digits)) => Scale::Decimal(small(digits)?),
+        Some(v1::input::Scale::BinaryBits(bits)) => Scale::Binary(small(bits)?),
+        None => return Err(wrong()),
+    };
+    let bound = <[u8; 16]>::try_from(wire.bound.as_slice()).map_err(|_| wrong())?;
+    Ok(Input { scale, bound: u128::from_le_bytes(bound) })
+}
+
+fn encode_measure(measure: Measure) -> v1::Measure {
+    use v1::measure::Kind;
+    let kind = match measure {
+        Measure::Rows => Kind::Rows,
+        Measure::Persons => Kind::Persons,
+        Measure::Stays => Kind::Stays,
+        Measure::Contributors => Kind::Contributors,
+        Measure::Count(_) => Kind::Count,
+        Measure::Sum(_) => Kind::Sum,
+        Measure::Squares(_) => Kind::Squares,
+        Measure::Products(..) => Kind::Products,
+    };
+    let (x, y) = measure.inputs();
+    let index = |input: Option<usize>| input.and_then(|i| u32::try_from(i).ok()).unwrap_or(0);
+    v1::Measure { kind: kind.into(), x: index(x), y: index(y) }
+}
+
+fn decode_measure(wire: &v1::Measure) -> Result<Measure, Refusal> {
+    use v1::measure::Kind;
+    let (x, y) = (wire.x as usize, wire.y as usize);
+    Ok(match wire.kind() {
+        Kind::Rows => Measure::Rows,
+        Kind::Persons => Measure::Persons,
+        Kind::Stays => Measure::Stays,
+        Kind::Contributors => Measure::Contributors,
+        Kind::Count => Measure::Count(x),
+        Kind::Sum => Measure::Sum(x),
+        Kind::Squares => Measure::Squares(x),
+        Kind::Products => Measure::Products(x, y),
+        Kind::Unspecified => {
+            return Err(malformed("measure", "A measure of the request has no known kind."));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn measure(inputs: usize) -> impl Strategy<Value = Measure> {
+        let i = 0..inputs;
+        prop_oneof![
+            Just(Measure::Rows),
+            Just(Measure::Persons),
+            Just(Measure::Stays),
+            Just(Measure::Contributors),
+            i.clone().prop_map(Measure::Count),
+            i.clone().prop_map(Measure::Sum),
+            i.clone().prop_map(Measure::Squares),
+            (i.clone(), i).prop_map(|(x, y)| Measure::Products(x, y)),
+        ]
+    }
+
+    fn input() -> impl Strategy<Value = Input> {
+        (1u32..=42, any::<bool>()).prop_map(|(bits, decimal)| Input {
+            scale: if decimal { Scale::Decimal(4) } else { Scale::Binary(40) },
+            bound: 1u128 << bits,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn requests_round_trip(
+            inputs in prop::collection::vec(input(), 3),
+            measures in prop::collection::vec(measure(3), 1..6),
+            sql in ".{0,80}",
+            pooled in any::<bool>(),
+        ) {
+            let parts = RequestParts {
+                scope: if pooled { Scope::Pooled } else { Scope::PerHospital },
+                asker: "ana".into(),
+                relation_sql: sql,
+                dimensions: vec!["drg_code".into()],
+                inputs,
+                measures,
+            };
+            // Mixed decimal and binary pairs are not well-formed and never reach the wire.
+            if let Ok(request) = ReleaseRequest::try_from(parts) {
+                let wire = encode_request(&request, 1_000);
+                prop_assert_eq!(decode_request(wire).unwrap(), request);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            use prost::Message;
+            if let Ok(wire) = v1::ReleaseRequest::decode(bytes.as_slice()) {
+                let _ = decode_request(wire);
+            }
+        }
+    }
+}
