@@ -15,9 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures::StreamExt as _;
-use model::manifest::{
-    HospitalRecord, Manifest, MappingRecord, SNAPSHOT_FORMAT, SourceRecord,
-};
+use model::manifest::{HospitalRecord, Manifest, MappingRecord, SNAPSHOT_FORMAT, SourceRecord};
 use model::schema::{self, TABLES};
 use query::mapping::{self as engine, Source, Statement};
 use ring::rand::SecureRandom as _;
@@ -184,7 +182,8 @@ fn run_until(
     let source = Arc::new(SourceFile::open(&request.source, request.encoding)?);
     let key = HospitalKey::open(&request.key_file)?;
     if let Some((folder, manifest)) = in_force(request, &source, &mapping, &key) {
-        let quarantine = Some(quarantine_folder(data_dir).join(format!("{}.csv", manifest.snapshot_id)));
+        let quarantine =
+            Some(quarantine_folder(data_dir).join(format!("{}.csv", manifest.snapshot_id)));
         let quarantine = quarantine.filter(|path| path.is_file());
         return Ok(report(request, (folder, manifest), quarantine, mapping.notes, true));
     }
@@ -192,7 +191,7 @@ fn run_until(
     let mut filled = fill(request, &source, &mapping, key, incoming.folder(), progress)?;
     source.unchanged()?;
     if filled.people.stays.len() == 0 {
-        return Err(nothing_accepted(request, &source, filled));
+        return Err(nothing_accepted(request, &source, &filled));
     }
     let manifest = write(request, &source, &mapping, &mut filled, &incoming, progress)?;
     let folder = incoming.settle(data_dir, &manifest)?;
@@ -342,7 +341,7 @@ fn take(
     Ok(())
 }
 
-fn nothing_accepted(request: &IngestRequest, source: &SourceFile, filled: Filled) -> IngestError {
+fn nothing_accepted(request: &IngestRequest, source: &SourceFile, filled: &Filled) -> IngestError {
     let quarantine = filled.take_quarantine();
     let (quarantined, most) = (quarantine.total(), quarantine.most());
     let name = format!("rejected-{}", source.sha256.get(..16).unwrap_or_default());

@@ -1,2 +1,19 @@
-//! Placeholder.
+//! The hospital's process: it keeps the records, decides what may leave, and answers with cells.
+//!
+//! [`ingest`] turns a hospital's own file into a snapshot. [`bind`] starts the service that
+//! answers the region's coordinator: a request is parsed, admitted under the hospital's policy,
+//! planned and walked again, computed on a runtime of its own, and leaves through the gate. The
+//! node decides; the coordinator only asks.
+
+mod answer;
+pub mod command;
+mod config;
+mod describe;
+mod holdings;
 pub mod ingest;
+mod output;
+mod server;
+mod usage;
+
+pub use config::{Config, EngineConfig};
+pub use server::{Bound, NodeError, bind};

@@ -182,7 +182,9 @@ impl Assembler {
 fn group(chunk: &v1::ReleaseChunk, index: usize) -> Result<ReceivedGroup, WireError> {
     let key = |column: &v1::KeyColumn| match column.indices[index] {
         0 => Ok(None),
-        place => column.dictionary.get(place as usize - 1).cloned().map(Some).ok_or(WireError::Shape),
+        place => {
+            column.dictionary.get(place as usize - 1).cloned().map(Some).ok_or(WireError::Shape)
+        }
     };
     let cell = |column: &Vec<u8>| {
         let bytes = &column[index * CELL_BYTES..(index + 1) * CELL_BYTES];
@@ -192,7 +194,11 @@ fn group(chunk: &v1::ReleaseChunk, index: usize) -> Result<ReceivedGroup, WireEr
         key: chunk.keys.iter().map(key).collect::<Result<_, _>>()?,
         rows: chunk.rows[index],
         cells: chunk.cells.iter().map(cell).collect::<Result<_, _>>()?,
-        withheld: chunk.withheld.iter().map(|mask| mask[index / 8] >> (index % 8) & 1 == 1).collect(),
+        withheld: chunk
+            .withheld
+            .iter()
+            .map(|mask| mask[index / 8] >> (index % 8) & 1 == 1)
+            .collect(),
     })
 }
 

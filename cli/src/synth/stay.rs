@@ -10,9 +10,21 @@ use super::{Anomalies, SynthHospital};
 
 /// The fee classes, in the order of the governed data model.
 pub(super) const FEES: [&str; 15] = [
-    "bed", "nursing", "medical_service", "examination", "laboratory", "imaging", "treatment",
-    "surgery", "anaesthesia", "western_drug", "chinese_drug", "blood", "consumable",
-    "rehabilitation", "other",
+    "bed",
+    "nursing",
+    "medical_service",
+    "examination",
+    "laboratory",
+    "imaging",
+    "treatment",
+    "surgery",
+    "anaesthesia",
+    "western_drug",
+    "chinese_drug",
+    "blood",
+    "consumable",
+    "rehabilitation",
+    "other",
 ];
 const CONSUMABLE: usize = 12;
 /// Parts in a thousand of the charge, by class.
@@ -191,8 +203,16 @@ impl Maker {
         let female = women || self.rng.random_bool(0.47);
         let age = if ADRGS[adrg].code.starts_with('O') { age.clamp(17, 47) } else { age };
         let payer = self.pick(&[
-            "employee", "employee", "employee", "employee", "resident", "resident", "resident",
-            "resident", "self", "commercial",
+            "employee",
+            "employee",
+            "employee",
+            "employee",
+            "resident",
+            "resident",
+            "resident",
+            "resident",
+            "self",
+            "commercial",
         ]);
         self.persons += 1;
         let person = Person { number: self.persons, female, age, payer, adrg, discharged: 0 };
@@ -323,7 +343,9 @@ impl Maker {
     fn disposition(&mut self, died: bool, referred_out: &str) -> &'static str {
         match referred_out {
             _ if died => "died",
-            "none" => self.pick(&["home", "home", "home", "home", "home", "home", "against advice"]),
+            "none" => {
+                self.pick(&["home", "home", "home", "home", "home", "home", "against advice"])
+            }
             _ => "transferred",
         }
     }

@@ -87,7 +87,9 @@ pub(super) fn row(out: &mut Vec<u8>, hospital: &SynthHospital, stay: &Stay) {
 fn procedures(line: &mut Line<'_>, stay: &Stay) {
     if stay.procedure.is_some() {
         line.time(stay.admitted, stay.admitted_minute);
-        line.text(["1", "2", "3", "4"][(stay.severity + usize::from(stay.adrg.charge > 1e4)).min(3)]);
+        line.text(
+            ["1", "2", "3", "4"][(stay.severity + usize::from(stay.adrg.charge > 1e4)).min(3)],
+        );
     } else {
         line.out.extend_from_slice(b",,");
     }

@@ -38,7 +38,9 @@ pub struct Peer {
 
 /// Why a URI does not name a peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" does not name a peer; expected spiffe://<region>/<node|coordinator|witness|user>/<name>")]
+#[error(
+    "\"{0}\" does not name a peer; expected spiffe://<region>/<node|coordinator|witness|user>/<name>"
+)]
 pub struct InvalidPeer(String);
 
 fn is_segment(text: &str) -> bool {

@@ -41,7 +41,8 @@ impl Input {
     /// Fraction bits that the product of two binary inputs can afford; `None` when even whole
     /// numbers would overflow.
     fn product_fraction(a: &Self, b: &Self) -> Option<u8> {
-        let whole_bits = (a.bound_bits() + b.bound_bits()).saturating_sub(2 * u32::from(FRACTION_BITS));
+        let whole_bits =
+            (a.bound_bits() + b.bound_bits()).saturating_sub(2 * u32::from(FRACTION_BITS));
         let room = (CELL_BITS - TERMS_BITS - 1).checked_sub(whole_bits)?;
         u8::try_from(room.min(u32::from(FRACTION_BITS))).ok()
     }

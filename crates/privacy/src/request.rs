@@ -81,7 +81,12 @@ impl TryFrom<RequestParts> for ReleaseRequest {
         }
         if parts.relation_sql.len() > MAX_SQL_BYTES {
             let reason = format!("The relation's SQL is longer than {MAX_SQL_BYTES} bytes.");
-            return Err(Refusal::new(RefusalCode::Bounds, "relation", reason, "Shorten its lists."));
+            return Err(Refusal::new(
+                RefusalCode::Bounds,
+                "relation",
+                reason,
+                "Shorten its lists.",
+            ));
         }
         if parts.dimensions.len() > MAX_DIMENSIONS {
             let reason = format!("A question has at most {MAX_DIMENSIONS} dimensions.");

@@ -1,7 +1,7 @@
 //! How large a measure's input can be, from the columns' public bounds: interval arithmetic.
 
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use num_traits::ToPrimitive;
 
 use crate::walk::Relation;
@@ -28,7 +28,9 @@ pub(crate) fn magnitude(relation: &Relation, expr: &Expr) -> Option<f64> {
         }
         Expr::Case(case) => {
             let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-            results.map(|result| magnitude(relation, result)).try_fold(0.0, |m, r| Some(f64::max(m, r?)))
+            results
+                .map(|result| magnitude(relation, result))
+                .try_fold(0.0, |m, r| Some(f64::max(m, r?)))
         }
         Expr::ScalarFunction(call) => match call.func.name() {
             // |ln x| for the smallest positive amount, 10^-4, up to the largest double.

@@ -17,8 +17,8 @@ use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder};
 use model::{Refusal, RefusalCode};
-use privacy::request::{ReleaseRequest, RequestParts, Scope};
 use privacy::Policy;
+use privacy::request::{ReleaseRequest, RequestParts, Scope};
 
 use crate::finish::Final;
 use crate::walk::{Flat, Outputs, Walk, flatten};
@@ -52,15 +52,14 @@ pub(crate) struct Cut {
     pub above: LogicalPlan,
 }
 
+/// Tells the types of a relation's dimensions and inputs, in this order.
+pub(crate) type TypesOf<'a> = &'a dyn Fn(&Flat, &[Expr], &[Expr]) -> Result<Vec<DataType>, Refusal>;
+
 /// Cuts a planned question.
 ///
 /// # Errors
 /// A [`Refusal`] when rows would leave a hospital, or when something below the cut is not allowed.
-pub(crate) fn cut(
-    plan: LogicalPlan,
-    policy: &Policy,
-    types: &dyn Fn(&Flat, &[Expr], &[Expr]) -> Result<Vec<DataType>, Refusal>,
-) -> Result<Cut, Refusal> {
+pub(crate) fn cut(plan: LogicalPlan, policy: &Policy, types: TypesOf<'_>) -> Result<Cut, Refusal> {
     let first_output = plan.schema().fields().first().map_or("", |field| field.name()).to_owned();
     let mut parts = Vec::new();
     let replaced = plan.transform_down_with_subqueries(|node| match &node {
@@ -77,7 +76,8 @@ pub(crate) fn cut(
     });
     let replaced = replaced
         .and_then(|plan| {
-            plan.data.transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))
+            plan.data
+                .transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))
         })
         .map_err(|error| crate::session::refuse_error(&error))?
         .data;
@@ -108,9 +108,7 @@ fn is_over_rows(plan: &LogicalPlan) -> bool {
 
 fn scans_rows(plan: &LogicalPlan) -> bool {
     contains(plan, |node| match node {
-        LogicalPlan::TableScan(scan) => {
-            model::schema::table(scan.table_name.table()).is_some()
-        }
+        LogicalPlan::TableScan(scan) => model::schema::table(scan.table_name.table()).is_some(),
         _ => false,
     })
 }
@@ -119,11 +117,7 @@ fn contains(plan: &LogicalPlan, wanted: impl Fn(&LogicalPlan) -> bool) -> bool {
     plan.exists(|node| Ok(wanted(node))).unwrap_or(true)
 }
 
-fn make_part(
-    aggregate: &Aggregate,
-    policy: &Policy,
-    types: &dyn Fn(&Flat, &[Expr], &[Expr]) -> Result<Vec<DataType>, Refusal>,
-) -> Result<Part, Refusal> {
+fn make_part(aggregate: &Aggregate, policy: &Policy, types: TypesOf<'_>) -> Result<Part, Refusal> {
     let flat = flatten(&aggregate.input)?;
     let mut dimensions = Vec::new();
     for expr in &aggregate.group_expr {

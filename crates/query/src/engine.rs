@@ -11,8 +11,13 @@ use datafusion::datasource::listing::{
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+
+/// The memory pool and spill folder that all snapshots of a node share.
+pub use datafusion::execution::runtime_env::RuntimeEnv as Runtime;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlanProperties, SendableRecordBatchStream, execute_stream_partitioned};
+use datafusion::physical_plan::{
+    ExecutionPlanProperties, SendableRecordBatchStream, execute_stream_partitioned,
+};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use model::manifest::{Manifest, SNAPSHOT_FORMAT};
@@ -78,7 +83,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("snapshot", &self.manifest.snapshot_id).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("snapshot", &self.manifest.snapshot_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -178,9 +185,8 @@ impl Engine {
         let plan = plan_query(&state, request.relation_sql()).await?;
         let (dimensions, inputs) = (request.dimensions().len(), request.inputs().len());
         let checked = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
-        let plan = state
-            .optimize(&plan)
-            .map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
+        let plan =
+            state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let prepared = Arc::new(Prepared { plan, checked });
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {

@@ -245,34 +245,38 @@ impl Kernel {
             distinct.push(counts);
         }
         let groups = self.groups.iter().enumerate();
-        let build = |(index, group): (usize, &Group)| {
-            let mut cells = Vec::new();
-            let mut supports = Vec::new();
-            for (at, (measure, state)) in self.spec.measures.iter().zip(&self.states).enumerate() {
-                let support = match state {
-                    State::Group => {
-                        let one = *measure == Measure::Contributors;
-                        cells.push(if one { 1 } else { i128::from(group.rows) });
-                        Support::group()
-                    }
-                    State::Distinct(_) => {
-                        cells.push(distinct[at][index]);
-                        Support::group()
-                    }
-                    State::Moments(moments) => moments.cells(index, &mut cells),
-                };
-                supports.push(support);
-            }
-            PartialGroup {
-                key: self.keys.texts(index),
-                rows: group.rows,
-                stays: if self.spec.one_row_per_stay { group.rows } else { group.stays.len() },
-                persons: group.persons.len(),
-                cells,
-                supports,
-            }
-        };
-        groups.map(build).collect()
+        groups.map(|(index, group)| self.group(index, group, &distinct)).collect()
+    }
+
+    fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> PartialGroup {
+        let mut cells = Vec::new();
+        let mut supports = Vec::new();
+        for (at, (measure, state)) in self.spec.measures.iter().zip(&self.states).enumerate() {
+            let support = match state {
+                State::Moments(moments) => moments.cells(index, &mut cells),
+                State::Distinct(_) => {
+                    cells.push(distinct[at][index]);
+                    Support::group()
+                }
+                State::Group if *measure == Measure::Contributors => {
+                    cells.push(1);
+                    Support::group()
+                }
+                State::Group => {
+                    cells.push(i128::from(group.rows));
+                    Support::group()
+                }
+            };
+            supports.push(support);
+        }
+        PartialGroup {
+            key: self.keys.texts(index),
+            rows: group.rows,
+            stays: if self.spec.one_row_per_stay { group.rows } else { group.stays.len() },
+            persons: group.persons.len(),
+            cells,
+            supports,
+        }
     }
 }
 

@@ -188,8 +188,7 @@ async fn plan(statement: &Statement, source: &Arc<dyn Source>) -> Result<Planned
     let optimised = state.optimize(&logical).map_err(|error| sql_error(&error))?;
     let use_of_source = session::examine(&optimised, source.schema().fields().len());
     tap.set_use(use_of_source.scans, use_of_source.columns);
-    let physical =
-        state.create_physical_plan(&logical).await.map_err(|error| sql_error(&error))?;
+    let physical = state.create_physical_plan(&logical).await.map_err(|error| sql_error(&error))?;
     Ok(Planned { context, physical, tap, row_wise: use_of_source.row_wise })
 }
 
@@ -242,8 +241,12 @@ pub fn nearest(wanted: &str, names: &[&str]) -> Vec<String> {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
     let wanted = plain(wanted);
-    let mut scored: Vec<(f64, &str)> =
-        names.iter().map(|name| (strsim::jaro_winkler(&wanted, &plain(name)), *name)).collect();
+    let score = |name: &str| {
+        let name = plain(name);
+        let within = !wanted.is_empty() && (name.contains(&wanted) || wanted.contains(&name));
+        strsim::jaro_winkler(&wanted, &name) + if within { 1.0 } else { 0.0 }
+    };
+    let mut scored: Vec<(f64, &str)> = names.iter().map(|name| (score(name), *name)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
 }

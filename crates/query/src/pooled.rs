@@ -53,7 +53,8 @@ impl Pooled {
     /// # Errors
     /// [`PooledError`] with DataFusion's own text.
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, PooledError> {
-        let failed = |error: datafusion::common::DataFusionError| PooledError(error.strip_backtrace());
+        let failed =
+            |error: datafusion::common::DataFusionError| PooledError(error.strip_backtrace());
         let frame = self.context.sql(sql).await.map_err(failed)?;
         frame.collect().await.map_err(failed)
     }

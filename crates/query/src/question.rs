@@ -43,6 +43,21 @@ pub struct Question {
     cut: Cut,
 }
 
+/// One request, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Canonical SQL of the relation; `m0`, `m1`, ... are the inputs.
+    pub relation_sql: String,
+    /// What is grouped by.
+    pub dimensions: Vec<String>,
+    /// What is added up, in terms of the inputs.
+    pub measures: Vec<String>,
+    /// Cells per group.
+    pub width: usize,
+    /// Some condition or join narrows the rows.
+    pub selective: bool,
+}
+
 /// The planner could not be set up, or an answer could not be finished.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
@@ -103,13 +118,15 @@ impl Planner {
         let mut tables = Vec::new();
         for (part, combined) in question.cut.parts.iter().zip(combined) {
             let batch = finish(combined, &part.finals, &part.schema)?;
-            let table = MemTable::try_new(Arc::clone(&part.schema), vec![vec![batch]]).map_err(above)?;
+            let table =
+                MemTable::try_new(Arc::clone(&part.schema), vec![vec![batch]]).map_err(above)?;
             tables.push(provider_as_source(Arc::new(table)));
         }
         let plan = question.cut.above.clone().transform_up_with_subqueries(|node| match node {
             LogicalPlan::TableScan(scan) => {
                 let index = scan.table_name.table().strip_prefix(PART_PREFIX);
-                let source = index.and_then(|i| i.parse::<usize>().ok()).and_then(|i| tables.get(i));
+                let source =
+                    index.and_then(|i| i.parse::<usize>().ok()).and_then(|i| tables.get(i));
                 Ok(match source {
                     Some(source) => Transformed::yes(LogicalPlan::TableScan(TableScan {
                         source: Arc::clone(source),
@@ -157,6 +174,19 @@ fn output_types(
     Ok(analysed.schema().fields().iter().map(|field| field.data_type().clone()).collect())
 }
 
+fn describe(measure: Measure) -> String {
+    match measure {
+        Measure::Rows => "rows".to_owned(),
+        Measure::Persons => "distinct persons".to_owned(),
+        Measure::Stays => "distinct stays".to_owned(),
+        Measure::Contributors => "hospitals".to_owned(),
+        Measure::Count(x) => format!("count of m{x}"),
+        Measure::Sum(x) => format!("count and sum of m{x}"),
+        Measure::Squares(x) => format!("count, sum and sum of squares of m{x}"),
+        Measure::Products(x, y) => format!("count, sums, squares and product of m{x}, m{y}"),
+    }
+}
+
 impl Question {
     /// Whose cells the question opens.
     #[must_use]
@@ -184,10 +214,23 @@ impl Question {
         self.cut.parts.iter().map(|part| part.request.measures.as_slice()).collect()
     }
 
-    /// Whether some condition or join narrows the rows of the first request.
+    /// What each request asks for, for people.
     #[must_use]
-    pub fn is_selective(&self) -> bool {
-        self.cut.parts.iter().any(|part| part.selective)
+    pub fn explain(&self) -> Vec<Explained> {
+        let each = self.cut.parts.iter().map(|part| Explained {
+            relation_sql: part.request.relation_sql.clone(),
+            dimensions: part.request.dimensions.clone(),
+            measures: part.request.measures.iter().map(|measure| describe(*measure)).collect(),
+            width: part.request.measures.iter().map(|measure| measure.width()).sum(),
+            selective: part.selective,
+        });
+        each.collect()
+    }
+
+    /// The plan that runs on released values, for people.
+    #[must_use]
+    pub fn above(&self) -> String {
+        self.cut.above.display_indent().to_string()
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::functions_window::all_default_window_functions;
-use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
@@ -25,8 +25,26 @@ const ROW_FUNCTIONS: &[&str] =
 
 /// Scalar functions that may be applied to released values, in the coordinator.
 const RELEASED_FUNCTIONS: &[&str] = &[
-    "abs", "ceil", "floor", "round", "trunc", "signum", "exp", "log", "log10", "log2", "power",
-    "nullif", "nvl", "greatest", "least", "right", "lower", "upper", "btrim", "concat",
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "trunc",
+    "signum",
+    "exp",
+    "log",
+    "log10",
+    "log2",
+    "power",
+    "nullif",
+    "nvl",
+    "greatest",
+    "least",
+    "right",
+    "lower",
+    "upper",
+    "btrim",
+    "concat",
     "character_length",
 ];
 
@@ -166,10 +184,7 @@ fn unknown<'a>(name: &str, reason: String, valid: impl Iterator<Item = &'a str>)
     near.sort_unstable();
     near.dedup();
     let names: Vec<_> = near.iter().take(3).map(|(_, name)| *name).collect();
-    let instead = if names.is_empty() {
-        String::new()
-    } else {
-        format!("Nearest: {}.", names.join(", "))
-    };
+    let instead =
+        if names.is_empty() { String::new() } else { format!("Nearest: {}.", names.join(", ")) };
     Refusal::new(RefusalCode::UnknownName, name, reason, instead)
 }

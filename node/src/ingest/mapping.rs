@@ -52,6 +52,14 @@ pub struct MappingNotes {
     pub notes: Vec<String>,
 }
 
+impl MappingNotes {
+    /// Everything it says, one text after the other.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let texts = [&self.description, &self.person_id].into_iter().chain(&self.notes);
+        texts.map(String::as_str).filter(|text| !text.is_empty())
+    }
+}
+
 /// A mapping ready to be planned.
 #[derive(Debug)]
 pub(crate) struct Mapping {

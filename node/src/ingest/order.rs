@@ -1,9 +1,7 @@
 //! The order in which tables are stored: what questions filter and group by comes first, so that
 //! Parquet statistics prune, and the last word is content, so that the same rows always lie alike.
 
-use arrow::array::{
-    Array as _, ArrayRef, AsArray as _, RecordBatch, UInt64Array,
-};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt64Array};
 use arrow::datatypes::{
     Decimal128Type, Float64Type, Int32Type, TimestampSecondType, UInt32Type, UInt64Type,
 };
@@ -55,7 +53,8 @@ impl Order {
         let times =
             self.month.map(|month| batch.column(month).as_primitive::<TimestampSecondType>());
         let place = |row: usize| {
-            let code = if codes.is_valid(row) { usize::try_from(codes.value(row)).ok() } else { None };
+            let code =
+                if codes.is_valid(row) { usize::try_from(codes.value(row)).ok() } else { None };
             let rank = u64::from(code.and_then(|code| ranks.get(code)).copied().unwrap_or(0));
             let stay = u64::from(stays.value(row));
             match times {

@@ -171,8 +171,10 @@ impl Quarantine {
         fs::create_dir_all(folder).map_err(IngestError::io("create", folder))?;
         let path = folder.join(format!("{name}.csv"));
         let partial = folder.join(format!(".{name}.partial"));
-        let io = |error: csv::Error| {
-            IngestError::Io { action: "write", path: partial.clone(), source: error.into() }
+        let io = |error: csv::Error| IngestError::Io {
+            action: "write",
+            path: partial.clone(),
+            source: error.into(),
         };
         let mut writer = csv::Writer::from_path(&partial).map_err(io)?;
         writer.write_record(["line", "table", "column", "rule", "value"]).map_err(io)?;
@@ -181,9 +183,8 @@ impl Quarantine {
             let row = [line.as_str(), e.table, e.column, e.rule.as_str(), class.as_str()];
             writer.write_record(row).map_err(io)?;
         }
-        let mut file: File = writer
-            .into_inner()
-            .map_err(|e| IngestError::io("write", &partial)(e.into_error()))?;
+        let mut file: File =
+            writer.into_inner().map_err(|e| IngestError::io("write", &partial)(e.into_error()))?;
         file.flush().and_then(|()| file.sync_all()).map_err(IngestError::io("write", &partial))?;
         fs::rename(&partial, &path).map_err(IngestError::io("write", &path))?;
         snapshot::sync_folder(folder)?;

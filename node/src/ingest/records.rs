@@ -72,7 +72,10 @@ impl Source for Records {
             file: Arc::clone(&self.file),
             first: first.then(|| (Arc::clone(&self.quarantine), Arc::clone(&self.rows))),
             // Positions come from this very schema, so projecting cannot fail.
-            schema: self.schema.project(columns).map_or_else(|_| Arc::new(Schema::empty()), Arc::new),
+            schema: self
+                .schema
+                .project(columns)
+                .map_or_else(|_| Arc::new(Schema::empty()), Arc::new),
             columns: columns.to_vec(),
         };
         std::thread::spawn(move || {
@@ -98,7 +101,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(&self, sender: &mpsc::Sender<Result<RecordBatch, ArrowError>>) -> Result<(), IngestError> {
+    fn run(
+        &self,
+        sender: &mpsc::Sender<Result<RecordBatch, ArrowError>>,
+    ) -> Result<(), IngestError> {
         let mut rows = self.file.rows()?;
         let mut record = csv::ByteRecord::new();
         let mut batch = Batch::new(&self.columns, self.file.header.len());

@@ -132,9 +132,10 @@ impl Incoming {
     ) -> Result<TableRecord, IngestError> {
         let file = format!("{}.parquet", table.name);
         let schema = query::catalog::arrow_schema(table);
-        let plain = table.columns.iter().filter(|column| {
-            matches!(column.column_type, ColumnType::Key | ColumnType::Money)
-        });
+        let plain = table
+            .columns
+            .iter()
+            .filter(|column| matches!(column.column_type, ColumnType::Key | ColumnType::Money));
         let mut writer = self.writer(&file, &schema, plain.map(|column| column.name))?;
         let mut written = 0;
         if let Some((merge, dictionaries)) = rows {

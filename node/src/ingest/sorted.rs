@@ -34,7 +34,6 @@ pub(crate) struct Runs {
     buffered: Vec<RecordBatch>,
     buffered_bytes: usize,
     spilled: Vec<PathBuf>,
-    rows: usize,
     run_bytes: usize,
 }
 
@@ -48,14 +47,8 @@ impl Runs {
             buffered: Vec::new(),
             buffered_bytes: 0,
             spilled: Vec::new(),
-            rows: 0,
             run_bytes: RUN_BYTES,
         }
-    }
-
-    /// Rows pushed so far.
-    pub(crate) const fn rows(&self) -> usize {
-        self.rows
     }
 
     /// Keeps a batch; spills a sorted run when memory is full.
@@ -67,7 +60,6 @@ impl Runs {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.rows += batch.num_rows();
         self.buffered_bytes += batch.get_array_memory_size();
         self.buffered.push(batch);
         if self.buffered_bytes >= self.run_bytes {
@@ -122,9 +114,7 @@ impl Runs {
 
 fn spill_error(path: &Path, error: arrow::error::ArrowError) -> IngestError {
     match error {
-        arrow::error::ArrowError::IoError(_, source) => {
-            IngestError::io("spill to", path)(source)
-        }
+        arrow::error::ArrowError::IoError(_, source) => IngestError::io("spill to", path)(source),
         other => IngestError::write(other),
     }
 }

@@ -100,7 +100,8 @@ pub(crate) struct Filling {
 impl Filling {
     pub(crate) fn new(shape: Shape, folder: &Path, quarantine: Arc<Mutex<Quarantine>>) -> Self {
         let columns = shape.table.columns;
-        let field = |c: &model::schema::Column| Field::new(c.name, working_type(c.column_type), true);
+        let field =
+            |c: &model::schema::Column| Field::new(c.name, working_type(c.column_type), true);
         let mut fields: Vec<Field> = columns.iter().map(field).collect();
         fields.push(Field::new(order::TIE, DataType::UInt64, true));
         let order = Order::of(shape.table);
@@ -190,7 +191,9 @@ impl Filling {
                 Some(persons) => {
                     let found = people.admit(stay, persons.value(row))?;
                     match found {
-                        None => faults.mark(row, "stay_key", (Rule::DuplicateStay, ValueClass::Key)),
+                        None => {
+                            faults.mark(row, "stay_key", (Rule::DuplicateStay, ValueClass::Key))
+                        }
                         Some((number, _)) => {
                             let id_hash = order::hash_text(stay);
                             people.remember(line, Line::Stay { id_hash, number });
@@ -215,7 +218,8 @@ impl Filling {
         }
         let types = self.shape.table.columns.iter().map(|column| column.column_type);
         let mut ties = order::Ties::new(rows);
-        for ((array, column_type), dictionary) in columns.iter().zip(types).zip(&self.dictionaries) {
+        for ((array, column_type), dictionary) in columns.iter().zip(types).zip(&self.dictionaries)
+        {
             if column_type != ColumnType::Key {
                 ties.add(array, column_type, dictionary);
             }

@@ -82,17 +82,13 @@ pub(crate) fn typed(
         ColumnType::Integer | ColumnType::Key => {
             Arc::new(cells.map::<i32, Int32Array>(|text| integer(column, text)))
         }
-        ColumnType::Float => {
-            Arc::new(cells.map::<f64, Float64Array>(|text| float(column, text)))
-        }
+        ColumnType::Float => Arc::new(cells.map::<f64, Float64Array>(|text| float(column, text))),
         ColumnType::Money => {
             let amounts = cells.map::<i128, Decimal128Array>(|text| money(column, text));
             let typed = amounts.with_precision_and_scale(MONEY_PRECISION, MONEY_SCALE);
             Arc::new(typed.map_err(IngestError::write)?)
         }
-        ColumnType::Timestamp => {
-            Arc::new(cells.map::<i64, TimestampSecondArray>(parse::timestamp))
-        }
+        ColumnType::Timestamp => Arc::new(cells.map::<i64, TimestampSecondArray>(parse::timestamp)),
     })
 }
 

@@ -29,7 +29,12 @@ fn released(groups: u64) -> Released {
         cells: vec![i128::from(index), -1, i128::MIN, i128::MAX],
         supports: vec![
             Support::group(),
-            Support { present: 20, nonzero: if index % 9 == 0 { 3 } else { 20 }, absent: 0, zero: 0 },
+            Support {
+                present: 20,
+                nonzero: if index % 9 == 0 { 3 } else { 20 },
+                absent: 0,
+                zero: 0,
+            },
         ],
     };
     let admitted = admit(request(), &Policy::default(), 0).unwrap();
@@ -41,7 +46,11 @@ fn a_release_survives_the_wire_in_bounded_messages() {
     for groups in [0, 1, 7, 8, 9, 30_000] {
         let released = released(groups);
         let chunks = chunks(&released, &request(), "abc");
-        assert!(chunks.iter().all(|chunk| prost::Message::encoded_len(chunk) < crate::MAX_MESSAGE_BYTES));
+        assert!(
+            chunks
+                .iter()
+                .all(|chunk| prost::Message::encoded_len(chunk) < crate::MAX_MESSAGE_BYTES)
+        );
         assert_eq!(chunks.len() > 1, groups == 30_000);
         let mut assembler = Assembler::new(&request());
         chunks.into_iter().for_each(|chunk| assembler.add(chunk).unwrap());
@@ -50,7 +59,10 @@ fn a_release_survives_the_wire_in_bounded_messages() {
         assert_eq!(received.withheld_measures, released.withheld_measures());
         for (mine, theirs) in received.groups.iter().zip(released.groups()) {
             assert_eq!((mine.key.as_slice(), mine.rows), (theirs.key(), theirs.rows()));
-            assert_eq!((mine.cells.as_slice(), mine.withheld.as_slice()), (theirs.cells(), theirs.withheld()));
+            assert_eq!(
+                (mine.cells.as_slice(), mine.withheld.as_slice()),
+                (theirs.cells(), theirs.withheld())
+            );
         }
     }
 }

@@ -47,8 +47,12 @@ fn refuse_by_name(name: &str) -> Refusal {
             "The smallest or largest value is one person's value.",
             "Use avg, stddev, or count(*) FILTER (WHERE column >= ...).",
         ),
-        "median" | "percentile_cont" | "quantile_cont" | "approx_median"
-        | "approx_percentile_cont" | "approx_percentile_cont_with_weight" => (
+        "median"
+        | "percentile_cont"
+        | "quantile_cont"
+        | "approx_median"
+        | "approx_percentile_cont"
+        | "approx_percentile_cont_with_weight" => (
             "Percentiles over hospitals need histograms, which come with masked sums.",
             "Use avg and stddev, or counts by CASE bands.",
         ),
@@ -106,7 +110,11 @@ fn is_literal(expr: &Expr) -> bool {
 
 /// `CASE WHEN condition THEN value END`.
 fn only_when(condition: Expr, value: Expr) -> Expr {
-    Expr::Case(Case { expr: None, when_then_expr: vec![(condition.into(), value.into())], else_expr: None })
+    Expr::Case(Case {
+        expr: None,
+        when_then_expr: vec![(condition.into(), value.into())],
+        else_expr: None,
+    })
 }
 
 fn one() -> Expr {
@@ -217,4 +225,3 @@ fn presence(arg: &Expr, flat: &Flat) -> Expr {
     let measurable = flat.relation.base(arg).is_none_or(|(_, column)| column.is_measurable());
     if measurable { arg.clone() } else { only_when(arg.clone().is_not_null(), one()) }
 }
-

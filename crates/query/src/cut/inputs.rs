@@ -77,7 +77,7 @@ impl Decomposed {
             }
             let (x, y) = measure.inputs();
             for index in [x, y].into_iter().flatten() {
-                settled.to_double(relation, index)?;
+                settled.use_double(relation, index)?;
             }
             measure.check(&settled.inputs).map_err(|overflow| {
                 let subject = x.map_or_else(String::new, |x| self.inputs[x].to_string());
@@ -115,17 +115,17 @@ impl Decomposed {
 }
 
 fn input(relation: &Relation, expr: &Expr, data_type: &DataType) -> Result<Input, Refusal> {
-    scale_of(data_type)
-        .and_then(|scale| input_of(scale, magnitude(relation, expr)))
-        .ok_or_else(|| {
+    scale_of(data_type).and_then(|scale| input_of(scale, magnitude(relation, expr))).ok_or_else(
+        || {
             let subject: String = expr.to_string().chars().take(60).collect();
             let reason = format!("A value of type {data_type} cannot be added up.");
             Refusal::new(RefusalCode::Measure, subject, reason, "Use a number.")
-        })
+        },
+    )
 }
 
 impl Settled {
-    fn to_double(&mut self, relation: &Relation, index: usize) -> Result<(), Refusal> {
+    fn use_double(&mut self, relation: &Relation, index: usize) -> Result<(), Refusal> {
         if self.types[index] == DataType::Float64 {
             return Ok(());
         }

@@ -57,7 +57,8 @@ impl Moments {
         };
         let second = y.unwrap_or(x);
         let conditional = spec.conditional[x] || y.is_some_and(|y| spec.conditional[y]);
-        let counted = if matches!(measure, Measure::Count(_)) { PRESENT } else { PRESENT | NONZERO };
+        let counted =
+            if matches!(measure, Measure::Count(_)) { PRESENT } else { PRESENT | NONZERO };
         let unmet = match (conditional, measure) {
             (false, _) => 0,
             (true, Measure::Count(_)) => ABSENT,
@@ -166,9 +167,8 @@ impl Moments {
 
     fn add_pairs(&mut self, x: &Values, y: &Values, groups: &[u32], persons: &[u32]) {
         let [xx, yy, xy] = self.product_scales;
-        let absent = |values: &Values, row: usize| {
-            values.nulls().is_some_and(|nulls| nulls.is_null(row))
-        };
+        let absent =
+            |values: &Values, row: usize| values.nulls().is_some_and(|nulls| nulls.is_null(row));
         for (row, (&group, &person)) in groups.iter().zip(persons).enumerate() {
             let sums = &mut self.sums[group as usize];
             let met = if absent(x, row) || absent(y, row) {

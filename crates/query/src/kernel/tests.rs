@@ -47,9 +47,10 @@ fn batch(rows: &[Row]) -> RecordBatch {
         Arc::new(persons.clone()),
         Arc::new(persons),
     ];
-    let fields = columns.iter().enumerate().map(|(i, c)| {
-        Field::new(format!("c{i}"), c.data_type().clone(), true)
-    });
+    let fields = columns
+        .iter()
+        .enumerate()
+        .map(|(i, c)| Field::new(format!("c{i}"), c.data_type().clone(), true));
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns).unwrap()
 }
 
@@ -80,7 +81,10 @@ fn cells_are_exact_clamped_and_rounded_once() {
     assert_eq!(a.key, [Some("A".to_owned()), Some("true".to_owned())]);
     assert_eq!((a.rows, a.persons), (4, 3));
     // Cost: 1.0000 − 0.5000 + 200 clamped to 100.
-    assert_eq!(a.cells[1..4], [3, 10_000 - 5_000 + 1_000_000, 100_000_000 + 25_000_000 + 10i128.pow(12)]);
+    assert_eq!(
+        a.cells[1..4],
+        [3, 10_000 - 5_000 + 1_000_000, 100_000_000 + 25_000_000 + 10i128.pow(12)]
+    );
     let one = 1i128 << 40;
     assert_eq!(a.cells[4..7], [3, one / 2 - one - one / 4, one / 4 + one + one / 2 + one / 16]);
     assert_eq!(a.cells[7..13], [3, a.cells[5], a.cells[5], a.cells[6], a.cells[6], a.cells[6]]);

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::Result;
-use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::{SQLOptions, SessionContext};
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;

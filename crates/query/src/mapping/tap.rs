@@ -164,8 +164,11 @@ impl PartitionStream for Tap {
         };
         let mut padding = Padding { schema: Arc::clone(&self.schema), columns, nulls: Vec::new() };
         let padded = pass.map(move |batch| {
-            let batch = batch.map_err(|error| DataFusionError::ArrowError(Box::new(error), None))?;
-            padding.widen(&batch).map_err(|error| DataFusionError::ArrowError(Box::new(error), None))
+            let batch =
+                batch.map_err(|error| DataFusionError::ArrowError(Box::new(error), None))?;
+            padding
+                .widen(&batch)
+                .map_err(|error| DataFusionError::ArrowError(Box::new(error), None))
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), padded))
     }

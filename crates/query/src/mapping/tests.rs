@@ -62,8 +62,7 @@ async fn unions_share_one_pass_and_order_is_kept_when_asked() {
     assert_eq!((rows(0), rows(1)), (1_799, 900));
     assert_eq!(numbers.passes.load(Ordering::SeqCst), 1, "three scans, one pass");
 
-    let ordered: Vec<_> =
-        in_order(&lines, &source).await.unwrap().try_collect().await.unwrap();
+    let ordered: Vec<_> = in_order(&lines, &source).await.unwrap().try_collect().await.unwrap();
     let mut expected = 1;
     for (_, batch) in &ordered {
         let column = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
@@ -72,9 +71,9 @@ async fn unions_share_one_pass_and_order_is_kept_when_asked() {
             expected += 1;
         }
     }
-    let grouped = statement("SELECT max(line) AS line, count(*) AS n FROM source GROUP BY line % 2");
-    let grouped: Vec<_> =
-        together(&[grouped], &source).await.unwrap().try_collect().await.unwrap();
+    let grouped =
+        statement("SELECT max(line) AS line, count(*) AS n FROM source GROUP BY line % 2");
+    let grouped: Vec<_> = together(&[grouped], &source).await.unwrap().try_collect().await.unwrap();
     assert_eq!(grouped.iter().map(|(_, b)| b.num_rows()).sum::<usize>(), 2);
 }
 

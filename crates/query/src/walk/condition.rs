@@ -214,8 +214,7 @@ impl Walk<'_> {
         if column.kind == Kind::Id {
             return Err(refuse_identity(table, column));
         }
-        if column.is_filterable()
-            && self.policy.allows_column(table.name, column.name, Use::Filter)
+        if column.is_filterable() && self.policy.allows_column(table.name, column.name, Use::Filter)
         {
             return Ok(());
         }
@@ -377,8 +376,8 @@ impl Walk<'_> {
         let operand = self.operand(&like.expr)?;
         self.may_filter(&operand)?;
         let name = full_name(operand.table, operand.column);
-        let is_code = operand.column.grain == Grain::Code
-            && operand.column.column_type == ColumnType::Text;
+        let is_code =
+            operand.column.grain == Grain::Code && operand.column.column_type == ColumnType::Text;
         match literal(&like.pattern) {
             Some(Literal::Text(pattern)) if is_code && !like.case_insensitive => {
                 let prefix = pattern.strip_suffix('%').unwrap_or(&pattern);

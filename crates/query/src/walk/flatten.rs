@@ -139,8 +139,11 @@ impl Relation {
             return Err(Refusal::new(RefusalCode::TooLarge, name, reason, ""));
         }
         let again = self.tables.iter().filter(|t| t.table.name == table.name).count();
-        let alias =
-            if again == 0 { table.name.to_owned() } else { format!("{}_{}", table.name, again + 1) };
+        let alias = if again == 0 {
+            table.name.to_owned()
+        } else {
+            format!("{}_{}", table.name, again + 1)
+        };
         let column = |name: &String| Expr::Column(DfColumn::new(Some(alias.clone()), name));
         let outputs = plan.schema().fields().iter().map(|field| column(field.name())).collect();
         self.tables.push(BaseTable { alias, table });
@@ -264,7 +267,8 @@ impl Relation {
         }
         for (index, base) in self.tables.iter().enumerate() {
             let name = base.table.name;
-            let alias = if base.alias == name { String::new() } else { format!(" AS {}", base.alias) };
+            let alias =
+                if base.alias == name { String::new() } else { format!(" AS {}", base.alias) };
             if index == 0 {
                 let _ = write!(sql, " FROM {name}{alias}");
             } else {

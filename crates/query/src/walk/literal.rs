@@ -111,11 +111,10 @@ impl Walk<'_> {
             }
             let mut longest = 0;
             let _ = expr.apply(|node| {
-                if let Expr::Literal(value, _) = node {
-                    count += 1;
-                    if let Some(Literal::Text(text)) = scalar(value) {
-                        longest = longest.max(text.chars().count());
-                    }
+                let Expr::Literal(value, _) = node else { return Ok(TreeNodeRecursion::Continue) };
+                count += 1;
+                if let Some(Literal::Text(text)) = scalar(value) {
+                    longest = longest.max(text.chars().count());
                 }
                 Ok(TreeNodeRecursion::Continue)
             });

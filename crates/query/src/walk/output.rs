@@ -98,7 +98,11 @@ impl Walk<'_> {
             _ if is_condition(expr) => self.condition(expr),
             Expr::Column(_) | Expr::ScalarFunction(_) => {
                 let operand = self.operand(expr).map_err(|refusal| {
-                    if refusal.code == RefusalCode::Filter { refuse_grouping(expr) } else { refusal }
+                    if refusal.code == RefusalCode::Filter {
+                        refuse_grouping(expr)
+                    } else {
+                        refusal
+                    }
                 })?;
                 self.may_group(&operand)
             }
@@ -176,7 +180,8 @@ impl Walk<'_> {
         if column.kind == Kind::Id {
             return Err(refuse_identity(table, column));
         }
-        if column.is_measurable() && self.policy.allows_column(table.name, column.name, Use::Measure)
+        if column.is_measurable()
+            && self.policy.allows_column(table.name, column.name, Use::Measure)
         {
             return Ok(column.column_type == ColumnType::Boolean);
         }

@@ -1,0 +1,256 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::message::Lang;
+use crate::{duration, exit};
+
+/// Ask a region of hospitals one question, and get one answer of released sums.
+#[derive(Debug, Parser)]
+#[command(
+    name = "consilium",
+    version,
+    max_term_width = 100,
+    long_about = "Ask a region of hospitals one question in SQL. Every hospital computes its own \
+                  sums and releases those that its policy allows; no row ever leaves it. Data goes \
+                  to stdout, everything else to stderr.",
+    after_help = "See 'consilium help <command>' for examples, 'consilium --help' for exit codes.",
+    after_long_help = exit::HELP
+)]
+pub struct Cli {
+    /// Language of messages; taken from the locale when absent
+    #[arg(long, global = true, value_enum)]
+    pub lang: Option<Lang>,
+    /// No progress and no summary on stderr
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What is logged to stderr
+    #[arg(long, global = true, hide = true, env = "CONSILIUM_LOG", default_value = "warn")]
+    pub log: String,
+    #[arg(long = "locale-all", global = true, hide = true, env = "LC_ALL")]
+    locale_all: Option<String>,
+    #[arg(long = "locale", global = true, hide = true, env = "LANG")]
+    locale: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask the region a question in SQL
+    Query(QueryArgs),
+    /// Show what can be asked: tables, columns, conditions, codes
+    Catalog(CatalogArgs),
+    /// Show who takes part in the region
+    Hospitals(HospitalsArgs),
+    /// Make a region on this computer, ask it, and show what left the hospitals
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  consilium completions bash > \
+                            ~/.local/share/bash-completion/completions/consilium")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which region.
+#[derive(Debug, Clone, Args)]
+pub struct RegionArgs {
+    /// Folder of the region: client.toml, certificates and key
+    #[arg(long, value_name = "DIR", env = "CONSILIUM_REGION")]
+    pub region: PathBuf,
+}
+
+/// `consilium query`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consilium query --region demo \"SELECT drg_code, count(*) AS stays, avg(total_cost) AS mean
+    FROM stay GROUP BY drg_code ORDER BY stays DESC\"
+  consilium query --region demo --file benchmark.sql --format csv --out benchmark.csv
+  consilium query --region demo --explain \"SELECT count(*) FROM stay\"
+  echo 'SELECT count(*) FROM stay' | consilium query --region demo --format json -")]
+pub struct QueryArgs {
+    /// The region.
+    #[command(flatten)]
+    pub region: RegionArgs,
+    /// The question; '-' reads it from stdin
+    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    pub sql: Option<String>,
+    /// Read the question from a file
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write the answer to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Wait at most so long (500ms, 30s, 2m); late hospitals are listed as missing
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub deadline: Option<Duration>,
+    /// Show what each hospital would receive, and ask nobody
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// `consilium catalog`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consilium catalog --region demo
+  consilium catalog --region demo stay
+  consilium catalog --region demo --format json stay")]
+pub struct CatalogArgs {
+    /// The region.
+    #[command(flatten)]
+    pub region: RegionArgs,
+    /// Only this table
+    pub table: Option<String>,
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+/// `consilium hospitals`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  consilium hospitals --region demo")]
+pub struct HospitalsArgs {
+    /// The region.
+    #[command(flatten)]
+    pub region: RegionArgs,
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+/// `consilium demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consilium demo --once
+  consilium demo --dir region --hospitals 20 --stays 200000
+  consilium demo --once --source discharges.csv.gz --mapping sparcs \\
+    --split-by Permanent.Facility.Id --policy open
+
+Certificates of a demonstration last 90 days. A folder that was made earlier is used again, with
+its ports, as long as the options agree.")]
+pub struct DemoArgs {
+    /// Folder of the region; a temporary one when absent
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Hospitals to make up [default: 12]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub hospitals: Option<u16>,
+    /// Stays to make up, over all hospitals [default: 60000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub stays: Option<u64>,
+    /// Same seed, same data [default: 1]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Use a real CSV file, plain or gzip, instead of made-up data
+    #[arg(long, value_name = "FILE", requires_all = ["mapping", "split_by"],
+        conflicts_with_all = ["hospitals", "stays", "seed"])]
+    pub source: Option<PathBuf>,
+    /// How to read the file: a shipped mapping (sparcs, synthetic) or a folder
+    #[arg(long, value_name = "NAME|DIR", requires = "source")]
+    pub mapping: Option<String>,
+    /// One hospital for each value of this column
+    #[arg(long, value_name = "COLUMN", requires = "source")]
+    pub split_by: Option<String>,
+    /// Policy of every node: a file, 'default', or 'open' (every minimum 1: shows the machinery,
+    /// protects nobody)
+    #[arg(long, value_name = "FILE|default|open")]
+    pub policy: Option<String>,
+    /// Ask this instead of the benchmark
+    #[arg(long, value_name = "SQL")]
+    pub sql: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// End after the answer instead of serving on
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people, numbers rounded
+    #[default]
+    Table,
+    /// Columns, rows and how the answer came about; stable
+    Json,
+    /// RFC 4180
+    Csv,
+    /// Apache Parquet
+    Parquet,
+    /// Arrow IPC file
+    Arrow,
+}
+
+/// Form of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ListFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+// === impl Format ===
+
+impl Format {
+    /// Whether a terminal can show it.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Table | Self::Json | Self::Csv)
+    }
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// The language asked for, else the locale's.
+    #[must_use]
+    pub fn language(&self) -> Lang {
+        let locale = [&self.locale_all, &self.locale];
+        let locale = locale.into_iter().flatten().find(|text| !text.is_empty());
+        self.lang.or_else(|| locale.map(|text| Lang::of_locale(text))).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("consilium query --region r -").is_ok());
+        assert!(parse("consilium query --region r --file a.sql").is_ok());
+        for bad in [
+            "consilium query --region r",
+            "consilium query --region r --file a.sql x",
+            "consilium query --region r --deadline 30 x",
+            "consilium demo --source a.csv",
+            "consilium demo --hospitals 0",
+            "consilium demo --source a --mapping sparcs --split-by c --stays 5",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let zh = parse("consilium --lang zh demo --once").unwrap();
+        assert_eq!(zh.language(), Lang::Zh);
+        let zh = parse("consilium demo --once --locale-all zh_CN.UTF-8").unwrap();
+        assert_eq!(zh.language(), Lang::Zh);
+    }
+}

@@ -1,0 +1,69 @@
+//! From parsed arguments to an exit code.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use service::Clock;
+use service::telemetry::{self, LogFormat};
+
+use crate::args::{Cli, Command};
+use crate::console::Console;
+use crate::exit::{EX_OK, EX_USAGE, Failure};
+use crate::{catalog, demo, hospitals, query};
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where messages go, and in which language.
+    pub console: Console,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Runs the command and tells the user how it ended.
+#[must_use]
+pub fn run(cli: &Cli) -> ExitCode {
+    let context =
+        Context { console: Console::new(cli.language(), cli.quiet), clock: Clock::system() };
+    match dispatch(cli, &context) {
+        Ok(()) => ExitCode::from(EX_OK),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::from(EX_OK),
+        Err(failure) => {
+            context.console.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version are no failures, everything else is usage.
+#[must_use]
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // When not even that can be printed, the code still tells.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { EX_USAGE } else { EX_OK })
+}
+
+fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
+    telemetry::init(Some(&cli.log), LogFormat::Text)
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    match &cli.command {
+        Command::Query(args) => runtime()?.block_on(query::run(args, context)),
+        Command::Catalog(args) => runtime()?.block_on(catalog::run(args, context)),
+        Command::Hospitals(args) => runtime()?.block_on(hospitals::run(args, context)),
+        Command::Demo(args) => demo::run(args, context),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut command, "consilium", &mut text);
+            context.console.data(|out| out.write_all(&text))
+        }
+    }
+}
+
+/// The threads of a process that waits for the network.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Internal(format!("cannot start threads: {error}")))
+}

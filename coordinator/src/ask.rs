@@ -1,0 +1,311 @@
+//! One question: ask all hospitals at once, wait no longer than the deadline, add up, finish.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use model::Refusal;
+use privacy::request::{ReleaseRequest, Scope};
+use privacy::{Combined, Received};
+use proto::{Assembler, WireError, encode_request, v1};
+use query::question::{AnswerError, Planner, Question};
+use service::Clock;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tonic::Status;
+
+use crate::registry::{Absence, Registry, Site};
+
+/// Part of the deadline kept back for adding up and finishing.
+const FINISH_SHARE: u32 = 20;
+/// Most time kept back for finishing.
+const FINISH_LIMIT: Duration = Duration::from_secs(2);
+/// Tries of one request; only a lost connection is tried again.
+const TRIES: u32 = 2;
+/// Pause before the second try.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// What one hospital sent for all requests of a question.
+#[derive(Debug)]
+struct Reply {
+    parts: Vec<Received>,
+    bytes: u64,
+}
+
+/// The answer and how it came about.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) provenance: v1::Provenance,
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(crate) enum AskError {
+    /// Every hospital that was there refused, for the same reason.
+    Refused(Box<Refusal>),
+    /// No hospital answered; the text lists why.
+    Nobody(String),
+    /// The deadline passed while the answer was being finished.
+    Deadline,
+    /// An expression above the aggregates failed on released values.
+    Above(String),
+    /// The coordinator failed.
+    Internal(String),
+}
+
+/// How far a question is; sent whenever a hospital is done.
+pub(crate) type ProgressSender = Sender<v1::Progress>;
+
+/// What asking needs.
+#[derive(Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) planner: &'a Planner,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Asker<'_> {
+    /// Asks `question` on behalf of `user`, within `deadline` from now.
+    pub(crate) async fn ask(
+        &self,
+        question: &Question,
+        user: &str,
+        deadline: Duration,
+        progress: &ProgressSender,
+    ) -> Result<Answer, AskError> {
+        let started = self.clock.monotonic();
+        let requests = question.requests(user).map_err(|r| AskError::Refused(Box::new(r)))?;
+        let reserve = (deadline / FINISH_SHARE).min(FINISH_LIMIT);
+        let patience = deadline.saturating_sub(reserve);
+        let replies = self.collect(&Arc::new(requests), patience, progress).await;
+        let (answered, absent) = replies;
+        if answered.is_empty() {
+            return Err(nobody(&absent));
+        }
+        let mut combined = vec![Combined::default(); question.measures().len()];
+        let mut bytes = 0;
+        let mut present = Vec::new();
+        for (site, reply) in answered {
+            bytes += reply.bytes;
+            for ((sum, received), measures) in
+                combined.iter_mut().zip(reply.parts).zip(question.measures())
+            {
+                sum.add(received, measures)
+                    .map_err(|error| AskError::Internal(format!("{}: {error}", site.id)))?;
+            }
+            present.push(site);
+        }
+        let spent = self.clock.monotonic().duration_since(started);
+        let finish = self.planner.answer(question, &combined);
+        let batches = match timeout(deadline.saturating_sub(spent).max(reserve), finish).await {
+            Ok(Ok(batches)) => batches,
+            Ok(Err(AnswerError::Above(text))) => return Err(AskError::Above(text)),
+            Ok(Err(AnswerError::Finish(error))) => return Err(AskError::Above(error.to_string())),
+            Err(_) => return Err(AskError::Deadline),
+        };
+        let mut provenance = self.provenance(question, &combined, &present, &absent);
+        provenance.bytes_received = bytes;
+        provenance.elapsed_ms = millis(self.clock.monotonic().duration_since(started));
+        Ok(Answer { batches, provenance })
+    }
+
+    /// Sends the requests to every hospital and gathers until all are done or time is up.
+    async fn collect(
+        &self,
+        requests: &Arc<Vec<ReleaseRequest>>,
+        patience: Duration,
+        progress: &ProgressSender,
+    ) -> (Vec<(Arc<Site>, Reply)>, Vec<(Arc<Site>, Absence)>) {
+        let sites = self.registry.sites();
+        let mut tasks = JoinSet::new();
+        for (index, site) in sites.iter().enumerate() {
+            let (site, requests) = (Arc::clone(site), Arc::clone(requests));
+            let clock = self.clock.clone();
+            tasks.spawn(async move {
+                let until = clock.monotonic() + patience;
+                let reply = timeout(patience, ask_site(&site, &requests, until, &clock)).await;
+                (index, reply.unwrap_or(Err(Absence::Deadline)))
+            });
+        }
+        let mut replies: Vec<Option<Result<Reply, Absence>>> = sites.iter().map(|_| None).collect();
+        let mut state = v1::Progress { asked: count(sites.len()), answered: 0, failed: 0 };
+        while let Some(joined) = tasks.join_next().await {
+            let Ok((index, reply)) = joined else { continue };
+            let outcome = reply.as_ref().map(|_| ()).map_err(Clone::clone);
+            sites[index].note(outcome, self.clock.now());
+            if reply.is_ok() {
+                state.answered += 1;
+            } else {
+                state.failed += 1;
+            }
+            replies[index] = Some(reply);
+            // Progress is a courtesy: a full channel must not slow the answer.
+            let _ = progress.try_send(state);
+        }
+        let (mut answered, mut absent) = (Vec::new(), Vec::new());
+        for (site, reply) in sites.iter().zip(replies) {
+            match reply.unwrap_or(Err(Absence::Failed)) {
+                Ok(reply) => answered.push((Arc::clone(site), reply)),
+                Err(absence) => absent.push((Arc::clone(site), absence)),
+            }
+        }
+        (answered, absent)
+    }
+
+    fn provenance(
+        &self,
+        question: &Question,
+        combined: &[Combined],
+        present: &[Arc<Site>],
+        absent: &[(Arc<Site>, Absence)],
+    ) -> v1::Provenance {
+        let missing = absent.iter().map(|(site, absence)| v1::Missing {
+            hospital: site.id.to_string(),
+            reason: absence.text(),
+        });
+        let sum = |of: fn(&Combined) -> u64| combined.iter().map(of).sum();
+        v1::Provenance {
+            id: random_id(),
+            scope: match question.scope() {
+                Scope::Pooled => "pooled".to_owned(),
+                Scope::PerHospital => "per_hospital".to_owned(),
+            },
+            mode: "clear".to_owned(),
+            hospitals_asked: count(present.len() + absent.len()),
+            hospitals_answered: count(present.len()),
+            missing: missing.collect(),
+            stays_coverage: coverage(combined, present, absent),
+            cells_released: sum(|one| one.released_cells),
+            cells_withheld: sum(|one| one.withheld_cells),
+            measures_withheld: sum(|one| one.withheld_measures),
+            elapsed_ms: 0,
+            bytes_received: 0,
+            rounds: count(combined.len()),
+        }
+    }
+}
+
+/// Released rows over all rows of the hospitals that answered, times their share of the region's
+/// stays. `None` when the size of some missing hospital is not known.
+fn coverage(
+    combined: &[Combined],
+    present: &[Arc<Site>],
+    absent: &[(Arc<Site>, Absence)],
+) -> Option<f64> {
+    use num_traits::ToPrimitive;
+    let released: u64 = combined.iter().map(|one| one.released_rows).sum();
+    let withheld: u64 = combined.iter().map(|one| one.withheld_rows).sum();
+    let share = |part: u64, whole: u64| {
+        if whole == 0 { Some(1.0) } else { Some(part.to_f64()? / whole.to_f64()?) }
+    };
+    let within = share(released, released + withheld)?;
+    if absent.is_empty() {
+        return Some(within);
+    }
+    let there: u64 = present.iter().filter_map(|site| site.stays()).sum();
+    let gone = absent.iter().map(|(site, _)| site.stays()).sum::<Option<u64>>()?;
+    Some(within * share(there, there + gone)?)
+}
+
+async fn ask_site(
+    site: &Site,
+    requests: &[ReleaseRequest],
+    until: Instant,
+    clock: &Clock,
+) -> Result<Reply, Absence> {
+    let mut reply = Reply { parts: Vec::new(), bytes: 0 };
+    let each = requests.iter().map(|request| ask_once_more(site, request, until, clock));
+    for part in futures::future::join_all(each).await {
+        let (received, bytes) = part?;
+        reply.parts.push(received);
+        reply.bytes += bytes;
+    }
+    Ok(reply)
+}
+
+async fn ask_once_more(
+    site: &Site,
+    request: &ReleaseRequest,
+    until: Instant,
+    clock: &Clock,
+) -> Result<(Received, u64), Absence> {
+    let mut tries = 1;
+    loop {
+        let left = until.saturating_duration_since(clock.monotonic());
+        match release(site, request, left).await {
+            Err(Absence::Unreachable) if tries < TRIES && left > RETRY_PAUSE * 2 => {
+                tries += 1;
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn release(
+    site: &Site,
+    request: &ReleaseRequest,
+    left: Duration,
+) -> Result<(Received, u64), Absence> {
+    let mut assembler = Assembler::new(request);
+    let wire = encode_request(request, millis(left));
+    let mut client = site.client();
+    let status = |status: Status| {
+        tracing::debug!(hospital = %site.id, code = ?status.code(), "no release");
+        Absence::of(&status)
+    };
+    let malformed = |error: WireError| {
+        tracing::warn!(hospital = %site.id, %error, "a release was not usable");
+        Absence::Failed
+    };
+    let mut stream = client.release(wire).await.map_err(status)?.into_inner();
+    while let Some(chunk) = stream.message().await.map_err(status)? {
+        assembler.add(chunk).map_err(malformed)?;
+    }
+    let bytes = assembler.bytes();
+    Ok((assembler.finish().map_err(malformed)?, bytes))
+}
+
+fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
+    let mut refusals = absent.iter().filter_map(|(_, absence)| match absence {
+        Absence::Refused(refusal) => Some(refusal),
+        _ => None,
+    });
+    if let Some(first) = refusals.next() {
+        return AskError::Refused(first.clone());
+    }
+    if absent.is_empty() {
+        return AskError::Nobody("the region has no hospitals".to_owned());
+    }
+    let reasons: Vec<_> = absent
+        .iter()
+        .take(5)
+        .map(|(site, absence)| format!("{}: {}", site.id, absence.text()))
+        .collect();
+    let more = absent.len().saturating_sub(5);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    AskError::Nobody(format!(
+        "none of {} hospitals answered ({}{more})",
+        absent.len(),
+        reasons.join(", ")
+    ))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A name for an answer, from the system's random source.
+fn random_id() -> String {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0u8; 12];
+    // Without randomness an answer is still an answer; its name is then all zeros.
+    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

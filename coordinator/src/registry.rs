@@ -1,0 +1,185 @@
+//! The region's hospitals: persistent connections and what is known of each.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures::future::join_all;
+use model::{HospitalId, Peer, Role};
+use proto::v1;
+use proto::v1::node_client::NodeClient;
+use service::connect::{ConnectOptions, explain};
+use service::{Clock, ConnectFailure, Connector, ReloadingIdentity};
+use tokio::time::timeout;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::config::HospitalEntry;
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a description.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a description with code lists, which may have to be computed.
+const CODE_LISTS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a hospital is not in an answer. The texts are part of the JSON that scripts read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// No connection.
+    Unreachable,
+    /// It did not answer in time.
+    Deadline,
+    /// Its certificate, or ours, was not accepted.
+    Identity,
+    /// It has not ingested anything yet.
+    NoSnapshot,
+    /// Its policy or checks said no.
+    Refused(Box<model::Refusal>),
+    /// It failed, or sent what no gate releases.
+    Failed,
+}
+
+impl Absence {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Unreachable => "unreachable".to_owned(),
+            Self::Deadline => "deadline".to_owned(),
+            Self::Identity => "identity".to_owned(),
+            Self::NoSnapshot => "no_snapshot".to_owned(),
+            Self::Refused(refusal) => format!("refused: {}", refusal.code),
+            Self::Failed => "failed".to_owned(),
+        }
+    }
+
+    /// Reads a node's status.
+    pub(crate) fn of(status: &Status) -> Self {
+        if let Some(refusal) = service::status::refusal_of(status) {
+            return Self::Refused(Box::new(refusal));
+        }
+        match status.code() {
+            Code::DeadlineExceeded | Code::Cancelled => Self::Deadline,
+            Code::NotFound => Self::NoSnapshot,
+            Code::PermissionDenied | Code::Unauthenticated => Self::Identity,
+            Code::Internal => Self::Failed,
+            _ => match explain(status) {
+                ConnectFailure::WrongPeer
+                | ConnectFailure::IdentityRejected
+                | ConnectFailure::Expired => Self::Identity,
+                ConnectFailure::Unreachable | ConnectFailure::Other => Self::Unreachable,
+            },
+        }
+    }
+}
+
+/// What is known of a hospital.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) description: Option<v1::DescribeResponse>,
+    pub(crate) last_seen: Option<SystemTime>,
+    pub(crate) absence: Option<Absence>,
+}
+
+/// One hospital.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) id: HospitalId,
+    pub(crate) address: String,
+    channel: Channel,
+    known: Mutex<Known>,
+}
+
+impl Site {
+    /// A client over the persistent connection.
+    pub(crate) fn client(&self) -> NodeClient<Channel> {
+        NodeClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn known(&self) -> Known {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stays of its snapshot, as far as it tells.
+    pub(crate) fn stays(&self) -> Option<u64> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = &known.description.as_ref()?.tables;
+        tables.iter().find(|table| table.table == "stay").map(|table| table.rows)
+    }
+
+    /// Notes that the hospital has answered, or why not.
+    pub(crate) fn note(&self, outcome: Result<(), Absence>, now: SystemTime) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => (known.last_seen, known.absence) = (Some(now), None),
+            // A refusal is an answer: the hospital is there.
+            Err(absence @ Absence::Refused(_)) => {
+                (known.last_seen, known.absence) = (Some(now), Some(absence));
+            }
+            Err(absence) => known.absence = Some(absence),
+        }
+    }
+
+    /// Asks the hospital to describe itself, and remembers it.
+    pub(crate) async fn describe(
+        &self,
+        clock: &Clock,
+        code_lists: bool,
+    ) -> Option<v1::DescribeResponse> {
+        let limit = if code_lists { CODE_LISTS_TIMEOUT } else { DESCRIBE_TIMEOUT };
+        let mut client = self.client();
+        let answer = timeout(limit, client.describe(v1::DescribeRequest { code_lists })).await;
+        let outcome = match answer {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(Absence::of(&status)),
+            Err(_) => Err(Absence::Deadline),
+        };
+        self.note(outcome.as_ref().map(|_| ()).map_err(Clone::clone), clock.now());
+        let mut description = outcome.ok()?;
+        let full = description.clone();
+        description.code_lists.clear();
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).description = Some(description);
+        Some(full)
+    }
+}
+
+/// All hospitals of the region, in the order of the configuration.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    sites: Vec<Arc<Site>>,
+    clock: Clock,
+}
+
+impl Registry {
+    /// Prepares connections; none is made before it is needed.
+    pub(crate) fn new(
+        region: &str,
+        hospitals: Vec<HospitalEntry>,
+        identity: &Arc<ReloadingIdentity>,
+        clock: Clock,
+    ) -> Result<Self, model::peer::InvalidPeer> {
+        let connector = Connector::new(Arc::clone(identity));
+        let options =
+            ConnectOptions { connect_timeout: CONNECT_TIMEOUT, ..ConnectOptions::default() };
+        let sites = hospitals.into_iter().map(|entry| {
+            let peer = Peer::new(region, Role::Node, entry.id.as_str())?;
+            let channel = connector.channel(peer, entry.address.clone(), options);
+            let known = Mutex::default();
+            Ok(Arc::new(Site { id: entry.id, address: entry.address, channel, known }))
+        });
+        Ok(Self { sites: sites.collect::<Result<_, _>>()?, clock })
+    }
+
+    pub(crate) fn sites(&self) -> &[Arc<Site>] {
+        &self.sites
+    }
+
+    /// Asks every hospital to describe itself.
+    pub(crate) async fn refresh(&self) {
+        join_all(self.sites.iter().map(|site| site.describe(&self.clock, false))).await;
+    }
+
+    /// Descriptions with code lists of the hospitals that answer.
+    pub(crate) async fn code_lists(&self) -> Vec<v1::DescribeResponse> {
+        let all = join_all(self.sites.iter().map(|site| site.describe(&self.clock, true))).await;
+        all.into_iter().flatten().collect()
+    }
+}

@@ -1,0 +1,328 @@
+//! The coordinator's gRPC service and its life.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::Stream;
+use model::{Peer, Refusal, Role};
+use privacy::Policy;
+use proto::v1;
+use proto::v1::answer_event::Event;
+use proto::v1::region_server::{Region, RegionServer};
+use query::question::{Planner, Question};
+use service::clock::rfc3339;
+use service::identity::IdentityError;
+use service::serve::ServeError;
+use service::status::{internal_status, refusal_status};
+use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, serve};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::ask::{Answer, AskError, Asker};
+use crate::catalog::catalog;
+use crate::config::Config;
+use crate::encode::ipc_parts;
+use crate::explain::explain;
+use crate::registry::{Registry, Site};
+
+/// How often hospitals are asked to describe themselves.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
+/// Longest deadline that a question may ask for.
+const MAX_DEADLINE: Duration = Duration::from_secs(600);
+/// Events that may wait for a slow client.
+const EVENT_QUEUE: usize = 16;
+/// Planned questions that are kept.
+const MAX_PLANNED: usize = 256;
+
+/// Why a coordinator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    /// The certificate, key or authority is not usable.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The certificate names somebody else.
+    #[error("the certificate says {found}, but this is {expected}")]
+    WrongCertificate {
+        /// Who the certificate names.
+        found: String,
+        /// Who the configuration names.
+        expected: String,
+    },
+    /// A name cannot stand in a certificate.
+    #[error("{0}")]
+    Name(#[from] model::peer::InvalidPeer),
+    /// The rules for early feedback cannot be read.
+    #[error("{0}")]
+    Policy(String),
+    /// The planner cannot start.
+    #[error("the planner cannot start: {0}")]
+    Planner(#[from] query::question::AnswerError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another coordinator running there?")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Serving failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// A coordinator that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    identity: Arc<ReloadingIdentity>,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    registry: Registry,
+    planner: Planner,
+    policy: Policy,
+    deadline: Duration,
+    clock: Clock,
+    planned: Mutex<HashMap<String, Arc<Question>>>,
+}
+
+/// Checks the configuration, opens what it names and listens.
+///
+/// # Errors
+/// [`CoordinatorError`] naming the file or address at fault.
+pub async fn bind(config: Config) -> Result<Bound, CoordinatorError> {
+    let clock = Clock::system();
+    let expected = Peer::new(&config.region, Role::Coordinator, "main")?;
+    let identity = ReloadingIdentity::open(config.identity.clone(), clock.clone())?;
+    if *identity.peer() != expected {
+        let found = identity.peer().to_string();
+        return Err(CoordinatorError::WrongCertificate { found, expected: expected.to_string() });
+    }
+    let policy = match &config.policy {
+        Some(path) => service::config::load(path)
+            .map_err(|error| CoordinatorError::Policy(error.to_string()))?,
+        None => Policy::default(),
+    };
+    let planner = Planner::new(config.engine.memory_mb << 20)?;
+    let deadline = config.deadline();
+    let registry = Registry::new(&config.region, config.hospitals, &identity, clock.clone())?;
+    let listen = |source| CoordinatorError::Listen { address: config.listen.clone(), source };
+    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let planned = Mutex::default();
+    let state = Arc::new(State { registry, planner, policy, deadline, clock, planned });
+    Ok(Bound { listener, address, identity, state })
+}
+
+impl Bound {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown`, then drains.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Serve`] when the transport fails.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), CoordinatorError> {
+        tracing::info!(address = %self.address, hospitals = self.state.registry.sites().len(), "coordinator is up");
+        let refresh = tokio::spawn(refresh(Arc::clone(&self.state)));
+        let server = RegionServer::new(Service { state: self.state })
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+        let routes = tonic::service::Routes::new(server);
+        let outcome =
+            serve(self.listener, self.identity, routes, ServeLimits::default(), shutdown).await;
+        refresh.abort();
+        outcome?;
+        Ok(())
+    }
+}
+
+async fn refresh(state: Arc<State>) {
+    let mut interval = tokio::time::interval(REFRESH_INTERVAL);
+    loop {
+        interval.tick().await;
+        state.registry.refresh().await;
+    }
+}
+
+impl State {
+    /// Plans a question, or finds it among those planned before; plans do not depend on data.
+    async fn plan(&self, sql: &str) -> Result<Arc<Question>, Refusal> {
+        let known = self.planned.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if let Some(question) = known {
+            return Ok(question);
+        }
+        let question = Arc::new(self.planner.plan(sql, &self.policy).await?);
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        if planned.len() >= MAX_PLANNED {
+            planned.clear();
+        }
+        planned.insert(sql.to_owned(), Arc::clone(&question));
+        Ok(question)
+    }
+
+    async fn answer(
+        &self,
+        question: &Question,
+        user: &str,
+        deadline: Duration,
+        events: &mpsc::Sender<Result<v1::AnswerEvent, Status>>,
+    ) -> Result<Answer, Status> {
+        let (progress, mut told) = mpsc::channel(EVENT_QUEUE);
+        let asker = Asker { registry: &self.registry, planner: &self.planner, clock: &self.clock };
+        let asking = asker.ask(question, user, deadline, &progress);
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                Some(state) = told.recv() => {
+                    let event = v1::AnswerEvent { event: Some(Event::Progress(state)) };
+                    // A client that has gone away ends the question.
+                    if events.is_closed() {
+                        return Err(Status::cancelled("the client has gone"));
+                    }
+                    let _ = events.try_send(Ok(event));
+                }
+                answer = &mut asking => return answer.map_err(|error| ask_status(&error)),
+            }
+        }
+    }
+}
+
+fn ask_status(error: &AskError) -> Status {
+    match error {
+        AskError::Refused(refusal) => refusal_status(refusal),
+        AskError::Nobody(text) => Status::unavailable(text.clone()),
+        AskError::Deadline => {
+            Status::deadline_exceeded("the deadline passed while the answer was being finished")
+        }
+        AskError::Above(text) => Status::invalid_argument(text.clone()),
+        AskError::Internal(text) => {
+            internal_status("adding up", &std::io::Error::other(text.clone()))
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Service {
+    state: Arc<State>,
+}
+
+type Events = std::pin::Pin<Box<dyn Stream<Item = Result<v1::AnswerEvent, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Region for Service {
+    type AskStream = Events;
+
+    async fn ask(&self, request: Request<v1::Question>) -> Result<Response<Events>, Status> {
+        let peer = require_role(&request, Role::User)?;
+        let v1::Question { sql, deadline_ms } = request.into_inner();
+        let question = self.state.plan(&sql).await.map_err(|refusal| refusal_status(&refusal))?;
+        let deadline = match deadline_ms {
+            0 => self.state.deadline,
+            given => Duration::from_millis(given).min(MAX_DEADLINE),
+        };
+        let (events, stream) = mpsc::channel(EVENT_QUEUE);
+        let state = Arc::clone(&self.state);
+        tokio::spawn(async move {
+            let outcome = state.answer(&question, peer.name(), deadline, &events).await;
+            send(outcome, &events).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::Question>,
+    ) -> Result<Response<v1::Explanation>, Status> {
+        require_role(&request, Role::User)?;
+        let question = self
+            .state
+            .plan(&request.get_ref().sql)
+            .await
+            .map_err(|refusal| refusal_status(&refusal))?;
+        let described = self.state.registry.code_lists().await;
+        let known = catalog(&self.state.policy, &described);
+        let codes = |name: &str| {
+            let columns = known.tables.iter().flat_map(|table| &table.columns);
+            let mut found = columns.filter(|c| c.name == name && !c.codes.is_empty());
+            found.next().map(|column| column.codes.len() as u64 + 1)
+        };
+        let hospitals = self.state.registry.sites().len();
+        Ok(Response::new(explain(&question, &self.state.policy, hospitals, &codes)))
+    }
+
+    async fn catalog(
+        &self,
+        request: Request<v1::CatalogRequest>,
+    ) -> Result<Response<v1::CatalogResponse>, Status> {
+        require_role(&request, Role::User)?;
+        let described = self.state.registry.code_lists().await;
+        Ok(Response::new(catalog(&self.state.policy, &described)))
+    }
+
+    async fn hospitals(
+        &self,
+        request: Request<v1::HospitalsRequest>,
+    ) -> Result<Response<v1::HospitalsResponse>, Status> {
+        require_role(&request, Role::User)?;
+        self.state.registry.refresh().await;
+        let hospitals = self.state.registry.sites().iter().map(|site| hospital(site)).collect();
+        Ok(Response::new(v1::HospitalsResponse { hospitals }))
+    }
+}
+
+async fn send(
+    outcome: Result<Answer, Status>,
+    events: &mpsc::Sender<Result<v1::AnswerEvent, Status>>,
+) {
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(status) => {
+            let _ = events.send(Err(status)).await;
+            return;
+        }
+    };
+    let parts = match ipc_parts(&answer.batches) {
+        Ok(parts) => parts,
+        Err(error) => {
+            let _ = events.send(Err(internal_status("encoding the answer", &error))).await;
+            return;
+        }
+    };
+    let parts = parts.into_iter().map(|part| Event::ArrowIpc(part.to_vec()));
+    for event in parts.chain([Event::Release(answer.provenance)]) {
+        if events.send(Ok(v1::AnswerEvent { event: Some(event) })).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn hospital(site: &Site) -> v1::Hospital {
+    let known = site.known();
+    let description = known.description.unwrap_or_default();
+    let online = known.last_seen.is_some()
+        && !matches!(&known.absence, Some(absence) if !absence.text().starts_with("refused"));
+    v1::Hospital {
+        id: site.id.to_string(),
+        address: site.address.clone(),
+        state: if online { "online".to_owned() } else { "offline".to_owned() },
+        tier: description.hospital_tier,
+        county: description.hospital_county,
+        snapshot_id: description.snapshot_id,
+        snapshot_created_at: description.snapshot_created_at,
+        stays: site.stays().filter(|stays| *stays > 0),
+        node_started_at: description.node_started_at,
+        last_seen_at: known.last_seen.map(rfc3339).unwrap_or_default(),
+        reason: known.absence.map(|absence| absence.text()).unwrap_or_default(),
+        version: description.version,
+    }
+}

@@ -1,0 +1,89 @@
+//! What a node says about itself: sizes and code lists, both through the same gate as cells.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::schema::{ColumnType, Kind, PERSON_KEY, STAY_KEY, TABLES, Table};
+use privacy::request::{RequestParts, Scope};
+use privacy::{Measure, Policy, ReleaseRequest, Released, admit};
+use proto::v1;
+use query::engine::Engine;
+
+use crate::answer::Desk;
+
+/// Code lists of the snapshots that have been asked for, by snapshot id.
+pub(crate) type CodeLists = Mutex<HashMap<String, Arc<Vec<v1::CodeList>>>>;
+
+/// Rows per table; zero below the hospital's minimum.
+pub(crate) fn table_sizes(engine: &Engine, policy: &Policy) -> Vec<v1::TableSize> {
+    let minimum = u64::from(policy.minimum.stays.unwrap_or(u32::MAX));
+    let tables = engine.manifest().tables.iter();
+    tables
+        .map(|(name, record)| v1::TableSize {
+            table: name.clone(),
+            rows: if record.rows >= minimum { record.rows } else { 0 },
+        })
+        .collect()
+}
+
+/// The codes of every dimension that pass the gate, each found by an ordinary request.
+pub(crate) async fn code_lists(
+    desk: &Desk,
+    known: &CodeLists,
+    engine: &Arc<Engine>,
+    policy: &Policy,
+) -> Arc<Vec<v1::CodeList>> {
+    let id = format!("{} {:?}", engine.manifest().snapshot_id, policy.minimum);
+    let found = known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+    if let Some(found) = found {
+        return found;
+    }
+    let mut lists = Vec::new();
+    for table in TABLES {
+        let listed = table.columns.iter().filter(|column| {
+            column.kind == Kind::Dimension && column.column_type == ColumnType::Text
+        });
+        for column in listed {
+            let Some(released) = ask(desk, engine, policy, table, column.name).await else {
+                continue;
+            };
+            let codes = released.groups().iter().filter_map(|group| group.key()[0].clone());
+            let mut codes: Vec<_> = codes.collect();
+            codes.sort_unstable();
+            if !codes.is_empty() {
+                let (table, column) = (table.name.to_owned(), column.name.to_owned());
+                lists.push(v1::CodeList { table, column, codes });
+            }
+        }
+    }
+    let lists = Arc::new(lists);
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.clear();
+    known.insert(id, Arc::clone(&lists));
+    lists
+}
+
+async fn ask(
+    desk: &Desk,
+    engine: &Arc<Engine>,
+    policy: &Policy,
+    table: &Table,
+    column: &str,
+) -> Option<Released> {
+    let name = table.name;
+    let relation_sql = format!(
+        "SELECT {name}.{column} AS d0, {name}.{PERSON_KEY} AS {PERSON_KEY}, \
+         {name}.{STAY_KEY} AS {STAY_KEY} FROM {name}"
+    );
+    let parts = RequestParts {
+        scope: Scope::Pooled,
+        asker: "code-lists".to_owned(),
+        relation_sql,
+        dimensions: vec![column.to_owned()],
+        inputs: Vec::new(),
+        measures: vec![Measure::Rows],
+    };
+    let request = ReleaseRequest::try_from(parts).ok()?;
+    let admitted = admit(request, policy, 0).ok()?;
+    desk.compute(Arc::clone(engine), admitted).await.ok()
+}

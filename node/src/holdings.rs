@@ -1,0 +1,128 @@
+//! What the node holds right now: the snapshot in force under the policy in force.
+//!
+//! Both are looked at before each question, so a finished ingest and a changed policy take effect
+//! without a restart. A policy that cannot be read closes the node; a snapshot that cannot be
+//! opened leaves it without data. Neither falls back to what was in force before.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use privacy::Policy;
+use privacy::policy::Minimum;
+use query::engine::{Engine, Limits, runtime};
+use service::config::load;
+
+use crate::config::Config;
+use crate::ingest::current;
+
+/// What distinguishes one state of the folder from another, cheaply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    snapshot: Option<String>,
+    policy: Option<(SystemTime, u64)>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    stamp: Stamp,
+    policy: Policy,
+    engine: Option<Arc<Engine>>,
+}
+
+/// The snapshot and policy in force.
+#[derive(Debug)]
+pub(crate) struct Holdings {
+    config: Config,
+    runtime: Arc<query::engine::Runtime>,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// The engine's shared memory pool could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine cannot start: {0}")]
+pub struct EngineStart(String);
+
+/// Reads a policy file.
+///
+/// # Errors
+/// The reason, naming file, line and field.
+pub(crate) fn read_policy(path: &Path) -> Result<Policy, String> {
+    load::<Policy>(path).map_err(|error| error.to_string())
+}
+
+fn closed() -> Policy {
+    Policy { minimum: Minimum::default(), ..Policy::default() }
+}
+
+impl Holdings {
+    /// Sets up the engine's memory and spill folder; opens nothing yet.
+    pub(crate) fn new(config: Config) -> Result<Self, EngineStart> {
+        const MIB: usize = 1 << 20;
+        let spill_folder = config.data_dir.join("spill");
+        fs::create_dir_all(&spill_folder)
+            .map_err(|error| EngineStart(format!("{}: {error}", spill_folder.display())))?;
+        let limits = Limits {
+            threads: config.engine.threads,
+            memory_bytes: config.engine.memory_mb * MIB,
+            spill_folder,
+            spill_bytes: config.engine.spill_mb << 20,
+        };
+        let runtime = runtime(&limits).map_err(|error| EngineStart(error.to_string()))?;
+        Ok(Self { config, runtime, opened: Mutex::new(None) })
+    }
+
+    fn stamp(&self) -> Stamp {
+        let pointer = self.config.data_dir.join("CURRENT");
+        let policy = fs::metadata(&self.config.policy).ok();
+        Stamp {
+            snapshot: fs::read_to_string(pointer).ok(),
+            policy: policy.and_then(|file| Some((file.modified().ok()?, file.len()))),
+        }
+    }
+
+    /// The policy in force and, when there is a snapshot, the engine over it. May read files.
+    pub(crate) fn now(&self) -> (Policy, Option<Arc<Engine>>) {
+        let stamp = self.stamp();
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = opened.as_ref().filter(|known| known.stamp == stamp) {
+            return (known.policy.clone(), known.engine.clone());
+        }
+        let policy = read_policy(&self.config.policy).unwrap_or_else(|error| {
+            tracing::error!(error, "the policy cannot be read; the node is closed");
+            closed()
+        });
+        let engine = self.open(&policy);
+        let fresh = Opened { stamp, policy: policy.clone(), engine: engine.clone() };
+        *opened = Some(fresh);
+        (policy, engine)
+    }
+
+    fn open(&self, policy: &Policy) -> Option<Arc<Engine>> {
+        let (folder, manifest) = match current(&self.config.data_dir) {
+            Ok(found) => found?,
+            Err(error) => {
+                tracing::error!(%error, "the snapshot in force cannot be read");
+                return None;
+            }
+        };
+        if manifest.hospital.id != self.config.hospital.id {
+            let found = manifest.hospital.id.as_str();
+            tracing::error!(found, "the snapshot belongs to another hospital");
+            return None;
+        }
+        let threads = self.config.engine.threads;
+        let runtime = Arc::clone(&self.runtime);
+        match Engine::open(&folder, manifest, policy.clone(), threads, runtime) {
+            Ok(engine) => {
+                tracing::info!(snapshot = engine.manifest().snapshot_id, "snapshot in force");
+                Some(Arc::new(engine))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the snapshot in force cannot be opened");
+                None
+            }
+        }
+    }
+}
