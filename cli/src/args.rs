@@ -152,7 +152,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub stays: Option<u64>,
     /// Same seed, same data [default: 1]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=1 << 62))]
     pub seed: Option<u64>,
     /// Use a real CSV file, plain or gzip, instead of made-up data
     #[arg(long, value_name = "FILE", requires_all = ["mapping", "split_by"],

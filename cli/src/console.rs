@@ -49,9 +49,9 @@ impl Console {
     /// [`Failure::Output`].
     pub fn data(
         self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(io::stdout());
         write(&mut out)
             .and_then(|()| out.flush())
             .map_err(|source| Failure::Output { place: "stdout".to_owned(), source })
@@ -111,8 +111,7 @@ fn failure_text(lang: Lang, failure: &Failure) -> String {
     match failure {
         Failure::Refused(refusal) => {
             let meaning = refusal_heading(refusal.code, lang);
-            let mut text =
-                format!("{heading} [{}]: {meaning}: {}", refusal.code, refusal.subject);
+            let mut text = format!("{heading} [{}]: {meaning}: {}", refusal.code, refusal.subject);
             text.push_str(&format!("\n  {}", refusal.reason));
             if !refusal.instead.is_empty() {
                 let instead = Message::Instead.text(lang);

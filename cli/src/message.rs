@@ -215,7 +215,10 @@ mod tests {
             assert_eq!(holes(Lang::En), holes(Lang::Zh), "{message:?}");
         }
         assert_eq!(fill(Message::Missing, Lang::En, &[&"h-1", &"{}"]), "missing: h-1 ({})");
-        assert_eq!(fill(Message::Missing, Lang::Zh, &[&"h-1", &"deadline"]), "缺席：h-1（deadline）");
+        assert_eq!(
+            fill(Message::Missing, Lang::Zh, &[&"h-1", &"deadline"]),
+            "缺席：h-1（deadline）"
+        );
         assert_eq!(Lang::of_locale("zh_CN.UTF-8"), Lang::Zh);
         assert_eq!(Lang::of_locale("C"), Lang::En);
     }

@@ -75,7 +75,7 @@ pub fn number(value: f64) -> String {
     if size < SMALLEST {
         return format!("{value:.3e}");
     }
-    // 12.3 has one digit more than log10 says, so three decimals less that are shown.
+    // A number of magnitude m has m + 1 digits before the point.
     let magnitude = size.log10().floor().to_i32().unwrap_or(0);
     let decimals = usize::try_from(3 - magnitude).unwrap_or(0);
     format!("{value:.decimals$}")
@@ -133,7 +133,7 @@ mod tests {
         let text = sheet.render();
         assert_eq!(
             text,
-            "╭───────┬────╮\n│ name  ┆ n  │\n╞═══════╪════╡\n│ 阑尾� ┆  7 │\n│ ab    ┆ 12 │\n╰───────┴────╯"
+            "╭───────┬────╮\n│ name  ┆  n │\n╞═══════╪════╡\n│ 阑尾� ┆  7 │\n│ ab    ┆ 12 │\n╰───────┴────╯"
         );
     }
 }

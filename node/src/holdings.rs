@@ -89,8 +89,12 @@ impl Holdings {
         if let Some(known) = opened.as_ref().filter(|known| known.stamp == stamp) {
             return (known.policy.clone(), known.engine.clone());
         }
-        let policy = read_policy(&self.config.policy).unwrap_or_else(|error| {
-            tracing::error!(error, "the policy cannot be read; the node is closed");
+        let policy = read_policy(&self.config.policy).and_then(|policy| {
+            let problems = policy.problems();
+            if problems.is_empty() { Ok(policy) } else { Err(problems.join("; ")) }
+        });
+        let policy = policy.unwrap_or_else(|error| {
+            tracing::error!(error, "the policy cannot be used; the node is closed");
             closed()
         });
         let engine = self.open(&policy);

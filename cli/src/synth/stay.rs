@@ -232,7 +232,7 @@ impl Maker {
             self.rng.random_range(32..200)
         };
         let admitted = person.discharged + gap;
-        (admitted <= LAST_DAY - 1).then_some((person, admitted))
+        (admitted < LAST_DAY).then_some((person, admitted))
     }
 
     fn remember(&mut self, person: Person, died: bool) {

@@ -120,3 +120,36 @@ fn sums_are_exact_and_exactly_the_planted_anomalies_are_there() {
     assert_eq!(drg_names().len(), 68);
     assert!(drg_names().contains(&("GD19".into(), "appendectomy".into(), "阑尾切除术".into())));
 }
+
+#[test]
+fn the_nodes_mapping_takes_every_row() {
+    use node::ingest::{IngestRequest, run};
+
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("h-001.csv");
+    let params = SynthParams { hospitals: 1, stays: 3_000, seed: 3 };
+    generate(&params, |_| std::fs::File::create(&source)).unwrap();
+    let request = IngestRequest {
+        source,
+        mapping: "synthetic".into(),
+        hospital: model::manifest::HospitalRecord {
+            id: "h-001".parse().unwrap(),
+            tier: "tertiary".into(),
+            county: "Donghu".into(),
+        },
+        data_dir: folder.path().join("data"),
+        key_file: folder.path().join("key"),
+        encoding: None,
+        accuracy_floor: 1.0,
+        now: std::time::UNIX_EPOCH,
+        threads: 2,
+    };
+    let report = run(&request, &mut |_| {}).unwrap();
+    let manifest = &report.manifest;
+    assert_eq!((manifest.quality.read, manifest.stays()), (3_000, 3_000));
+    assert_eq!(manifest.quality.by_rule, BTreeMap::new());
+    assert!(manifest.persons < 3_000 && manifest.persons > 2_000);
+    for (table, least) in [("diagnosis", 6_000), ("procedure", 1_500), ("fee", 30_000)] {
+        assert!(manifest.tables[table].rows > least, "{table}: {:?}", manifest.tables[table]);
+    }
+}

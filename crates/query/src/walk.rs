@@ -20,6 +20,7 @@ mod output;
 pub(crate) use flatten::{Flat, Relation, flatten};
 pub(crate) use output::Outputs;
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use model::schema::{Column, HOSPITAL_ID, Kind, Table};
 use model::{Refusal, RefusalCode};
@@ -87,6 +88,16 @@ impl<'a> Walk<'a> {
             self.condition(filter)?;
         }
         let conditional = self.outputs(outputs)?;
+        for output in outputs.dimensions.iter().chain(outputs.inputs) {
+            if output.exists(|node| Ok(matches!(node, Expr::InSubquery(_)))).unwrap_or(true) {
+                return Err(Refusal::new(
+                    RefusalCode::Join,
+                    "IN (SELECT ...)",
+                    "A subquery selects stays in WHERE only.",
+                    "Move the condition into WHERE.",
+                ));
+            }
+        }
         let names_hospitals = everything().any(|expr| self.mentions(expr, HOSPITAL_ID));
         let narrows = self.relation.filters.iter().any(|filter| !self.is_local(filter));
         let single = matches!(self.relation.tables.as_slice(), [one] if one.table.one_row_per_stay);

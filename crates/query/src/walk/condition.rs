@@ -5,7 +5,7 @@
 
 use datafusion::logical_expr::expr::{InList, InSubquery, Like};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
-use model::schema::{Column, ColumnType, Grain, Kind, STAY_KEY, Table};
+use model::schema::{Column, ColumnType, Grain, HOSPITAL_ID, Kind, STAY_KEY, Table};
 use model::{Refusal, RefusalCode};
 use privacy::policy::{CalendarUnit, Use};
 
@@ -412,6 +412,14 @@ impl Walk<'_> {
         match inner.outputs.as_slice() {
             [one] if is_stay_key(walk.base(one)) => {}
             _ => return Err(refuse()),
+        }
+        // A hospital named in here would escape the scope that the outer columns imply.
+        if inner.relation.filters.iter().any(|filter| walk.mentions(filter, HOSPITAL_ID)) {
+            return Err(refuse_filter(
+                "stay.hospital_id",
+                "A subquery may not name hospitals.",
+                "Put the condition on hospital_id into the outer WHERE.",
+            ));
         }
         walk.check_literals(inner.relation.filters.iter())?;
         inner.relation.filters.iter().try_for_each(|filter| walk.condition(filter))

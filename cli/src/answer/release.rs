@@ -1,0 +1,121 @@
+//! How an answer came about: the `release` object of the JSON form.
+
+use serde::Serialize;
+
+use crate::console::Console;
+use crate::message::Message;
+use crate::sheet::percent;
+
+/// Where an answer's values come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Release {
+    /// Id in the coordinator's record.
+    pub id: String,
+    /// `pooled` or `per_hospital`.
+    pub scope: String,
+    /// `clear`: sums of what each hospital releases by itself.
+    pub mode: String,
+    /// Who was asked and who answered.
+    pub hospitals: Hospitals,
+    /// Share of stays behind released cells, 0 to 1; none when some hospital's size is unknown.
+    pub stays_coverage: Option<f64>,
+    /// How many cells.
+    pub cells: ReleasedCells,
+    /// Measures withheld in released cells.
+    pub measures_withheld: u64,
+    /// Bytes of cells that left the hospitals.
+    pub bytes_received: u64,
+    /// Requests sent to each hospital.
+    pub rounds: u32,
+    /// From question to answer, at the coordinator.
+    pub elapsed_ms: u64,
+}
+
+/// Who was asked and who answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hospitals {
+    /// Hospitals asked.
+    pub asked: u32,
+    /// Hospitals whose cells are in the answer.
+    pub answered: u32,
+    /// The others.
+    pub missing: Vec<Missing>,
+}
+
+/// A hospital that is not in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Its id.
+    pub hospital: String,
+    /// `unreachable`, `deadline`, `refused: <code>`, `no_snapshot`, `identity`, `failed`.
+    pub reason: String,
+}
+
+/// How many cells left the hospitals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleasedCells {
+    /// Cells in the answer.
+    pub released: u64,
+    /// Cells that a hospital kept.
+    pub withheld: u64,
+}
+
+impl From<proto::v1::Provenance> for Release {
+    fn from(told: proto::v1::Provenance) -> Self {
+        let missing = told.missing.into_iter();
+        let missing = missing.map(|m| Missing { hospital: m.hospital, reason: m.reason });
+        Self {
+            id: told.id,
+            scope: told.scope,
+            mode: told.mode,
+            hospitals: Hospitals {
+                asked: told.hospitals_asked,
+                answered: told.hospitals_answered,
+                missing: missing.collect(),
+            },
+            stays_coverage: told.stays_coverage,
+            cells: ReleasedCells { released: told.cells_released, withheld: told.cells_withheld },
+            measures_withheld: told.measures_withheld,
+            bytes_received: told.bytes_received,
+            rounds: told.rounds,
+            elapsed_ms: told.elapsed_ms,
+        }
+    }
+}
+
+impl Release {
+    /// The share of stays behind the answer, for people.
+    #[must_use]
+    pub fn coverage(&self, console: Console) -> String {
+        self.stays_coverage.map_or_else(|| console.text(Message::UnknownShare, &[]), percent)
+    }
+
+    /// One line, and one for each missing hospital.
+    #[must_use]
+    pub fn summary(&self, console: Console) -> String {
+        let hospitals = &self.hospitals;
+        let mut text = console.text(
+            Message::Summary,
+            &[
+                &hospitals.answered,
+                &hospitals.asked,
+                &self.coverage(console),
+                &self.cells.released,
+                &self.cells.withheld,
+                &self.mode,
+                &self.elapsed_ms,
+            ],
+        );
+        let mut line = |added: String| {
+            text.push_str("\n  ");
+            text.push_str(&added);
+        };
+        if self.measures_withheld > 0 {
+            line(console.text(Message::MeasuresWithheld, &[&self.measures_withheld]));
+        }
+        for missing in &hospitals.missing {
+            line(console.text(Message::Missing, &[&missing.hospital, &missing.reason]));
+        }
+        text
+    }
+}

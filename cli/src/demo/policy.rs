@@ -1,0 +1,77 @@
+//! The policy of every node of a demonstration.
+
+use std::path::Path;
+
+use privacy::Policy;
+
+use super::folder::{self, Folder};
+use super::sources::Member;
+use crate::exit::Failure;
+
+/// A new hospital's policy.
+pub const DEFAULT: &str = include_str!("../../../node/examples/policy.toml");
+/// Every minimum 1: shows the machinery and protects nobody.
+pub const OPEN: &str = include_str!("../../../node/examples/open.toml");
+
+/// The text of the policy that was asked for; `None` when none was.
+///
+/// # Errors
+/// [`Failure::Configuration`] when the file cannot be read, or would close the nodes.
+pub fn chosen(wanted: Option<&str>) -> Result<Option<String>, Failure> {
+    let path = match wanted {
+        None => return Ok(None),
+        Some("default") => return Ok(Some(DEFAULT.to_owned())),
+        Some("open") => return Ok(Some(OPEN.to_owned())),
+        Some(path) => Path::new(path),
+    };
+    let policy: Policy =
+        service::config::load(path).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let problems = policy.problems();
+    if !problems.is_empty() {
+        let problems = problems.join("\n  ");
+        return Err(Failure::Configuration(format!("{}:\n  {problems}", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::Configuration(format!("cannot read {}: {error}", path.display()))
+    })?;
+    Ok(Some(text))
+}
+
+/// Gives every node and the coordinator the policy: the one asked for, else what they have,
+/// else the default.
+///
+/// # Errors
+/// [`Failure::Output`].
+pub fn write(folder: &Folder, members: &[Member], text: Option<&str>) -> Result<(), Failure> {
+    let give = |path: &Path| match text {
+        Some(text) => folder::write(path, text),
+        None => folder::write_missing(path, DEFAULT),
+    };
+    give(&folder.coordinator("policy.toml"))?;
+    members.iter().try_for_each(|member| give(&folder.node(&member.id, "policy.toml")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_policies_parse_and_a_bad_file_is_explained() {
+        let default: Policy = toml::from_str(DEFAULT).unwrap();
+        assert_eq!(default, Policy::default());
+        let open: Policy = toml::from_str(OPEN).unwrap();
+        assert_eq!((open.minimum.persons, open.minimum.stays), (Some(1), Some(1)));
+        assert_eq!((open.granularity.age_years, open.granularity.money), (1, 1));
+        assert!(open.problems().is_empty());
+        assert_eq!(chosen(None).unwrap(), None);
+        assert_eq!(chosen(Some("open")).unwrap().as_deref(), Some(OPEN));
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        std::fs::write(path, "[minimum]\npersons = 11\n").unwrap();
+        let error = chosen(Some(path)).unwrap_err();
+        assert_eq!(error.code(), 78);
+        assert!(error.to_string().contains("minimum.stays is not set"), "{error}");
+        assert_eq!(chosen(Some("/no/such.toml")).unwrap_err().code(), 78);
+    }
+}

@@ -1,0 +1,134 @@
+//! A region's nodes and coordinator in this process, over real sockets with mutual TLS.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::HospitalId;
+use node::NodeError;
+use service::Shutdown;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use super::configure::{settle_port, write_client, write_coordinator};
+use super::folder::Folder;
+use super::{Prepared, REGION};
+use crate::exit::Failure;
+
+/// Servers that have not drained by then are left behind.
+const DRAIN_WAIT: Duration = Duration::from_secs(15);
+
+/// A region that serves.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    shutdown: Shutdown,
+    servers: JoinSet<Failure>,
+}
+
+impl Running {
+    /// Starts every node, then the coordinator, and points the client at it.
+    ///
+    /// # Errors
+    /// [`Failure`], naming who does not start and why.
+    pub async fn start(
+        prepared: &Prepared,
+        queries: &Handle,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Failure> {
+        let folder = &prepared.folder;
+        let mut servers = JoinSet::new();
+        let mut nodes = Vec::with_capacity(prepared.hospitals.len());
+        for hospital in &prepared.hospitals {
+            let id = &hospital.member.id;
+            let bound = bind_node(folder, id, queries).await?;
+            nodes.push((id.clone(), bound.local_addr()));
+            let (shutdown, name) = (shutdown.clone(), id.to_string());
+            servers.spawn(async move { ended(&name, bound.serve(shutdown).await) });
+        }
+        write_coordinator(folder, &nodes)?;
+        let bound = bind_coordinator(folder).await?;
+        let address = bound.local_addr();
+        write_client(folder, address)?;
+        let signal = shutdown.clone();
+        servers.spawn(async move { ended("the coordinator", bound.serve(signal).await) });
+        Ok(Self { address, shutdown: shutdown.clone(), servers })
+    }
+
+    /// Where the coordinator listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until a server ends although nobody asked it to.
+    pub async fn failed(&mut self) -> Failure {
+        match self.servers.join_next().await {
+            Some(Ok(failure)) => failure,
+            Some(Err(panicked)) => Failure::Internal(format!("a server broke: {panicked}")),
+            None => Failure::Internal("all servers have ended".to_owned()),
+        }
+    }
+
+    /// Drains and ends all servers.
+    pub async fn stop(mut self) {
+        if !self.shutdown.is_triggered() {
+            self.shutdown.trigger();
+        }
+        let drained = async { while self.servers.join_next().await.is_some() {} };
+        // Whoever is late ends with this process.
+        let _ = tokio::time::timeout(DRAIN_WAIT, drained).await;
+    }
+}
+
+async fn bind_node(
+    folder: &Folder,
+    id: &HospitalId,
+    queries: &Handle,
+) -> Result<node::Bound, Failure> {
+    let path = folder.node(id, "node.toml");
+    let config =
+        node::Config::load(&path).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let bound = node::bind(config, queries.clone()).await.map_err(|error| match error {
+        NodeError::Identity(error) => outdated(folder, id, &error),
+        NodeError::Listen { .. } => taken(&error, folder),
+        other => Failure::Configuration(format!("{}: {other}", path.display())),
+    })?;
+    settle_port(&path, bound.local_addr())?;
+    Ok(bound)
+}
+
+async fn bind_coordinator(folder: &Folder) -> Result<coordinator::Bound, Failure> {
+    use coordinator::CoordinatorError;
+    let path = folder.coordinator("coordinator.toml");
+    let config = coordinator::Config::load(&path)
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let bound = coordinator::bind(config).await.map_err(|error| match error {
+        CoordinatorError::Identity(error) => outdated(folder, &"the coordinator", &error),
+        CoordinatorError::Listen { .. } => taken(&error, folder),
+        other => Failure::Configuration(format!("{}: {other}", path.display())),
+    })?;
+    settle_port(&path, bound.local_addr())?;
+    Ok(bound)
+}
+
+fn outdated(folder: &Folder, who: &dyn Display, error: &dyn Display) -> Failure {
+    Failure::Configuration(format!(
+        "{who} of region {REGION}: {error}; certificates of a demonstration last 90 days: remove \
+         the .pem and .key files of {} except the authority's to have new ones, or use another \
+         --dir",
+        folder.root().display()
+    ))
+}
+
+fn taken(error: &dyn Display, folder: &Folder) -> Failure {
+    Failure::Unavailable(format!(
+        "{error} If this region is running already, ask it with: consilium query --region {}",
+        folder.root().display()
+    ))
+}
+
+fn ended<E: Display>(name: &str, outcome: Result<(), E>) -> Failure {
+    let said = outcome.map_or_else(|error| error.to_string(), |()| "stopped".to_owned());
+    Failure::Internal(format!("{name}: {said}"))
+}

@@ -1,0 +1,157 @@
+//! Federated = pooled, to the bit.
+//!
+//! The same rows are spread over 1 to 16 hospitals in several ways. Random questions are asked of
+//! two such regions through real TLS, with gate and all (minima of 1, so that every cell shows).
+//! The two answers must be the same bits, and must agree with plain DataFusion over all rows:
+//! exactly for counts and decimals, to 1e-9 for doubles.
+
+mod compare;
+mod questions;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cli::synth::{SynthParams, hospitals, write_csv};
+use compare::{Rows, Value, agrees, rows, same_bits};
+use futures::StreamExt as _;
+use privacy::Policy;
+use query::pooled::Pooled;
+use questions::{RandomQuestion, random_question};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tests::{HospitalSource, Region};
+
+const QUESTIONS: usize = 2_000;
+const STAYS: u64 = 2_500;
+/// Hospitals of each region; an even index keeps each person in one hospital.
+const PARTITIONS: [usize; 7] = [1, 3, 2, 7, 4, 16, 11];
+const SEED: u64 = 20_261_121;
+/// Below this magnitude a difference of doubles is the yardstick's own rounding.
+const FLOOR: f64 = 1.0;
+
+fn open_policy() -> Policy {
+    let mut policy = Policy::default();
+    policy.minimum.persons = Some(1);
+    policy.minimum.stays = Some(1);
+    policy.selectivity.persons = 1;
+    policy.usage.requests_per_day = u64::MAX >> 1;
+    policy
+}
+
+/// Spreads the lines of one source over `parts` files.
+fn spread(source: &str, folder: &Path, parts: usize, by_person: bool) -> Vec<PathBuf> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED + parts as u64);
+    let (header, lines) = source.split_once('\n').unwrap();
+    let mut place_of_person = std::collections::HashMap::new();
+    let mut files: Vec<_> = (0..parts).map(|_| format!("{header}\n")).collect();
+    for line in lines.lines() {
+        let person = line.split(',').nth(1).unwrap().to_owned();
+        let drawn = rng.random_range(0..parts);
+        let place =
+            if by_person { *place_of_person.entry(person).or_insert(drawn) } else { drawn };
+        files[place].push_str(line);
+        files[place].push('\n');
+    }
+    let write = |(index, text): (usize, String)| {
+        let path = folder.join(format!("{parts}-{index}.csv"));
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path
+    };
+    files.into_iter().enumerate().map(write).collect()
+}
+
+async fn region(source: &str, folder: &Path, index: usize) -> Region {
+    let parts = PARTITIONS[index];
+    let sources = spread(source, folder, parts, index.is_multiple_of(2));
+    let sources = sources.into_iter().enumerate().map(|(number, source)| HospitalSource {
+        id: format!("h-{number:03}"),
+        tier: "tertiary".into(),
+        county: "East".into(),
+        source: Some(source),
+        mapping: "synthetic".into(),
+    });
+    Region::builder().hospitals(sources).policy(open_policy()).start().await.unwrap()
+}
+
+fn source() -> String {
+    let params = SynthParams { hospitals: 1, stays: STAYS, seed: SEED };
+    let mut bytes = Vec::new();
+    write_csv(&hospitals(&params)[0], &params, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// What is wrong with one question, if anything.
+async fn check(question: &RandomQuestion, regions: [&Region; 2], pooled: &Pooled) -> Option<String> {
+    let sort = !question.sql.contains("ORDER BY");
+    let read = |batches: &[_]| rows(batches, question.dimensions, sort);
+    let mut answers = Vec::new();
+    for region in regions {
+        match region.ask(&question.sql).await {
+            Ok(answer) => answers.push(read(&answer.batches)),
+            Err(status) => return Some(format!("{}\n  {status}", question.sql)),
+        }
+    }
+    if !same_bits(&answers[0], &answers[1]) {
+        let parts: Vec<_> = regions.iter().map(|region| region.sites().len()).collect();
+        return Some(format!("{}\n  partitions {parts:?} differ in their bits", question.sql));
+    }
+    let expected = match pooled.query(&question.sql).await {
+        Ok(batches) => read(&batches),
+        Err(error) => return Some(format!("{}\n  {error}", question.sql)),
+    };
+    difference(&answers[0], &expected).map(|text| format!("{}\n  {text}", question.sql))
+}
+
+fn difference(federated: &Rows, pooled: &Rows) -> Option<String> {
+    // A global aggregate over nothing is one row of zeros and NULLs in SQL; here nobody released
+    // anything, so there is no row.
+    let nothing = |row: &Vec<Value>| row.iter().all(|v| matches!(v, Value::Null | Value::Whole(0)));
+    if federated.is_empty() && pooled.len() == 1 && nothing(&pooled[0]) {
+        return None;
+    }
+    if federated.len() != pooled.len() {
+        return Some(format!("{} rows instead of {}", federated.len(), pooled.len()));
+    }
+    for (mine, theirs) in federated.iter().zip(pooled) {
+        for (column, (a, b)) in mine.iter().zip(theirs).enumerate() {
+            if !agrees(a, b, FLOOR) {
+                return Some(format!("column {column}: {a:?} instead of {b:?} in {mine:?}"));
+            }
+        }
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_questions_have_the_same_answer_in_every_partition() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source();
+    let mut regions = Vec::new();
+    for index in 0..PARTITIONS.len() {
+        regions.push(region(&source, folder.path(), index).await);
+    }
+    let pooled = Pooled::open(&regions[0].snapshot_folders().unwrap(), 2).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut asked = Vec::new();
+    for _ in 0..QUESTIONS {
+        let question = random_question(&mut rng);
+        // Distinct persons add up only where no person is in two hospitals: even indices.
+        let step = if question.counts_persons { 2 } else { 1 };
+        let places = regions.len().div_ceil(step);
+        let first = rng.random_range(0..places);
+        let second = (first + rng.random_range(1..places)) % places;
+        asked.push((question, [first * step, second * step]));
+    }
+    let wrong: Vec<_> = futures::stream::iter(&asked)
+        .map(|(question, [a, b])| check(question, [&regions[*a], &regions[*b]], &pooled))
+        .buffer_unordered(4)
+        .filter_map(|outcome| async move { outcome })
+        .collect()
+        .await;
+    assert!(
+        wrong.is_empty(),
+        "{} of {QUESTIONS} questions are wrong, for example:\n{}",
+        wrong.len(),
+        wrong.iter().take(8).cloned().collect::<Vec<_>>().join("\n")
+    );
+}
