@@ -50,6 +50,15 @@ pub enum Command {
     Hospitals(HospitalsArgs),
     /// Make a region on this computer, ask it, and show what left the hospitals
     Demo(DemoArgs),
+    /// Measure what the federation costs, as ratios in one run
+    Bench(BenchArgs),
+    /// A node in a process of its own, for the benchmark
+    #[command(hide = true)]
+    ServeNode {
+        /// The command line of `consilium-node`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  consilium completions bash > \
                             ~/.local/share/bash-completion/completions/consilium")]
@@ -131,7 +140,7 @@ pub struct HospitalsArgs {
 }
 
 /// `consilium demo`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
   consilium demo --once
@@ -177,6 +186,37 @@ pub struct DemoArgs {
     /// End after the answer instead of serving on
     #[arg(long)]
     pub once: bool,
+}
+
+/// `consilium bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  consilium bench --stays 10000000 --hospitals 10 --repeat 7 --format json")]
+pub struct BenchArgs {
+    /// Stays to make up, over all hospitals
+    #[arg(long, value_name = "N", default_value_t = 1_000_000,
+        value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub stays: u64,
+    /// Hospitals to make up
+    #[arg(long, value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub hospitals: u16,
+    /// Counted runs of each question
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub repeat: usize,
+    /// Counted rounds of the latency measurement
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub latency_repeat: usize,
+    /// Folder that keeps the regions for the next run; a temporary one when absent
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Leave out the node with all stays in a process of its own
+    #[arg(long)]
+    pub no_memory: bool,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
 }
 
 /// Form of an answer.

@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod args;
+pub mod bench;
 pub mod catalog;
 pub mod client;
 pub mod console;

@@ -47,6 +47,7 @@ macro_rules! messages {
 }
 
 messages! {
+    Plain = "{}", "{}";
     Refused = "Refused", "被拒绝";
     Instead = "Instead", "可以这样";
     Usage = "Wrong arguments", "参数有误";

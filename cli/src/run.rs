@@ -9,7 +9,7 @@ use service::telemetry::{self, LogFormat};
 use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
-use crate::{catalog, demo, hospitals, query};
+use crate::{bench, catalog, demo, hospitals, query};
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -23,6 +23,10 @@ pub struct Context {
 /// Runs the command and tells the user how it ended.
 #[must_use]
 pub fn run(cli: &Cli) -> ExitCode {
+    if let Command::ServeNode { words } = &cli.command {
+        let program = std::iter::once("consilium-node".into());
+        return node::command::main_from(program.chain(words.iter().cloned()));
+    }
     let context =
         Context { console: Console::new(cli.language(), cli.quiet), clock: Clock::system() };
     match dispatch(cli, &context) {
@@ -51,6 +55,9 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Catalog(args) => runtime()?.block_on(catalog::run(args, context)),
         Command::Hospitals(args) => runtime()?.block_on(hospitals::run(args, context)),
         Command::Demo(args) => demo::run(args, context),
+        Command::Bench(args) => bench::run(args, context),
+        // Handled before the dispatch: it has its own exit codes.
+        Command::ServeNode { .. } => Ok(()),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut text = Vec::new();

@@ -21,7 +21,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::{HospitalSource, Region};
 
-const QUESTIONS: usize = 2_000;
+const QUESTIONS: usize = 200;
 const STAYS: u64 = 2_500;
 /// Hospitals of each region; an even index keeps each person in one hospital.
 const PARTITIONS: [usize; 7] = [1, 3, 2, 7, 4, 16, 11];
@@ -47,8 +47,7 @@ fn spread(source: &str, folder: &Path, parts: usize, by_person: bool) -> Vec<Pat
     for line in lines.lines() {
         let person = line.split(',').nth(1).unwrap().to_owned();
         let drawn = rng.random_range(0..parts);
-        let place =
-            if by_person { *place_of_person.entry(person).or_insert(drawn) } else { drawn };
+        let place = if by_person { *place_of_person.entry(person).or_insert(drawn) } else { drawn };
         files[place].push_str(line);
         files[place].push('\n');
     }
@@ -81,7 +80,11 @@ fn source() -> String {
 }
 
 /// What is wrong with one question, if anything.
-async fn check(question: &RandomQuestion, regions: [&Region; 2], pooled: &Pooled) -> Option<String> {
+async fn check(
+    question: &RandomQuestion,
+    regions: [&Region; 2],
+    pooled: &Pooled,
+) -> Option<String> {
     let sort = !question.sql.contains("ORDER BY");
     let read = |batches: &[_]| rows(batches, question.dimensions, sort);
     let mut answers = Vec::new();

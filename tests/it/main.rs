@@ -2,5 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod attack;
+mod bypass;
+mod client;
 mod differential;
+mod failure;
+mod identity;
 mod smoke;
+mod sparcs;
+mod tidy;

@@ -21,14 +21,15 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// A new authority for [`REGION`], valid from 30 days ago for 60 days; its certificate is
+    /// A new authority for [`REGION`], valid from 60 days ago for 120 days; its certificate is
     /// `authority.pem` in `folder`.
     ///
     /// # Errors
     /// When it cannot be made or written.
     pub fn create(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let authority = Authority::create(REGION, Self::validity())?;
+        // Leaves are issued later; none may outlive the authority.
+        let authority = Authority::create(REGION, Validity::starting(now() - 60 * DAY, 120 * DAY))?;
         std::fs::write(folder.join("authority.pem"), authority.certificate_pem())?;
         Ok(Self { authority, folder: folder.to_owned() })
     }

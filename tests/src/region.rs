@@ -135,20 +135,17 @@ impl RegionBuilder {
         let pki = Arc::new(Pki::create(&root.path().join("authority"))?);
         let places = Arc::new(Semaphore::new(INGESTS));
         let sites = self.hospitals.iter().map(|hospital| {
-            let (hospital, pki, places) =
-                (hospital.clone(), Arc::clone(&pki), Arc::clone(&places));
+            let (hospital, pki, places) = (hospital.clone(), Arc::clone(&pki), Arc::clone(&places));
             let policy = self.policies.get(&hospital.id).unwrap_or(&self.policy).clone();
             let (root, exe) = (root.path().to_owned(), self.nodes_exe.clone());
             async move {
                 let _place = places.acquire().await?;
-                let site = tokio::task::spawn_blocking(move || {
+                let making = move || {
                     let site = Site::prepare(&root, &pki, &hospital, &policy, exe)?;
-                    if let Some(source) = &hospital.source {
-                        site.ingest(source, &hospital.mapping)
-                            .with_context(|| format!("ingest of {}", hospital.id))?;
-                    }
+                    site.fill(&hospital)?;
                     anyhow::Ok(site)
-                });
+                };
+                let site = tokio::task::spawn_blocking(making);
                 let site = site.await??;
                 site.start().await.with_context(|| format!("node {}", site.id()))?;
                 if self.proxied {
@@ -159,12 +156,8 @@ impl RegionBuilder {
         });
         let sites = try_join_all(sites).await?;
         let coordinator = Coordinator::start(root.path(), &pki, &sites, &self).await?;
-        let user = pki.issue(
-            &root.path().join("users"),
-            USER,
-            &peer(Role::User, USER),
-            Pki::validity(),
-        )?;
+        let user =
+            pki.issue(&root.path().join("users"), USER, &peer(Role::User, USER), Pki::validity())?;
         let to = peer(Role::Coordinator, "main");
         let channel = Region::channel(&user, Clock::system(), to, coordinator.address)?;
         let region = Region { sites, coordinator, user, channel, pki, root };
@@ -376,11 +369,7 @@ impl Region {
     ///
     /// # Errors
     /// The coordinator's status.
-    pub async fn ask_with_deadline(
-        &self,
-        sql: &str,
-        deadline: Duration,
-    ) -> Result<Answer, Status> {
+    pub async fn ask_with_deadline(&self, sql: &str, deadline: Duration) -> Result<Answer, Status> {
         ask(self.client(), sql, Some(deadline)).await
     }
 

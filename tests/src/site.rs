@@ -184,6 +184,13 @@ impl Site {
         Ok(node::ingest::run(&request, &mut |_| {})?)
     }
 
+    /// The first ingest, if there is anything to ingest.
+    pub(crate) fn fill(&self, hospital: &HospitalSource) -> anyhow::Result<()> {
+        let Some(source) = &hospital.source else { return Ok(()) };
+        self.ingest(source, &hospital.mapping).with_context(|| format!("ingest of {}", self.id))?;
+        Ok(())
+    }
+
     /// The folder of the snapshot in force.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimeUni
 
 /// One value of an answer.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(super) enum Value {
     Null,
     Text(String),
     Whole(i64),
@@ -16,7 +16,7 @@ pub enum Value {
 }
 
 /// Rows of an answer.
-pub type Rows = Vec<Vec<Value>>;
+pub(super) type Rows = Vec<Vec<Value>>;
 
 fn value(array: &dyn Array, row: usize) -> Value {
     if array.is_null(row) {
@@ -45,7 +45,7 @@ fn value(array: &dyn Array, row: usize) -> Value {
 }
 
 /// All rows; sorted by their dimensions when `sort` says so.
-pub fn rows(batches: &[RecordBatch], dimensions: usize, sort: bool) -> Rows {
+pub(super) fn rows(batches: &[RecordBatch], dimensions: usize, sort: bool) -> Rows {
     let mut rows = Rows::new();
     for batch in batches {
         for row in 0..batch.num_rows() {
@@ -59,20 +59,22 @@ pub fn rows(batches: &[RecordBatch], dimensions: usize, sort: bool) -> Rows {
 }
 
 /// The same bits: doubles are compared by their representation.
-pub fn same_bits(a: &Rows, b: &Rows) -> bool {
+pub(super) fn same_bits(a: &Rows, b: &Rows) -> bool {
     let same = |a: &Value, b: &Value| match (a, b) {
         (Value::Double(a), Value::Double(b)) => a.to_bits() == b.to_bits(),
         _ => a == b,
     };
     a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)))
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)))
 }
 
 /// Federated against DataFusion: counts and decimals exactly, doubles to 1e-9.
 ///
 /// `floor` is the magnitude below which a difference of doubles is rounding of the yardstick: its
 /// running variance of a constant column is not exactly zero, ours is.
-pub fn agrees(federated: &Value, pooled: &Value, floor: f64) -> bool {
+pub(super) fn agrees(federated: &Value, pooled: &Value, floor: f64) -> bool {
     match (federated, pooled) {
         (Value::Double(a), Value::Double(b)) => {
             (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(floor) || (a.is_nan() && b.is_nan())
@@ -85,7 +87,8 @@ pub fn agrees(federated: &Value, pooled: &Value, floor: f64) -> bool {
         // No variation: undefined here, NaN or zero there.
         (Value::Null, Value::Double(b)) => b.is_nan() || *b == 0.0,
         (Value::Decimal(a, s), Value::Decimal(b, t)) => {
-            let lift = |v: i128, from: i8, to: i8| v * 10i128.pow(u32::from((to - from).unsigned_abs()));
+            let lift =
+                |v: i128, from: i8, to: i8| v * 10i128.pow(u32::from((to - from).unsigned_abs()));
             let scale = (*s).max(*t);
             lift(*a, *s, scale) == lift(*b, *t, scale)
         }

@@ -15,13 +15,13 @@ enum Relation {
 
 /// A question and how its answer is compared.
 #[derive(Debug, Clone)]
-pub struct RandomQuestion {
+pub(super) struct RandomQuestion {
     /// The SQL.
-    pub sql: String,
+    pub(super) sql: String,
     /// Number of leading columns that are dimensions.
-    pub dimensions: usize,
+    pub(super) dimensions: usize,
     /// It counts distinct persons, which add up only when no person is in two hospitals.
-    pub counts_persons: bool,
+    pub(super) counts_persons: bool,
 }
 
 const STAY_DIMENSIONS: &[&str] = &[
@@ -105,7 +105,7 @@ const DIAGNOSIS_MEASURES: &[&str] =
     &["count(*)", "sum(s.total_cost)", "avg(d.seq)", "count(*) FILTER (WHERE d.is_principal)"];
 
 /// The next question of a seeded sequence.
-pub fn random_question(rng: &mut ChaCha8Rng) -> RandomQuestion {
+pub(super) fn random_question(rng: &mut ChaCha8Rng) -> RandomQuestion {
     let relation = match rng.random_range(0..20) {
         0..=12 => Relation::Stay,
         13..=15 => Relation::StayFee,

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::iter::once;
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let program = words.next();
@@ -11,6 +13,10 @@ fn main() -> ExitCode {
     match program.as_deref().and_then(OsStr::to_str) {
         Some("node") => node::command::main_from(line("consilium-node")),
         Some("coordinator") => coordinator::command::main_from(line("consilium-coordinator")),
+        Some("cli") => match cli::args::Cli::try_parse_from(line("consilium")) {
+            Ok(cli) => cli::run::run(&cli),
+            Err(error) => cli::run::usage(&error),
+        },
         _ => ExitCode::from(64),
     }
 }

@@ -71,10 +71,13 @@ impl Decomposed {
         for (index, expr) in self.inputs.iter().enumerate() {
             settled.inputs.push(input(relation, expr, &types[index])?);
         }
-        for measure in settled.measures.clone() {
-            if measure.check(&settled.inputs).is_ok() {
-                continue;
-            }
+        // An input that becomes a double takes the partners of its other pairs with it; each
+        // round changes at least one input, so there are at most as many rounds as inputs.
+        for _ in 0..=self.inputs.len() {
+            let unfit = |measure: &&Measure| measure.check(&settled.inputs).is_err();
+            let Some(measure) = settled.measures.iter().find(unfit).copied() else {
+                return Ok(settled);
+            };
             let (x, y) = measure.inputs();
             for index in [x, y].into_iter().flatten() {
                 settled.use_double(relation, index)?;
