@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::Stream;
+use futures::future::BoxFuture;
 use model::{Peer, Refusal, Role};
 use privacy::Policy;
 use proto::v1;
@@ -97,7 +98,11 @@ struct State {
 ///
 /// # Errors
 /// [`CoordinatorError`] naming the file or address at fault.
-pub async fn bind(config: Config) -> Result<Bound, CoordinatorError> {
+pub fn bind(config: Config) -> BoxFuture<'static, Result<Bound, CoordinatorError>> {
+    Box::pin(bind_unboxed(config))
+}
+
+async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let clock = Clock::system();
     let expected = Peer::new(&config.region, Role::Coordinator, "main")?;
     let identity = ReloadingIdentity::open(config.identity.clone(), clock.clone())?;
@@ -132,7 +137,11 @@ impl Bound {
     ///
     /// # Errors
     /// [`CoordinatorError::Serve`] when the transport fails.
-    pub async fn serve(self, shutdown: Shutdown) -> Result<(), CoordinatorError> {
+    pub fn serve(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), CoordinatorError>> {
+        Box::pin(self.serve_unboxed(shutdown))
+    }
+
+    async fn serve_unboxed(self, shutdown: Shutdown) -> Result<(), CoordinatorError> {
         tracing::info!(address = %self.address, hospitals = self.state.registry.sites().len(), "coordinator is up");
         let refresh = tokio::spawn(refresh(Arc::clone(&self.state)));
         let server = RegionServer::new(Service { state: self.state })

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
 use proto::v1;
@@ -76,7 +77,11 @@ pub struct Bound {
 ///
 /// # Errors
 /// [`NodeError`] naming the file or address at fault.
-pub async fn bind(config: Config, queries: Handle) -> Result<Bound, NodeError> {
+pub fn bind(config: Config, queries: Handle) -> BoxFuture<'static, Result<Bound, NodeError>> {
+    Box::pin(bind_unboxed(config, queries))
+}
+
+async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeError> {
     let clock = Clock::system();
     let expected = Peer::new(&config.region, Role::Node, config.hospital.id.as_str())?;
     let identity = ReloadingIdentity::open(config.identity.clone(), clock.clone())?;
@@ -105,7 +110,11 @@ impl Bound {
     ///
     /// # Errors
     /// [`NodeError::Serve`] when the transport fails.
-    pub async fn serve(self, shutdown: Shutdown) -> Result<(), NodeError> {
+    pub fn serve(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), NodeError>> {
+        Box::pin(self.serve_unboxed(shutdown))
+    }
+
+    async fn serve_unboxed(self, shutdown: Shutdown) -> Result<(), NodeError> {
         tracing::info!(address = %self.address, peer = %self.identity.peer(), "node is up");
         let service = Service {
             desk: Arc::new(self.desk),

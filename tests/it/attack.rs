@@ -6,10 +6,12 @@ mod distinct;
 mod error_texts;
 mod explain;
 mod global_aggregate;
+mod log_lines;
 mod persons_not_rows;
 mod policy_owner;
 mod policy_unset;
 mod same_bits;
+mod selectivity;
 mod usage;
 
 use privacy::Policy;

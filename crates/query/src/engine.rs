@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -15,14 +17,17 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 /// The memory pool and spill folder that all snapshots of a node share.
 pub use datafusion::execution::runtime_env::RuntimeEnv as Runtime;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{
-    ExecutionPlanProperties, SendableRecordBatchStream, execute_stream_partitioned,
+    ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream, execute_stream_partitioned,
 };
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use model::manifest::{Manifest, SNAPSHOT_FORMAT};
 use model::schema::{Table, table};
 use model::{Refusal, RefusalCode};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::request::Scope;
 use privacy::{Admitted, Partial, Policy};
 use tokio::task::JoinSet;
@@ -34,6 +39,10 @@ use crate::walk::{Checked, check_request_plan};
 
 /// Plans kept per snapshot; a plan is a few kilobytes.
 const MAX_PREPARED: usize = 256;
+/// Runs of one physical plan; each leaves some metrics behind in it.
+const MAX_RUNS: u32 = 64;
+/// A table whose file is no larger is read once and kept in memory.
+const RESIDENT_BYTES: u64 = 4 << 20;
 
 /// What a node lends to its engine.
 #[derive(Debug, Clone)]
@@ -71,6 +80,7 @@ pub struct OpenError {
 struct Prepared {
     plan: LogicalPlan,
     checked: Checked,
+    physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
 
 /// An open snapshot. Cheap to share; plans of repeated questions are kept.
@@ -154,9 +164,13 @@ impl Engine {
                 }
                 Err(error) => return Err(fail(format!("{}: {error}", record.file))),
             }
-            let provider = listing(&context.state(), &[path], table).map_err(fail)?;
+            let provider: Arc<dyn TableProvider> = if record.bytes <= RESIDENT_BYTES {
+                Arc::new(resident(&path, table).map_err(fail)?)
+            } else {
+                Arc::new(listing(&context.state(), &[path], table).map_err(fail)?)
+            };
             context
-                .register_table(table.name, Arc::new(provider))
+                .register_table(table.name, provider)
                 .map_err(|error| fail(error.strip_backtrace()))?;
         }
         Ok(Self { context, manifest, policy, prepared: Mutex::default() })
@@ -187,7 +201,7 @@ impl Engine {
         let checked = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
-        let prepared = Arc::new(Prepared { plan, checked });
+        let prepared = Arc::new(Prepared { plan, checked, physical: Mutex::default() });
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {
             map.clear();
@@ -200,7 +214,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`ComputeError`]: a refusal of the walk, or a failure of the engine.
-    pub async fn compute(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
+    pub fn compute(&self, admitted: Admitted) -> BoxFuture<'_, Result<Partial, ComputeError>> {
+        Box::pin(self.compute_unboxed(admitted))
+    }
+
+    async fn compute_unboxed(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
         let prepared = self.prepare(&admitted).await?;
         let checked = &prepared.checked;
         if checked.scope == Scope::PerHospital && admitted.request().scope() == Scope::Pooled {
@@ -220,20 +238,40 @@ impl Engine {
             selectivity: admitted.thresholds().selectivity,
             one_row_per_stay: checked.one_row_per_stay,
         };
-        let kernel = self.run(&prepared.plan, &spec).await?;
+        let kernel = self.run(&prepared, &spec).await?;
         let selected = kernel.selected_persons();
         Ok(Partial::new(admitted, kernel.into_groups(), selected, checked.selective))
     }
 
-    async fn run(&self, plan: &LogicalPlan, spec: &Spec) -> Result<Kernel, ComputeError> {
-        let state = self.context.state();
-        let failed = |error: datafusion::common::DataFusionError| {
-            ComputeError::Engine(error.strip_backtrace())
+    /// The physical plan, made anew now and then; its state is always fresh.
+    async fn physical(&self, prepared: &Prepared) -> Result<Arc<dyn ExecutionPlan>, ComputeError> {
+        let kept = {
+            let mut kept = prepared.physical.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept.as_mut() {
+                Some((plan, runs)) if *runs < MAX_RUNS => {
+                    *runs += 1;
+                    Some(Arc::clone(plan))
+                }
+                _ => None,
+            }
         };
-        let physical =
-            state.query_planner().create_physical_plan(plan, &state).await.map_err(failed)?;
+        if let Some(plan) = kept {
+            return reset_plan_states(plan).map_err(|error| failed(&error));
+        }
+        let state = self.context.state();
+        let planner = state.query_planner();
+        let plan = planner.create_physical_plan(&prepared.plan, &state).await;
+        let plan = plan.map_err(|error| failed(&error))?;
+        let mut kept = prepared.physical.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some((Arc::clone(&plan), 0));
+        Ok(plan)
+    }
+
+    async fn run(&self, prepared: &Prepared, spec: &Spec) -> Result<Kernel, ComputeError> {
+        let physical = self.physical(prepared).await?;
         let partitions = physical.output_partitioning().partition_count();
-        let streams = execute_stream_partitioned(physical, state.task_ctx()).map_err(failed)?;
+        let streams = execute_stream_partitioned(physical, self.context.task_ctx());
+        let streams = streams.map_err(|error| failed(&error))?;
         let mut kernels = JoinSet::new();
         for stream in streams {
             kernels.spawn(consume(stream, spec.clone()));
@@ -249,6 +287,20 @@ impl Engine {
         }
         Ok(whole.unwrap_or_else(|| Kernel::new(spec.clone())))
     }
+}
+
+fn failed(error: &datafusion::common::DataFusionError) -> ComputeError {
+    ComputeError::Engine(error.strip_backtrace())
+}
+
+/// Reads a small table whole; its rows keep their order.
+fn resident(path: &Path, table: &Table) -> Result<MemTable, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|error| error.to_string())?;
+    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    MemTable::try_new(arrow_schema(table), vec![batches]).map_err(|error| error.strip_backtrace())
 }
 
 async fn consume(

@@ -4,6 +4,9 @@
 //! finished on released values. [`engine`] is the node's side: a request's SQL is planned and
 //! walked again under the hospital's own policy, and its rows become cells in [`kernel`]. Serialised
 //! plans and accumulator states never leave this crate.
+//!
+//! Public asynchronous functions return boxed futures: the body of a bare `async fn` is compiled
+//! again in every crate that awaits it, and with it the engine's generic code.
 
 mod bounds;
 pub mod catalog;

@@ -23,6 +23,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
@@ -177,7 +178,18 @@ struct Planned {
     row_wise: bool,
 }
 
-async fn plan(statement: &Statement, source: &Arc<dyn Source>) -> Result<Planned, MappingError> {
+/// Boxed, so that planning is compiled once and not in every crate that runs a mapping.
+fn plan<'a>(
+    statement: &'a Statement,
+    source: &'a Arc<dyn Source>,
+) -> BoxFuture<'a, Result<Planned, MappingError>> {
+    Box::pin(plan_unboxed(statement, source))
+}
+
+async fn plan_unboxed(
+    statement: &Statement,
+    source: &Arc<dyn Source>,
+) -> Result<Planned, MappingError> {
     let tap = Arc::new(Tap::new(Arc::clone(source)));
     let sql_error = |error: &DataFusionError| plan_error(statement, source, error);
     let context = session::open(&tap).map_err(|error| sql_error(&error))?;

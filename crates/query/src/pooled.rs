@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::BoxFuture;
 use model::schema::TABLES;
 
 use crate::engine::listing;
@@ -52,7 +53,14 @@ impl Pooled {
     ///
     /// # Errors
     /// [`PooledError`] with DataFusion's own text.
-    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, PooledError> {
+    pub fn query<'a>(
+        &'a self,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<RecordBatch>, PooledError>> {
+        Box::pin(self.query_unboxed(sql))
+    }
+
+    async fn query_unboxed(&self, sql: &str) -> Result<Vec<RecordBatch>, PooledError> {
         let failed =
             |error: datafusion::common::DataFusionError| PooledError(error.strip_backtrace());
         let frame = self.context.sql(sql).await.map_err(failed)?;

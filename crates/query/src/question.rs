@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Schema};
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::MemTable;
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 use futures::executor::block_on;
+use futures::future::BoxFuture;
 use model::Refusal;
 use privacy::request::{ReleaseRequest, Scope};
 use privacy::{Combined, Measure, Policy};
@@ -41,6 +42,8 @@ impl std::fmt::Debug for Planner {
 #[derive(Debug, Clone)]
 pub struct Question {
     cut: Cut,
+    /// Columns of the only part, when nothing else happens above the cut.
+    renaming: Option<Vec<usize>>,
 }
 
 /// One request, for people.
@@ -86,7 +89,15 @@ impl Planner {
     ///
     /// # Errors
     /// A [`Refusal`] that names the column or clause and what is possible instead.
-    pub async fn plan(&self, sql: &str, policy: &Policy) -> Result<Question, Refusal> {
+    pub fn plan<'a>(
+        &'a self,
+        sql: &'a str,
+        policy: &'a Policy,
+    ) -> BoxFuture<'a, Result<Question, Refusal>> {
+        Box::pin(self.plan_unboxed(sql, policy))
+    }
+
+    async fn plan_unboxed(&self, sql: &str, policy: &Policy) -> Result<Question, Refusal> {
         if sql.len() > MAX_QUESTION_BYTES {
             return Err(Refusal::new(
                 model::RefusalCode::Bounds,
@@ -103,18 +114,33 @@ impl Planner {
         let cut = cut(plan, policy, &types)?;
         // Types above the cut are settled by the analyser; a mistake there is the asker's.
         analyse(&state, cut.above.clone())?;
-        Ok(Question { cut })
+        let renaming = renaming(&cut);
+        Ok(Question { cut, renaming })
     }
 
     /// Computes the answer from what hospitals released: one [`Combined`] per request.
     ///
     /// # Errors
     /// [`AnswerError`] when released values do not fit or an expression above the cut fails.
-    pub async fn answer(
+    pub fn answer<'a>(
+        &'a self,
+        question: &'a Question,
+        combined: &'a [Combined],
+    ) -> BoxFuture<'a, Result<Vec<RecordBatch>, AnswerError>> {
+        Box::pin(self.answer_unboxed(question, combined))
+    }
+
+    async fn answer_unboxed(
         &self,
         question: &Question,
         combined: &[Combined],
     ) -> Result<Vec<RecordBatch>, AnswerError> {
+        if let ([part], [combined], Some(columns)) =
+            (question.cut.parts.as_slice(), combined, &question.renaming)
+        {
+            let batch = finish(combined, &part.finals, &part.schema)?;
+            return Ok(vec![rename(&batch, columns, question)?]);
+        }
         let mut tables = Vec::new();
         for (part, combined) in question.cut.parts.iter().zip(combined) {
             let batch = finish(combined, &part.finals, &part.schema)?;
@@ -144,6 +170,46 @@ impl Planner {
         let batches = collect(physical, state.task_ctx()).await.map_err(above)?;
         if batches.is_empty() { Ok(vec![RecordBatch::new_empty(schema)]) } else { Ok(batches) }
     }
+}
+
+/// Recognises a plan above the cut that only picks and names columns: most questions. The engine
+/// would give the same answer, a few milliseconds later.
+fn renaming(cut: &Cut) -> Option<Vec<usize>> {
+    let mut plan = &cut.above;
+    let mut picked: Option<Vec<usize>> = None;
+    loop {
+        let LogicalPlan::Projection(projection) = plan else { break };
+        let column = |expr: &Expr| match expr.clone().unalias_nested().data {
+            Expr::Column(column) => projection.input.schema().index_of_column(&column).ok(),
+            _ => None,
+        };
+        let here = projection.expr.iter().map(column).collect::<Option<Vec<_>>>()?;
+        picked = Some(match picked {
+            None => here,
+            Some(outer) => outer.iter().map(|&index| here[index]).collect(),
+        });
+        plan = &projection.input;
+    }
+    let scan = matches!(plan, LogicalPlan::TableScan(scan) if scan.projection.is_none());
+    picked.filter(|_| scan && cut.parts.len() == 1)
+}
+
+fn rename(
+    batch: &RecordBatch,
+    columns: &[usize],
+    question: &Question,
+) -> Result<RecordBatch, AnswerError> {
+    let picked = batch.project(columns).map_err(FinishError::from)?;
+    let given = picked.schema();
+    let names = question.cut.above.schema().fields().iter();
+    let fields: Vec<_> = names
+        .zip(given.fields())
+        .map(|(name, field)| field.as_ref().clone().with_name(name.name()))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let rows = RecordBatchOptions::new().with_row_count(Some(picked.num_rows()));
+    let renamed = RecordBatch::try_new_with_options(schema, picked.columns().to_vec(), &rows);
+    Ok(renamed.map_err(FinishError::from)?)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]

@@ -87,6 +87,8 @@ pub(crate) fn planner(runtime: Arc<RuntimeEnv>) -> SessionContext {
 #[must_use]
 pub(crate) fn engine(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = config(threads);
+    // The kernel takes rows in any partition; spreading them would only cost.
+    config.options_mut().optimizer.enable_round_robin_repartition = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
     config.options_mut().execution.parquet.reorder_filters = true;
     let state = SessionStateBuilder::new()

@@ -11,6 +11,8 @@ mod peer;
 mod stream;
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +117,17 @@ impl ServeLimits {
 ///
 /// # Errors
 /// [`ServeError`]. A connection that fails is logged and is not an error.
-pub async fn serve(
+pub fn serve(
+    listener: TcpListener,
+    identity: Arc<ReloadingIdentity>,
+    routes: Routes,
+    limits: ServeLimits,
+    shutdown: Shutdown,
+) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
+    Box::pin(serve_unboxed(listener, identity, routes, limits, shutdown))
+}
+
+async fn serve_unboxed(
     listener: TcpListener,
     identity: Arc<ReloadingIdentity>,
     routes: Routes,
