@@ -5,9 +5,10 @@
 //!    indistinguishable from a hospital without such rows.
 //! 2. *Minimum cell.* A group needs the minimum of distinct persons **and** of stays, with or
 //!    without GROUP BY.
-//! 3. *Support.* The persons who have a value, and those with a value other than zero, must each
-//!    be none or the minimum; for a conditional measure (CASE, FILTER, a flag) so must those who
-//!    do not meet the condition. Otherwise that measure is withheld and the group stays.
+//! 3. *Support.* The persons who have a value, those who have none, and those with a value other
+//!    than zero must each be none or the minimum; for a measure with conditions (CASE, FILTER, a
+//!    flag, a default) so must those in each combination of its branches. Otherwise that measure
+//!    is withheld and the group stays.
 //!
 //! How many rows lie in withheld groups is told exactly only when the whole table was asked for
 //! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
@@ -121,7 +122,7 @@ pub fn release(partial: Partial) -> Released {
 fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> ReleasedGroup {
     let mut cells = group.cells;
     let withheld: Vec<bool> =
-        group.supports.iter().map(|support| !is_supported(*support, minimum)).collect();
+        group.supports.iter().map(|support| !is_supported(support, minimum)).collect();
     let mut offset = 0;
     for (measure, withheld) in measures.iter().zip(&withheld) {
         let end = offset + measure.width();
@@ -133,7 +134,7 @@ fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> Rel
     ReleasedGroup { key: group.key, rows: group.rows, cells, withheld }
 }
 
-fn is_supported(support: Support, minimum: u64) -> bool {
+fn is_supported(support: &Support, minimum: u64) -> bool {
     support.sets().iter().all(|&persons| persons == 0 || persons >= minimum)
 }
 

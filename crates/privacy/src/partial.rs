@@ -19,31 +19,31 @@ pub struct PartialGroup {
     pub supports: Vec<Support>,
 }
 
-/// Who stands behind one measure of one group: sets of persons, each of which must be empty or
-/// numerous enough. Counts are exact up to the threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Support {
-    /// Distinct persons with a value.
-    pub present: u64,
-    /// Distinct persons with a value other than zero.
-    pub nonzero: u64,
-    /// For a conditional input: distinct persons with a row that has no value.
-    pub absent: u64,
-    /// For a conditional input: distinct persons with a value of zero.
-    pub zero: u64,
-}
+/// Who stands behind one measure of one group: sizes of sets of persons, each of which must be
+/// empty or numerous enough. Counts are exact up to the threshold.
+///
+/// The sets are those with a value, without one, with a value other than zero, and, where the
+/// measure contains conditions, those in each combination of its branches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Support(Vec<u64>);
 
 impl Support {
     /// The support of a measure that is the group itself, such as its number of rows.
     #[must_use]
     pub const fn group() -> Self {
-        Self { present: 0, nonzero: 0, absent: 0, zero: 0 }
+        Self(Vec::new())
     }
 
-    /// The four sets' sizes.
+    /// The sizes of the sets.
     #[must_use]
-    pub const fn sets(&self) -> [u64; 4] {
-        [self.present, self.nonzero, self.absent, self.zero]
+    pub fn sets(&self) -> &[u64] {
+        &self.0
+    }
+}
+
+impl FromIterator<u64> for Support {
+    fn from_iter<T: IntoIterator<Item = u64>>(sets: T) -> Self {
+        Self(sets.into_iter().collect())
     }
 }
 

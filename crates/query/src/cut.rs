@@ -21,7 +21,7 @@ use privacy::Policy;
 use privacy::request::{ReleaseRequest, RequestParts, Scope};
 
 use crate::finish::Final;
-use crate::walk::{Flat, Outputs, Walk, flatten};
+use crate::walk::{Flat, Outputs, Walk, flatten, named};
 use aggregate::Decomposed;
 
 /// Most aggregates over rows in one question; each costs the hospitals one request.
@@ -161,23 +161,6 @@ fn make_part(aggregate: &Aggregate, policy: &Policy, types: TypesOf<'_>) -> Resu
     };
     ReleaseRequest::try_from(request.clone())?;
     Ok(Part { request, schema, finals, selective: checked.selective })
-}
-
-/// Names the outputs of a relation: `d0..`, `m0..`, `person_key`, `stay_key`.
-pub(crate) fn named(
-    dimensions: &[Expr],
-    inputs: &[Expr],
-    identity: &[Expr],
-) -> Vec<(String, Expr)> {
-    let numbered = |prefix: &'static str, list: &[Expr]| {
-        let each = list.iter().enumerate();
-        each.map(move |(i, expr)| (format!("{prefix}{i}"), expr.clone())).collect::<Vec<_>>()
-    };
-    let mut all = numbered("d", dimensions);
-    all.extend(numbered("m", inputs));
-    let keys = ["person_key", "stay_key"].map(str::to_owned);
-    all.extend(keys.into_iter().zip(identity.iter().cloned()));
-    all
 }
 
 fn part_schema(

@@ -29,13 +29,13 @@ use model::schema::{Table, table};
 use model::{Refusal, RefusalCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::request::Scope;
-use privacy::{Admitted, Partial, Policy};
+use privacy::{Admitted, Measure, Partial, Policy};
 use tokio::task::JoinSet;
 
 use crate::catalog::arrow_schema;
 use crate::kernel::{Kernel, KernelError, Spec};
 use crate::session::{engine, plan_query};
-use crate::walk::{Checked, check_request_plan};
+use crate::walk::{Checked, Executable, check_request_plan};
 
 /// Plans kept per snapshot; a plan is a few kilobytes.
 const MAX_PREPARED: usize = 256;
@@ -80,15 +80,19 @@ pub struct OpenError {
 struct Prepared {
     plan: LogicalPlan,
     checked: Checked,
+    executable: Executable,
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
+
+/// Everything in a request that its plan depends on.
+type PlanKey = (String, (usize, usize), Vec<Measure>);
 
 /// An open snapshot. Cheap to share; plans of repeated questions are kept.
 pub struct Engine {
     context: SessionContext,
     manifest: Manifest,
     policy: Policy,
-    prepared: Mutex<HashMap<(String, usize), Arc<Prepared>>>,
+    prepared: Mutex<HashMap<PlanKey, Arc<Prepared>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -190,7 +194,8 @@ impl Engine {
 
     async fn prepare(&self, admitted: &Admitted) -> Result<Arc<Prepared>, ComputeError> {
         let request = admitted.request();
-        let key = (request.relation_sql().to_owned(), request.dimensions().len());
+        let shape = (request.dimensions().len(), request.inputs().len());
+        let key = (request.relation_sql().to_owned(), shape, request.measures().to_vec());
         let known = |map: &HashMap<_, Arc<Prepared>>| map.get(&key).cloned();
         if let Some(known) = known(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(known);
@@ -198,10 +203,15 @@ impl Engine {
         let state = self.context.state();
         let plan = plan_query(&state, request.relation_sql()).await?;
         let (dimensions, inputs) = (request.dimensions().len(), request.inputs().len());
-        let checked = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
+        let relation = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
+        // What runs is written from the flat form that was checked, with what the gate needs.
+        let executable = relation.executable(request.measures())?;
+        let plan = plan_query(&state, &executable.sql).await?;
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
-        let prepared = Arc::new(Prepared { plan, checked, physical: Mutex::default() });
+        let checked = relation.checked;
+        let physical = Mutex::default();
+        let prepared = Arc::new(Prepared { plan, checked, executable, physical });
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {
             map.clear();
@@ -232,7 +242,8 @@ impl Engine {
         let spec = Spec {
             dimensions: admitted.request().dimensions().len(),
             inputs: admitted.request().inputs().to_vec(),
-            conditional: checked.conditional.clone(),
+            branches: prepared.executable.branches,
+            branches_of: prepared.executable.branches_of.clone(),
             measures: admitted.request().measures().to_vec(),
             cap: admitted.thresholds().persons_cap(),
             selectivity: admitted.thresholds().selectivity,

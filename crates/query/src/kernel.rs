@@ -6,6 +6,7 @@
 //! the exact distinct counts that a question asks for by name.
 
 mod few;
+mod joint;
 mod keys;
 mod moments;
 mod values;
@@ -19,6 +20,7 @@ use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
 
 use few::Few;
+use joint::Joint;
 use keys::Keys;
 use moments::Moments;
 
@@ -32,8 +34,10 @@ pub(crate) struct Spec {
     pub dimensions: usize,
     /// Inputs, in column order after the dimensions.
     pub inputs: Vec<Input>,
-    /// Whether each input is conditional.
-    pub conditional: Vec<bool>,
+    /// Number of branch columns, after the inputs.
+    pub branches: usize,
+    /// For each measure, its branch columns and how many values each has.
+    pub branches_of: Vec<Vec<(usize, usize)>>,
     /// What is added up.
     pub measures: Vec<Measure>,
     /// How many distinct persons or stays of a group must be told apart.
@@ -95,6 +99,8 @@ pub(crate) struct Kernel {
     keys: Keys,
     groups: Vec<Group>,
     states: Vec<State>,
+    /// One per measure; `None` where a measure has no conditions.
+    joints: Vec<Option<Joint>>,
     selected: Few,
     rows: u64,
     group_of_row: Vec<u32>,
@@ -109,9 +115,14 @@ impl Kernel {
                 State::Moments(Moments::new(*measure, &spec))
             }
         });
+        let joints = spec
+            .branches_of
+            .iter()
+            .map(|columns| (!columns.is_empty()).then(|| Joint::new(columns.clone(), spec.cap)));
         Self {
             keys: Keys::new(spec.dimensions),
             groups: Vec::new(),
+            joints: joints.collect(),
             states: states.collect(),
             selected: Few::default(),
             rows: 0,
@@ -120,7 +131,7 @@ impl Kernel {
         }
     }
 
-    /// Adds one batch: dimensions, inputs, `person_key`, `stay_key`.
+    /// Adds one batch: dimensions, inputs, branches, `person_key`, `stay_key`.
     ///
     /// # Errors
     /// [`KernelError`] when a limit is reached or a column has another type than declared.
@@ -133,14 +144,16 @@ impl Kernel {
         if self.rows > ROWS_CAP {
             return Err(KernelError::TooManyRows);
         }
-        let first_key = self.spec.dimensions + self.spec.inputs.len();
+        let first_branch = self.spec.dimensions + self.spec.inputs.len();
+        let first_key = first_branch + self.spec.branches;
         let key = |index: usize| {
             let array = batch.columns().get(index).ok_or(KernelError::Type)?;
             let array = array.as_primitive_opt::<UInt32Type>().ok_or(KernelError::Type)?;
             if array.null_count() > 0 { Err(KernelError::Type) } else { Ok(array.values()) }
         };
         let (persons, stays) = (key(first_key)?, key(first_key + 1)?);
-        let (dimensions, inputs) = batch.columns()[..first_key].split_at(self.spec.dimensions);
+        let (dimensions, inputs) = batch.columns()[..first_branch].split_at(self.spec.dimensions);
+        let branches = &batch.columns()[first_branch..first_key];
         self.keys.assign(dimensions, rows, &mut self.group_of_row)?;
         self.grow()?;
         self.count(persons, stays);
@@ -149,6 +162,9 @@ impl Kernel {
                 State::Group | State::Distinct(_) => {}
                 State::Moments(moments) => moments.add(inputs, &self.group_of_row, persons)?,
             }
+        }
+        for joint in self.joints.iter_mut().flatten() {
+            joint.add(branches, &self.group_of_row, persons)?;
         }
         self.count_distinct(persons, stays);
         Ok(())
@@ -165,7 +181,7 @@ impl Kernel {
                 moments.grow(groups);
             }
         }
-        Ok(())
+        self.joints.iter_mut().flatten().try_for_each(|joint| joint.grow(groups))
     }
 
     fn count(&mut self, persons: &[u32], stays: &[u32]) {
@@ -216,6 +232,11 @@ impl Kernel {
             mine.stays.merge(&group.stays, cap);
         }
         self.selected.merge(&other.selected, self.spec.selectivity);
+        for (mine, theirs) in self.joints.iter_mut().zip(&other.joints) {
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                mine.merge(theirs, &places);
+            }
+        }
         for (mine, theirs) in self.states.iter_mut().zip(other.states) {
             match (mine, theirs) {
                 (State::Distinct(mine), State::Distinct(theirs)) => {
@@ -253,7 +274,11 @@ impl Kernel {
         let mut supports = Vec::new();
         for (at, (measure, state)) in self.spec.measures.iter().zip(&self.states).enumerate() {
             let support = match state {
-                State::Moments(moments) => moments.cells(index, &mut cells),
+                State::Moments(moments) => {
+                    let own = moments.cells(index, &mut cells);
+                    let joint = self.joints[at].iter().flat_map(|joint| joint.sets(index));
+                    own.into_iter().chain(joint).collect()
+                }
                 State::Distinct(_) => {
                     cells.push(distinct[at][index]);
                     Support::group()

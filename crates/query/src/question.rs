@@ -18,10 +18,10 @@ use model::Refusal;
 use privacy::request::{ReleaseRequest, Scope};
 use privacy::{Combined, Measure, Policy};
 
-use crate::cut::{Cut, PART_PREFIX, cut, named, scope_of};
+use crate::cut::{Cut, PART_PREFIX, cut, scope_of};
 use crate::finish::{FinishError, finish};
 use crate::session::{plan_query, planner, refuse_error};
-use crate::walk::Flat;
+use crate::walk::{Flat, named};
 
 /// Longest SQL of a question, in bytes.
 pub const MAX_QUESTION_BYTES: usize = 64 * 1024;
@@ -177,8 +177,7 @@ impl Planner {
 fn renaming(cut: &Cut) -> Option<Vec<usize>> {
     let mut plan = &cut.above;
     let mut picked: Option<Vec<usize>> = None;
-    loop {
-        let LogicalPlan::Projection(projection) = plan else { break };
+    while let LogicalPlan::Projection(projection) = plan {
         let column = |expr: &Expr| match expr.clone().unalias_nested().data {
             Expr::Column(column) => projection.input.schema().index_of_column(&column).ok(),
             _ => None,

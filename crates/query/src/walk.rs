@@ -12,11 +12,13 @@
 //! `floor`, integer division, comparisons outside CASE) are refused because a series of sums over
 //! them reveals single values.
 
+mod branches;
 mod condition;
 mod flatten;
 mod literal;
 mod output;
 
+pub(crate) use branches::{Branch, Branching, of_measure};
 pub(crate) use flatten::{Flat, Relation, flatten};
 pub(crate) use output::Outputs;
 
@@ -24,20 +26,90 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use model::schema::{Column, HOSPITAL_ID, Kind, Table};
 use model::{Refusal, RefusalCode};
-use privacy::Policy;
 use privacy::request::Scope;
+use privacy::{Measure, Policy};
 
 /// A relation that passed the walk. Only [`Walk::check`] makes one.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// For each input, whether it is conditional.
-    pub conditional: Vec<bool>,
     /// The scope that its columns imply.
     pub scope: Scope,
     /// Some condition or join narrows the rows.
     pub selective: bool,
     /// Each row is one stay.
     pub one_row_per_stay: bool,
+}
+
+/// A request's relation that passed the walk, in flat form.
+#[derive(Debug)]
+pub(crate) struct CheckedRequest {
+    /// What the walk found.
+    pub checked: Checked,
+    relation: Relation,
+    dimensions: Vec<Expr>,
+    inputs: Vec<Expr>,
+    identity: Vec<Expr>,
+}
+
+/// What a node executes: the relation with branch columns between inputs and identity.
+#[derive(Debug)]
+pub(crate) struct Executable {
+    /// SQL written from the flat form.
+    pub sql: String,
+    /// Number of branch columns.
+    pub branches: usize,
+    /// For each measure, its branch columns and how many values each has.
+    pub branches_of: Vec<Vec<(usize, usize)>>,
+}
+
+impl CheckedRequest {
+    /// Adds the branch columns that the gate needs for `measures`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when a measure tells rows apart in too many ways.
+    pub(crate) fn executable(&self, measures: &[Measure]) -> Result<Executable, Refusal> {
+        let each = self.inputs.iter().map(|input| Branching::of(&self.relation, input));
+        let branching: Vec<_> = each.collect();
+        let mut columns: Vec<Branch> = Vec::new();
+        let mut branches_of = Vec::new();
+        for measure in measures {
+            let (x, y) = measure.inputs();
+            let inputs = x.into_iter().chain(y).filter_map(|index| branching.get(index));
+            let mut own = Vec::new();
+            for branch in of_measure(&inputs.collect::<Vec<_>>())? {
+                let values = branch.values;
+                let known = columns.iter().position(|column| *column == branch);
+                own.push((known.unwrap_or(columns.len()), values));
+                if known.is_none() {
+                    columns.push(branch);
+                }
+            }
+            branches_of.push(own);
+        }
+        let mut outputs = named(&self.dimensions, &self.inputs, &[]);
+        let branches = columns.into_iter().enumerate();
+        outputs.extend(branches.map(|(index, branch)| (format!("b{index}"), branch.expr)));
+        let branches = outputs.len() - self.dimensions.len() - self.inputs.len();
+        outputs.extend(named(&[], &[], &self.identity));
+        Ok(Executable { sql: self.relation.to_sql(&outputs)?, branches, branches_of })
+    }
+}
+
+/// Names the outputs of a relation: `d0..`, `m0..`, `person_key`, `stay_key`.
+pub(crate) fn named(
+    dimensions: &[Expr],
+    inputs: &[Expr],
+    identity: &[Expr],
+) -> Vec<(String, Expr)> {
+    let numbered = |prefix: &'static str, list: &[Expr]| {
+        let each = list.iter().enumerate();
+        each.map(move |(i, expr)| (format!("{prefix}{i}"), expr.clone())).collect::<Vec<_>>()
+    };
+    let mut all = numbered("d", dimensions);
+    all.extend(numbered("m", inputs));
+    let keys = ["person_key", "stay_key"].map(str::to_owned);
+    all.extend(keys.into_iter().zip(identity.iter().cloned()));
+    all
 }
 
 /// The walk over one relation under one policy.
@@ -54,8 +126,8 @@ pub(crate) fn check_request_plan(
     policy: &Policy,
     dimensions: usize,
     inputs: usize,
-) -> Result<Checked, Refusal> {
-    let flat = flatten(plan)?;
+) -> Result<CheckedRequest, Refusal> {
+    let mut flat = flatten(plan)?;
     if flat.outputs.len() != dimensions + inputs + 2 {
         return Err(Refusal::new(
             RefusalCode::Request,
@@ -64,11 +136,13 @@ pub(crate) fn check_request_plan(
             "",
         ));
     }
-    let mut outputs = flat.outputs;
-    let identity = outputs.split_off(dimensions + inputs);
-    let inputs = outputs.split_off(dimensions);
+    let identity = flat.outputs.split_off(dimensions + inputs);
+    let inputs = flat.outputs.split_off(dimensions);
+    let dimensions = flat.outputs;
     let walk = Walk::new(&flat.relation, policy);
-    walk.check(&Outputs { dimensions: &outputs, inputs: &inputs, identity: &identity })
+    let outputs = Outputs { dimensions: &dimensions, inputs: &inputs, identity: &identity };
+    let checked = walk.check(&outputs)?;
+    Ok(CheckedRequest { checked, relation: flat.relation, dimensions, inputs, identity })
 }
 
 impl<'a> Walk<'a> {
@@ -87,7 +161,7 @@ impl<'a> Walk<'a> {
         for filter in &self.relation.filters {
             self.condition(filter)?;
         }
-        let conditional = self.outputs(outputs)?;
+        self.outputs(outputs)?;
         for output in outputs.dimensions.iter().chain(outputs.inputs) {
             if output.exists(|node| Ok(matches!(node, Expr::InSubquery(_)))).unwrap_or(true) {
                 return Err(Refusal::new(
@@ -102,7 +176,6 @@ impl<'a> Walk<'a> {
         let narrows = self.relation.filters.iter().any(|filter| !self.is_local(filter));
         let single = matches!(self.relation.tables.as_slice(), [one] if one.table.one_row_per_stay);
         Ok(Checked {
-            conditional,
             scope: if names_hospitals { Scope::PerHospital } else { Scope::Pooled },
             selective: narrows || self.relation.tables.len() > 1,
             one_row_per_stay: single,

@@ -22,19 +22,17 @@ fn request() -> ReleaseRequest {
 
 fn released(groups: u64) -> Released {
     let group = |index: u64| PartialGroup {
-        key: vec![Some(format!("组{}", index / 2)), (index % 2 == 0).then(|| "F".to_owned())],
+        key: vec![
+            Some(format!("组{}", index / 2)),
+            index.is_multiple_of(2).then(|| "F".to_owned()),
+        ],
         rows: 20 + index,
         stays: 20,
         persons: 20,
         cells: vec![i128::from(index), -1, i128::MIN, i128::MAX],
         supports: vec![
             Support::group(),
-            Support {
-                present: 20,
-                nonzero: if index % 9 == 0 { 3 } else { 20 },
-                absent: 0,
-                zero: 0,
-            },
+            [20, if index.is_multiple_of(9) { 3 } else { 20 }].into_iter().collect(),
         ],
     };
     let admitted = admit(request(), &Policy::default(), 0).unwrap();

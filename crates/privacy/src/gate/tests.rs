@@ -23,7 +23,8 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
 }
 
 fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {
-    let condition = Support { present: persons, nonzero: with, absent: 0, zero: persons - with };
+    // With a value, without, other than zero, and the two branches of the condition.
+    let condition = [persons, 0, with, with, persons - with].into_iter().collect();
     PartialGroup {
         key: vec![Some(code.into())],
         rows: stays,

@@ -3,7 +3,6 @@
 use arrow::array::ArrayRef;
 use model::moments::Scale;
 use privacy::measure::{Input, Measure};
-use privacy::partial::Support;
 
 use super::few::Few;
 use super::values::{Contributions, NarrowView, Values, View, fixed};
@@ -12,8 +11,9 @@ use super::{KernelError, Spec};
 const PRESENT: u8 = 1;
 const NONZERO: u8 = 2;
 const ABSENT: u8 = 4;
-const ZERO: u8 = 8;
-const SETS: [u8; 4] = [PRESENT, NONZERO, ABSENT, ZERO];
+/// For a pair: the second input is other than zero.
+const NONZERO_Y: u8 = 8;
+const SETS: [u8; 4] = [PRESENT, NONZERO, ABSENT, NONZERO_Y];
 
 /// The sums of one group, and which of its sets still grow.
 #[derive(Debug, Clone, Copy)]
@@ -56,20 +56,17 @@ impl Moments {
             Input::product_scale(&spec.inputs[a], &spec.inputs[b]).unwrap_or(Scale::Decimal(0))
         };
         let second = y.unwrap_or(x);
-        let conditional = spec.conditional[x] || y.is_some_and(|y| spec.conditional[y]);
-        let counted =
-            if matches!(measure, Measure::Count(_)) { PRESENT } else { PRESENT | NONZERO };
-        let unmet = match (conditional, measure) {
-            (false, _) => 0,
-            (true, Measure::Count(_)) => ABSENT,
-            (true, _) => ABSENT | ZERO,
+        let open = match measure {
+            Measure::Count(_) => PRESENT | ABSENT,
+            Measure::Products(..) => PRESENT | ABSENT | NONZERO | NONZERO_Y,
+            _ => PRESENT | ABSENT | NONZERO,
         };
         Self {
             measure,
             x: at(x),
             y: y.map(at),
             product_scales: [scale(x, x), scale(second, second), scale(x, second)],
-            open: counted | unmet,
+            open,
             cap: spec.cap,
             sums: Vec::new(),
             pairs: Vec::new(),
@@ -133,7 +130,7 @@ impl Moments {
             sums.n += 1;
             sums.x += wide;
             sums.xx += wide * wide;
-            let met = PRESENT | if x == 0 { ZERO } else { NONZERO };
+            let met = PRESENT | if x == 0 { 0 } else { NONZERO };
             if sums.open & met != 0 {
                 Self::support(sums, &mut self.sets[group as usize], met, person, self.cap);
             }
@@ -157,7 +154,7 @@ impl Moments {
                 sums.n += 1;
                 sums.x += x;
                 sums.xx += xx;
-                PRESENT | if x == 0 { ZERO } else { NONZERO }
+                PRESENT | if x == 0 { 0 } else { NONZERO }
             };
             if sums.open & met != 0 {
                 Self::support(sums, &mut self.sets[group as usize], met, person, self.cap);
@@ -182,7 +179,8 @@ impl Moments {
                 pair.y += vy;
                 pair.yy += y.product(y, row, yy);
                 pair.xy += x.product(y, row, xy);
-                PRESENT | if vx == 0 && vy == 0 { ZERO } else { NONZERO }
+                let x = if vx == 0 { 0 } else { NONZERO };
+                PRESENT | x | if vy == 0 { 0 } else { NONZERO_Y }
             };
             if sums.open & met != 0 {
                 Self::support(sums, &mut self.sets[group as usize], met, person, self.cap);
@@ -218,8 +216,8 @@ impl Moments {
         }
     }
 
-    /// Appends the cells of a group and tells who stands behind them.
-    pub(super) fn cells(&self, group: usize, cells: &mut Vec<i128>) -> Support {
+    /// Appends the cells of a group; returns the sizes of the sets of persons behind them.
+    pub(super) fn cells(&self, group: usize, cells: &mut Vec<i128>) -> [u64; 4] {
         let sums = &self.sums[group];
         cells.push(i128::from(sums.n));
         match self.measure {
@@ -231,12 +229,6 @@ impl Moments {
             }
             _ => {}
         }
-        let [present, nonzero, absent, zero] = &self.sets[group];
-        Support {
-            present: present.len(),
-            nonzero: nonzero.len(),
-            absent: absent.len(),
-            zero: zero.len(),
-        }
+        self.sets[group].each_ref().map(Few::len)
     }
 }

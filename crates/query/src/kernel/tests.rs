@@ -17,7 +17,8 @@ fn spec() -> Spec {
             Input { scale: Scale::Decimal(4), bound: 1_000_000 },
             Input { scale: Scale::Binary(40), bound: 8 << 40 },
         ],
-        conditional: vec![false, true],
+        branches: 0,
+        branches_of: vec![Vec::new(); 5],
         measures: vec![
             Measure::Rows,
             Measure::Squares(0),
@@ -89,8 +90,8 @@ fn cells_are_exact_clamped_and_rounded_once() {
     assert_eq!(a.cells[4..7], [3, one / 2 - one - one / 4, one / 4 + one + one / 2 + one / 16]);
     assert_eq!(a.cells[7..13], [3, a.cells[5], a.cells[5], a.cells[6], a.cells[6], a.cells[6]]);
     assert_eq!(a.cells[13], 3, "distinct persons");
-    let ratio = a.supports[2];
-    assert_eq!((ratio.present, ratio.nonzero, ratio.absent, ratio.zero), (3, 2, 1, 1));
+    // With a value, other than zero, without a value.
+    assert_eq!(a.supports[2].sets(), [3, 2, 1, 0]);
     assert_eq!((groups[0].key[0].as_ref(), groups[0].cells[4]), (None, 0), "NaN is absent");
     assert_eq!(groups[2].cells[5], 8 * one, "100 is clamped to the bound of 8");
 }

@@ -68,19 +68,20 @@ fn grouping_hint(column: &Column) -> String {
 }
 
 impl Walk<'_> {
-    /// Checks all outputs; tells which inputs are conditional.
-    pub(super) fn outputs(&self, outputs: &Outputs<'_>) -> Result<Vec<bool>, Refusal> {
+    /// Checks all outputs.
+    pub(super) fn outputs(&self, outputs: &Outputs<'_>) -> Result<(), Refusal> {
         for dimension in outputs.dimensions {
             self.dimension(dimension)?;
         }
-        let inputs = outputs.inputs.iter();
-        let conditional = inputs.map(|input| self.input(input)).collect::<Result<_, _>>()?;
+        for input in outputs.inputs {
+            self.input(input)?;
+        }
         let names: Vec<_> = outputs.identity.iter().map(|expr| self.base(expr)).collect();
         match names.as_slice() {
             [Some((_, person)), Some((_, stay))]
                 if person.name == PERSON_KEY && stay.name == STAY_KEY =>
             {
-                Ok(conditional)
+                Ok(())
             }
             _ => Err(Refusal::new(
                 RefusalCode::Request,
@@ -158,13 +159,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Checks an input of a measure; true when it is conditional.
-    fn input(&self, expr: &Expr) -> Result<bool, Refusal> {
+    /// Checks an input of a measure.
+    fn input(&self, expr: &Expr) -> Result<(), Refusal> {
         match expr {
             Expr::Column(_) => self.measured_column(expr),
             Expr::Literal(..) => match literal(expr) {
                 Some(Literal::Text(_)) | None => Err(refuse_measure(expr)),
-                Some(_) => Ok(false),
+                Some(_) => Ok(()),
             },
             Expr::Negative(inner) => self.input(inner),
             Expr::Cast(cast) => self.cast(cast),
@@ -175,7 +176,7 @@ impl Walk<'_> {
         }
     }
 
-    fn measured_column(&self, expr: &Expr) -> Result<bool, Refusal> {
+    fn measured_column(&self, expr: &Expr) -> Result<(), Refusal> {
         let Some((table, column)) = self.base(expr) else { return Err(refuse_measure(expr)) };
         if column.kind == Kind::Id {
             return Err(refuse_identity(table, column));
@@ -183,7 +184,7 @@ impl Walk<'_> {
         if column.is_measurable()
             && self.policy.allows_column(table.name, column.name, Use::Measure)
         {
-            return Ok(column.column_type == ColumnType::Boolean);
+            return Ok(());
         }
         Err(Refusal::new(
             RefusalCode::Measure,
@@ -193,16 +194,16 @@ impl Walk<'_> {
         ))
     }
 
-    fn conditional_input(&self, case: &Case) -> Result<bool, Refusal> {
+    fn conditional_input(&self, case: &Case) -> Result<(), Refusal> {
         self.case_conditions(case)?;
         for result in case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr) {
             self.input(result)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Casts that keep every value: to DOUBLE, to a wide DECIMAL, and flags to numbers.
-    fn cast(&self, cast: &Cast) -> Result<bool, Refusal> {
+    fn cast(&self, cast: &Cast) -> Result<(), Refusal> {
         let flag = self
             .base(&cast.expr)
             .is_some_and(|(_, column)| column.column_type == ColumnType::Boolean);
@@ -226,11 +227,11 @@ impl Walk<'_> {
         ))
     }
 
-    fn arithmetic(&self, left: &Expr, op: Operator, right: &Expr) -> Result<bool, Refusal> {
+    fn arithmetic(&self, left: &Expr, op: Operator, right: &Expr) -> Result<(), Refusal> {
         match op {
             Operator::Plus | Operator::Minus | Operator::Multiply => {
-                let left = self.input(left)?;
-                Ok(self.input(right)? || left)
+                self.input(left)?;
+                self.input(right)
             }
             Operator::Divide => {
                 let divisor = match literal(right) {
@@ -264,7 +265,7 @@ impl Walk<'_> {
         }
     }
 
-    fn function(&self, name: &str, args: &[Expr]) -> Result<bool, Refusal> {
+    fn function(&self, name: &str, args: &[Expr]) -> Result<(), Refusal> {
         match (name, args) {
             ("ln" | "sqrt", [column]) if self.base(column).is_some() => self.input(column),
             ("ln" | "sqrt", [_]) => Err(Refusal::new(
@@ -274,8 +275,8 @@ impl Walk<'_> {
                 format!("Write {name}(total_cost)."),
             )),
             ("coalesce", [first, second]) if literal(second).is_some() => {
-                let conditional = self.input(first)?;
-                Ok(self.input(second)? || conditional)
+                self.input(first)?;
+                self.input(second)
             }
             _ => Err(Refusal::new(
                 RefusalCode::Function,
