@@ -88,7 +88,7 @@ const STAY_MEASURES: &[&str] = &[
     "avg(ln(s.total_charge))",
     "avg(coalesce(s.icu_hours, 0))",
     "sum(s.total_cost) * 1.0 / count(*)",
-    "round(avg(s.total_cost), 2)",
+    "abs(avg(s.total_cost) - 5000.0)",
     "100.0 * count(*) FILTER (WHERE s.died) / count(*)",
 ];
 

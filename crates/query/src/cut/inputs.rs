@@ -26,6 +26,8 @@ pub(crate) struct Settled {
     pub expressions: Vec<Expr>,
     /// What is added up.
     pub measures: Vec<Measure>,
+    /// For each measure, the needs it serves.
+    serves: Vec<Vec<Need>>,
     types: Vec<DataType>,
 }
 
@@ -53,7 +55,8 @@ fn input_of(scale: Scale, magnitude: Option<f64>) -> Option<Input> {
 impl Decomposed {
     /// Chooses scale and bound of each input and the place of each measure.
     ///
-    /// A square or product that would not fit its exact decimal scale is computed on doubles.
+    /// A square or product that would not fit its exact decimal scale is computed on doubles, in
+    /// inputs of its own: what one aggregate needs never changes the type of another.
     ///
     /// # Errors
     /// A [`Refusal`] when an input is not a number, or when a sum could overflow.
@@ -65,55 +68,45 @@ impl Decomposed {
         let mut settled = Settled {
             inputs: Vec::new(),
             expressions: self.inputs.clone(),
-            measures: self.measures(),
+            measures: Vec::new(),
+            serves: Vec::new(),
             types: types.to_vec(),
         };
-        for (index, expr) in self.inputs.iter().enumerate() {
-            settled.inputs.push(input(relation, expr, &types[index])?);
+        for (expr, data_type) in self.inputs.iter().zip(types) {
+            settled.inputs.push(input(relation, expr, data_type)?);
         }
-        // An input that becomes a double takes the partners of its other pairs with it; each
-        // round changes at least one input, so there are at most as many rounds as inputs.
-        for _ in 0..=self.inputs.len() {
-            let unfit = |measure: &&Measure| measure.check(&settled.inputs).is_err();
-            let Some(measure) = settled.measures.iter().find(unfit).copied() else {
-                return Ok(settled);
-            };
-            let (x, y) = measure.inputs();
-            for index in [x, y].into_iter().flatten() {
-                settled.use_double(relation, index)?;
+        for index in 0..self.inputs.len() {
+            settled.place_moments(relation, index, &self.powers(index))?;
+        }
+        for need in &self.needs {
+            match *need {
+                Need::Rows => settled.place(Measure::Rows, &[*need])?,
+                Need::Persons => settled.place(Measure::Persons, &[*need])?,
+                Need::Stays => settled.place(Measure::Stays, &[*need])?,
+                Need::Contributors => settled.place(Measure::Contributors, &[*need])?,
+                Need::Products(x, y) => {
+                    let exact = Measure::Products(x, y);
+                    if exact.check(&settled.inputs).is_ok() {
+                        settled.place(exact, &[*need])?;
+                    } else {
+                        let x = settled.double(relation, x)?;
+                        let y = settled.double(relation, y)?;
+                        settled.place(Measure::Products(x, y), &[*need])?;
+                    }
+                }
+                Need::Moments(..) => {}
             }
-            measure.check(&settled.inputs).map_err(|overflow| {
-                let subject = x.map_or_else(String::new, |x| self.inputs[x].to_string());
-                Refusal::new(RefusalCode::TooLarge, subject, format!("Here {overflow}."), "")
-            })?;
         }
         Ok(settled)
     }
 
-    /// One measure per input with the highest power needed, then pairs, then counts of units.
-    fn measures(&self) -> Vec<Measure> {
-        let mut measures = Vec::new();
-        for (input, _) in self.inputs.iter().enumerate() {
-            let powers = self.needs.iter().filter_map(|need| match need {
-                Need::Moments(of, power) if *of == input => Some(*power),
-                _ => None,
-            });
-            match powers.max() {
-                Some(0) => measures.push(Measure::Count(input)),
-                Some(1) => measures.push(Measure::Sum(input)),
-                Some(_) => measures.push(Measure::Squares(input)),
-                None => {}
-            }
-        }
-        measures.extend(self.needs.iter().filter_map(|need| match need {
-            Need::Rows => Some(Measure::Rows),
-            Need::Persons => Some(Measure::Persons),
-            Need::Stays => Some(Measure::Stays),
-            Need::Contributors => Some(Measure::Contributors),
-            Need::Products(x, y) => Some(Measure::Products(*x, *y)),
-            Need::Moments(..) => None,
-        }));
-        measures
+    /// The powers of an input that some aggregate needs.
+    fn powers(&self, input: usize) -> Vec<u8> {
+        let powers = self.needs.iter().filter_map(|need| match need {
+            Need::Moments(of, power) if *of == input => Some(*power),
+            _ => None,
+        });
+        powers.collect()
     }
 }
 
@@ -128,14 +121,59 @@ fn input(relation: &Relation, expr: &Expr, data_type: &DataType) -> Result<Input
 }
 
 impl Settled {
-    fn use_double(&mut self, relation: &Relation, index: usize) -> Result<(), Refusal> {
-        if self.types[index] == DataType::Float64 {
-            return Ok(());
+    /// One measure with the highest power needed; squares apart where they need doubles.
+    fn place_moments(
+        &mut self,
+        relation: &Relation,
+        input: usize,
+        powers: &[u8],
+    ) -> Result<(), Refusal> {
+        let needs = |limit: u8| -> Vec<Need> {
+            let within = powers.iter().filter(|power| **power <= limit);
+            within.map(|power| Need::Moments(input, *power)).collect()
+        };
+        let highest = powers.iter().max().copied();
+        let lower = powers.iter().filter(|power| **power < 2).max().copied();
+        let simple =
+            |power: u8| if power == 0 { Measure::Count(input) } else { Measure::Sum(input) };
+        match (highest, Measure::Squares(input).check(&self.inputs)) {
+            (None, _) => Ok(()),
+            (Some(2), Ok(())) => self.place(Measure::Squares(input), &needs(2)),
+            (Some(2), Err(_)) => {
+                if let Some(power) = lower {
+                    self.place(simple(power), &needs(1))?;
+                }
+                let double = self.double(relation, input)?;
+                self.place(Measure::Squares(double), &[Need::Moments(input, 2)])
+            }
+            (Some(power), _) => self.place(simple(power), &needs(1)),
         }
-        let expr = &self.expressions[index];
-        self.inputs[index] = input(relation, expr, &DataType::Float64)?;
-        self.expressions[index] = cast(expr.clone(), DataType::Float64);
+    }
+
+    fn place(&mut self, measure: Measure, serves: &[Need]) -> Result<(), Refusal> {
+        measure.check(&self.inputs).map_err(|overflow| {
+            let (x, _) = measure.inputs();
+            let subject = x.map_or_else(String::new, |x| self.expressions[x].to_string());
+            Refusal::new(RefusalCode::TooLarge, subject, format!("Here {overflow}."), "")
+        })?;
+        self.measures.push(measure);
+        self.serves.push(serves.to_vec());
         Ok(())
+    }
+
+    /// The same input as a double; itself when it is one.
+    fn double(&mut self, relation: &Relation, index: usize) -> Result<usize, Refusal> {
+        if self.types[index] == DataType::Float64 {
+            return Ok(index);
+        }
+        let double = cast(self.expressions[index].clone(), DataType::Float64);
+        if let Some(known) = self.expressions.iter().position(|expr| *expr == double) {
+            return Ok(known);
+        }
+        self.inputs.push(input(relation, &double, &DataType::Float64)?);
+        self.expressions.push(double);
+        self.types.push(DataType::Float64);
+        Ok(self.inputs.len() - 1)
     }
 
     /// The finished form of an aggregate.
@@ -143,18 +181,7 @@ impl Settled {
     /// # Errors
     /// A [`Refusal`] when products have no common scale; [`Decomposed::settle`] has checked them.
     pub(crate) fn finish(&self, pending: Pending) -> Result<Final, Refusal> {
-        let serves = |measure: &Measure| match (pending.need, measure) {
-            (Need::Rows, Measure::Rows)
-            | (Need::Persons, Measure::Persons)
-            | (Need::Stays, Measure::Stays)
-            | (Need::Contributors, Measure::Contributors) => true,
-            (Need::Moments(a, _), Measure::Count(b) | Measure::Sum(b) | Measure::Squares(b)) => {
-                a == *b
-            }
-            (Need::Products(a, b), Measure::Products(x, y)) => (a, b) == (*x, *y),
-            _ => false,
-        };
-        let index = self.measures.iter().position(serves);
+        let index = self.serves.iter().position(|serves| serves.contains(&pending.need));
         let Some(index) = index else {
             return Err(Refusal::new(RefusalCode::Request, "aggregate", "It has no measure.", ""));
         };
