@@ -1,6 +1,6 @@
 //! The commission's process: it asks hospitals for cells, adds them up and answers analysts.
 //!
-//! A question is planned and cut by `query`; [`ask`] sends each hospital its release requests over
+//! A question is planned and cut by `query`; `ask` sends each hospital its release requests over
 //! mutual TLS, waits no longer than the question's deadline, adds up what came, and finishes the
 //! answer. Everything that arrives has passed a hospital's own gate. Pooled questions are, for
 //! now, sums of what each hospital releases by itself (mode `clear`); masked sums will take that
@@ -16,5 +16,5 @@ mod output;
 mod registry;
 mod server;
 
-pub use config::{Config, HospitalEntry};
+pub use config::{Config, HospitalEntry, InvalidConfig};
 pub use server::{Bound, CoordinatorError, bind};

@@ -88,7 +88,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     put(path, |partial| fs::write(partial, text))
 }
 
-/// As [`write`], unless the file exists.
+/// As [`write()`], unless the file exists.
 ///
 /// # Errors
 /// [`Failure::Output`].

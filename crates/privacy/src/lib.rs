@@ -2,7 +2,7 @@
 //!
 //! Everything that is ever computed across hospitals is a function of additive cells. This crate
 //! holds what a cell is ([`measure`]), what a coordinator may ask ([`request`]), what a hospital
-//! allows ([`policy`], [`admit`]), what a node has computed but not shown ([`partial`]), the one
+//! allows ([`policy`], [`mod@admit`]), what a node has computed but not shown ([`partial`]), the one
 //! gate through which cells leave ([`gate`]), and how hospitals' releases add up ([`combine`]).
 //!
 //! It is pure: no I/O, no engine, no wire format, no clock. Each type can be built only from the

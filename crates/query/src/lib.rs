@@ -2,7 +2,7 @@
 //!
 //! [`question`] is the coordinator's side: SQL is planned, walked, cut into release requests, and
 //! finished on released values. [`engine`] is the node's side: a request's SQL is planned and
-//! walked again under the hospital's own policy, and its rows become cells in [`kernel`]. Serialised
+//! walked again under the hospital's own policy, and its rows become cells in `kernel`. Serialised
 //! plans and accumulator states never leave this crate.
 //!
 //! Public asynchronous functions return boxed futures: the body of a bare `async fn` is compiled
