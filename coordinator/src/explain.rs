@@ -22,7 +22,7 @@ pub(crate) fn explain(
     let bytes = parts.iter().map(|part| {
         let groups = part.dimensions.iter().map(|name| codes(name)).product::<Option<u64>>()?;
         let group = GROUP_BYTES + CELL_BYTES * part.width as u64;
-        groups.checked_mul(group)?.checked_mul(hospitals as u64)
+        groups.checked_mul(group)
     });
     let estimated_bytes = bytes.sum::<Option<u64>>();
     let selective = parts.iter().any(|part| part.selective);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -122,7 +123,7 @@ pub fn runtime(limits: &Limits) -> Result<Arc<RuntimeEnv>, ComputeError> {
 pub(crate) fn listing(
     state: &SessionState,
     paths: &[PathBuf],
-    table: &Table,
+    schema: SchemaRef,
 ) -> Result<ListingTable, String> {
     let urls = paths.iter().map(|path| {
         let path = path.to_str().ok_or("the path is not UTF-8")?;
@@ -133,7 +134,7 @@ pub(crate) fn listing(
     let options = ListingOptions::new(Arc::new(format));
     let config = ListingTableConfig::new_with_multi_paths(urls)
         .with_listing_options(options)
-        .with_schema(arrow_schema(table));
+        .with_schema(schema);
     ListingTable::try_new(config).map_err(|error| error.strip_backtrace())
 }
 
@@ -171,7 +172,7 @@ impl Engine {
             let provider: Arc<dyn TableProvider> = if record.bytes <= RESIDENT_BYTES {
                 Arc::new(resident(&path, table).map_err(fail)?)
             } else {
-                Arc::new(listing(&context.state(), &[path], table).map_err(fail)?)
+                Arc::new(listing(&context.state(), &[path], arrow_schema(table)).map_err(fail)?)
             };
             context
                 .register_table(table.name, provider)
