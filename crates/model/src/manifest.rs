@@ -15,7 +15,7 @@ pub const SNAPSHOT_FORMAT: u32 = 1;
 pub struct Manifest {
     /// [`SNAPSHOT_FORMAT`] at the time of writing.
     pub format: u32,
-    /// Hex SHA-256 over the hospital, the mapping and every table's content hash.
+    /// Hex SHA-256 over the hospital, the mapping, the key's id and every table's content hash.
     pub snapshot_id: String,
     /// Whose records these are.
     pub hospital: HospitalRecord,

@@ -107,9 +107,8 @@ impl Moments {
                 self.add_each(&x, groups, persons, |row| (view.x(row), view.x(row) * view.x(row)));
             }
             (View::Wide(view), _) => {
-                // Squares of wide inputs are never admitted; the sum is all there is.
-                let square = |x: i128| if squares { x.wrapping_mul(x) } else { 0 };
-                self.add_each(&x, groups, persons, |row| (view.x(row), square(view.x(row))));
+                // `Measure::check` admits no squares of wide inputs; the sum is all there is.
+                self.add_each(&x, groups, persons, |row| (view.x(row), 0));
             }
             (View::Binary(view), Scale::Binary(bits)) if squares => {
                 let square = |row: usize| fixed(view.0[row] * view.0[row], bits);

@@ -27,7 +27,7 @@ enum Numbers {
     Binary(Vec<f64>),
 }
 
-/// Random access to contributions; `xx` is in the scale of the square.
+/// Random access to contributions.
 pub(super) trait Contributions {
     fn x(&self, row: usize) -> i128;
 }
