@@ -9,7 +9,7 @@ pub enum Role {
     Node,
     /// The commission's coordinator.
     Coordinator,
-    /// The second authority. It joins with masked sums; no service accepts it yet.
+    /// The second authority: it countersigns masked rounds and opens what passes.
     Witness,
     /// A person: analyst or data scientist.
     User,

@@ -60,6 +60,14 @@ refusal_codes! {
     PolicyUnset = "policy_unset",
     /// The allowance of questions a day is used up.
     Usage = "usage",
+    /// A masked round whose terms, signatures or hospitals are not in order.
+    Offer = "offer",
+    /// A masked round bound to a roster that this party does not hold.
+    RosterUnknown = "roster_unknown",
+    /// A round that was seen before.
+    Replay = "replay",
+    /// Too few hospitals for a masked sum, or too nearly those of an earlier one.
+    Quorum = "quorum",
     /// A message that no correct coordinator sends.
     Request = "request",
 }

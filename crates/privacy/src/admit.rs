@@ -1,9 +1,13 @@
 //! Admission: the hospital's policy says yes or no to a request, before any row is read.
 
-use model::{Refusal, RefusalCode};
+use model::{HospitalId, Refusal, RefusalCode};
 
+use crate::blind::{GuardKey, RoundKey};
+use crate::domain::Domain;
 use crate::policy::{LARGEST_MINIMUM, Policy};
-use crate::request::ReleaseRequest;
+use crate::request::{ReleaseRequest, Scope};
+use crate::roster::Roster;
+use crate::terms::{Sid, Signatures, Terms};
 
 /// The numbers a release must reach; always set, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +49,118 @@ impl Admitted {
     }
 }
 
-/// Admits `request` under the hospital's own `policy`; `asked_today` counts this asker's earlier
+/// An offer as a node received it: nothing in it has been checked.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// What is asked.
+    pub request: ReleaseRequest,
+    /// Under which terms.
+    pub terms: Terms,
+    /// Signed by both authorities.
+    pub signatures: Signatures,
+    /// The key that coordinator and nodes share.
+    pub round_key: RoundKey,
+    /// The key that witness and nodes share.
+    pub guard_key: GuardKey,
+}
+
+/// A masked round that this hospital takes part in. Only [`admit_round`] makes one.
+#[derive(Debug, Clone)]
+pub struct Round {
+    pub(crate) admitted: Admitted,
+    pub(crate) terms: Terms,
+    pub(crate) sid: Sid,
+    pub(crate) local_minimum: u32,
+    pub(crate) hospital: HospitalId,
+    pub(crate) round_key: RoundKey,
+    pub(crate) guard_key: GuardKey,
+}
+
+impl Round {
+    /// What is computed.
+    #[must_use]
+    pub const fn admitted(&self) -> &Admitted {
+        &self.admitted
+    }
+
+    /// The terms.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The round's name.
+    #[must_use]
+    pub const fn sid(&self) -> &Sid {
+        &self.sid
+    }
+
+    /// The key that coordinator and nodes share.
+    #[must_use]
+    pub const fn round_key(&self) -> &RoundKey {
+        &self.round_key
+    }
+}
+
+/// Admits a masked round for `hospital`: the roster knows everybody, both authorities have signed
+/// exactly these terms, the terms are for this request, and they keep to the hospital's own
+/// `policy`. Whether the sid is new, the node's ledger decides.
+///
+/// # Errors
+/// A [`Refusal`] with code `offer`, `roster_unknown`, `too_large`, or one of [`admit()`]'s.
+pub fn admit_round(
+    offer: Offer,
+    roster: &Roster,
+    policy: &Policy,
+    hospital: &HospitalId,
+    asked_today: u64,
+) -> Result<Round, Refusal> {
+    let Offer { request, terms, signatures, round_key, guard_key } = offer;
+    terms.check(roster)?;
+    let sid = terms.verify(roster, &signatures)?;
+    if request.scope() != Scope::Pooled || round_key.commitment() != terms.round_key {
+        return Err(Refusal::new(RefusalCode::Offer, "offer", "The offer is incomplete.", ""));
+    }
+    // A salt of the coordinator's choice could bring a rare code together with a frequent one, and
+    // different salts at different hospitals could fill a bucket that no code fills.
+    let own_salt = |domain: &Domain| matches!(domain, Domain::Buckets { salt, .. } if *salt != sid);
+    if request.domains().iter().any(own_salt) {
+        let reason = "The buckets of a discovery are not salted with the round's sid.";
+        return Err(Refusal::new(RefusalCode::Offer, "salt", reason, ""));
+    }
+    terms.bind(&request, policy, hospital)?;
+    let mut admitted = admit_scope(request, policy, asked_today)?;
+    // What is counted up to a threshold must reach the strictest rule that anybody applies.
+    let thresholds = &mut admitted.thresholds;
+    thresholds.persons = thresholds.persons.max(terms.floor.persons);
+    thresholds.stays = thresholds.stays.max(terms.floor.stays);
+    let local_minimum = policy.pooled.local_minimum;
+    let hospital = hospital.clone();
+    Ok(Round { admitted, terms, sid, local_minimum, hospital, round_key, guard_key })
+}
+
+/// Admits a per-hospital `request` under the hospital's own `policy`; `asked_today` counts this asker's earlier
 /// requests of the day.
 ///
 /// # Errors
 /// A [`Refusal`] with code `policy_unset`, `scope` or `usage`.
 pub fn admit(
+    request: ReleaseRequest,
+    policy: &Policy,
+    asked_today: u64,
+) -> Result<Admitted, Refusal> {
+    if request.scope() == Scope::Pooled {
+        return Err(Refusal::new(
+            RefusalCode::Offer,
+            "scope",
+            "A pooled question is answered under masks only.",
+            "The coordinator offers a round that the witness has countersigned.",
+        ));
+    }
+    admit_scope(request, policy, asked_today)
+}
+
+fn admit_scope(
     request: ReleaseRequest,
     policy: &Policy,
     asked_today: u64,
@@ -86,3 +196,6 @@ pub fn admit(
     let thresholds = Thresholds { persons, stays, selectivity: policy.selectivity.persons };
     Ok(Admitted { request, thresholds })
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,9 @@ pub struct Combined {
     pub released_rows: u64,
     /// Rows behind withheld cells, as the gates rounded them.
     pub withheld_rows: u64,
+    /// Masked sums: whether the number of withheld rows could be told; if not, only those of
+    /// passing groups without a name are counted.
+    pub withheld_rows_known: bool,
 }
 
 /// A sum left the range that the request's bounds prove; some node sent what no gate releases.

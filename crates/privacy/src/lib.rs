@@ -1,29 +1,53 @@
 //! The audit boundary: what may leave a hospital, decided on cells, in one place.
 //!
 //! Everything that is ever computed across hospitals is a function of additive cells. This crate
-//! holds what a cell is ([`measure`]), what a coordinator may ask ([`request`]), what a hospital
-//! allows ([`policy`], [`mod@admit`]), what a node has computed but not shown ([`partial`]), the one
-//! gate through which cells leave ([`gate`]), and how hospitals' releases add up ([`combine`]).
+//! holds what a cell is ([`measure`]), what a coordinator may ask ([`request`], [`domain`]), what a
+//! hospital allows ([`policy`], [`mod@admit`]), what a node has computed but not shown
+//! ([`partial`]), and the two ways out. A hospital's own cells pass its [`gate`] and are added up
+//! in the clear ([`combine`]). Everything pooled is masked: terms that both authorities sign
+//! ([`terms`], [`roster`], [`sign`]), the columns of an upload ([`shape`], [`blind`]), what a node
+//! uploads ([`mod@conceal`], [`mask`], [`seal`]), what the witness opens ([`open`]), what the
+//! coordinator reads ([`reveal`]), and how unlisted codes are found ([`discover`]).
 //!
-//! It is pure: no I/O, no engine, no wire format, no clock. Each type can be built only from the
-//! one before it: `ReleaseRequest` → [`Admitted`] → [`Partial`] → [`Released`]. Only `Released`
-//! has a wire form, so nothing that skipped the gate can be encoded.
+//! It is pure: no I/O, no engine, no wire format, no clock, and randomness is an argument. Each type
+//! can be built only from the one before it: `ReleaseRequest` → [`Admitted`] → [`Partial`] →
+//! [`Released`], and `Offer` → [`Round`] → [`Partial`] → [`Concealed`]. Only `Released` and
+//! `Concealed` have a wire form, so nothing that skipped the rules can be encoded.
 //!
-//! What is not here yet: masks and the witness (pooled questions are sums of what each hospital
-//! releases), dominance, complementary suppression, the differencing guard and noise.
+//! What is not here yet: dominance of single persons, complementary suppression, the differencing
+//! guard and noise.
 
 pub mod admit;
+pub mod blind;
+mod canonical;
 pub mod combine;
+pub mod conceal;
+pub mod discover;
+pub mod domain;
+#[cfg(test)]
+mod fixture;
 pub mod gate;
+pub mod mask;
 pub mod measure;
+pub mod open;
 pub mod partial;
 pub mod policy;
 pub mod request;
+pub mod reveal;
+pub mod roster;
+pub mod seal;
+pub mod shape;
+pub mod sign;
+pub mod terms;
 
-pub use admit::{Admitted, admit};
+pub use admit::{Admitted, Offer, Round, admit, admit_round};
 pub use combine::{Combined, Received};
+pub use conceal::{Concealed, conceal};
+pub use domain::Domain;
 pub use gate::{Released, release};
 pub use measure::{Input, Measure};
 pub use partial::Partial;
 pub use policy::Policy;
 pub use request::{ReleaseRequest, Scope};
+pub use shape::Shape;
+pub use terms::{Floor, Sid, Terms};

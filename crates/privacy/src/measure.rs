@@ -29,6 +29,8 @@ pub struct Input {
     pub scale: Scale,
     /// Contributions are clamped to `-bound..=bound`, in units of the scale.
     pub bound: u128,
+    /// Derived from an amount of money, so that no hospital may dominate a pooled sum of it.
+    pub money: bool,
 }
 
 impl Input {
@@ -63,6 +65,14 @@ impl Input {
             }
             _ => Err(Overflow),
         }
+    }
+
+    /// Smallest `b` such that the product of one value of each, in [`Input::product_scale`], is at
+    /// most 2^b.
+    fn product_bits(&self, other: &Self) -> u32 {
+        let bits = self.bound_bits() + other.bound_bits();
+        let Ok(Scale::Binary(fraction)) = Self::product_scale(self, other) else { return bits };
+        bits.saturating_sub(2 * u32::from(FRACTION_BITS)) + u32::from(fraction)
     }
 
     fn check(&self) -> Result<(), Overflow> {
@@ -126,6 +136,25 @@ impl Measure {
         }
     }
 
+    /// For each cell, the smallest `b` such that one row contributes at most 2^b: what
+    /// [`Measure::check`] multiplies with the number of rows.
+    #[must_use]
+    pub fn row_bits(self, inputs: &[Input]) -> Vec<u32> {
+        let at = |index: usize| inputs.get(index);
+        let bits = |index: usize| at(index).map_or(0, Input::bound_bits);
+        let product = |x: usize, y: usize| at(x).zip(at(y)).map_or(0, |(x, y)| x.product_bits(y));
+        match self {
+            Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Count(_) => {
+                vec![0]
+            }
+            Self::Sum(x) => vec![0, bits(x)],
+            Self::Squares(x) => vec![0, bits(x), product(x, x)],
+            Self::Products(x, y) => {
+                vec![0, bits(x), bits(y), product(x, x), product(y, y), product(x, y)]
+            }
+        }
+    }
+
     /// Proves that no cell of this measure can reach 2^126.
     ///
     /// # Errors
@@ -157,7 +186,7 @@ mod tests {
     use super::*;
 
     fn money(bound_units: u128) -> Input {
-        Input { scale: Scale::Decimal(4), bound: bound_units * 10_000 }
+        Input { scale: Scale::Decimal(4), bound: bound_units * 10_000, money: true }
     }
 
     #[test]
@@ -170,7 +199,7 @@ mod tests {
     #[test]
     fn the_largest_admitted_sum_stays_below_the_sign() {
         // The proof itself, at the edge: bound² · 2^40 < 2^126 for the widest admitted bound.
-        let widest = Input { scale: Scale::Decimal(0), bound: 1 << 42 };
+        let widest = Input { scale: Scale::Decimal(0), bound: 1 << 42, money: false };
         assert_eq!(Measure::Squares(0).check(&[widest]), Ok(()));
         let terms = u128::from(ROWS_CAP) * HOSPITALS_CAP as u128;
         assert!(widest.bound * widest.bound * terms < 1 << 126);
@@ -183,6 +212,7 @@ mod tests {
         let unit = |whole_bits: u32| Input {
             scale: Scale::Binary(FRACTION_BITS),
             bound: 1 << (whole_bits + u32::from(FRACTION_BITS)),
+            money: false,
         };
         assert_eq!(Input::product_scale(&unit(20), &unit(20)), Ok(Scale::Binary(40)));
         assert_eq!(Input::product_scale(&unit(27), &unit(27)), Ok(Scale::Binary(31)));

@@ -5,7 +5,8 @@ use crate::admit::Admitted;
 /// One group inside one hospital.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialGroup {
-    /// One code per dimension; `None` is SQL's NULL.
+    /// One code per dimension, or the label of its place where the dimension has a domain
+    /// ([`crate::domain::Places::label`]); `None` is SQL's NULL.
     pub key: Vec<Option<String>>,
     /// Rows of the relation in this group, exact.
     pub rows: u64,

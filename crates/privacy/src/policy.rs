@@ -13,6 +13,8 @@ use crate::request::Scope;
 pub const DEFAULT_MINIMUM: u32 = 11;
 /// The default floor of persons in a filtered set.
 pub const DEFAULT_SELECTIVITY: u32 = 20;
+/// The share, in 1/10,000, at which the rule of dominance is switched off.
+pub const DOMINANCE_OFF_E4: u32 = 10_000;
 /// Largest minimum a policy may ask for; it bounds the node's memory per group.
 pub const LARGEST_MINIMUM: u32 = 1_000;
 
@@ -29,6 +31,9 @@ pub struct Policy {
     /// Which scopes are answered.
     #[serde(default)]
     pub scopes: Scopes,
+    /// What masked regional sums must keep to.
+    #[serde(default)]
+    pub pooled: Pooled,
     /// Which columns may be used, and how.
     #[serde(default)]
     pub columns: Columns,
@@ -80,6 +85,26 @@ pub struct Scopes {
 impl Default for Scopes {
     fn default() -> Self {
         Self { pooled: true, per_hospital: true }
+    }
+}
+
+/// Rules of masked regional sums. What is opened is the regional sum only, so a hospital may
+/// contribute cells below its own minimum; that is what makes rare groups visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pooled {
+    /// Local cells of fewer persons or stays are left out of the sum.
+    pub local_minimum: u32,
+    /// Hospitals that must contribute to a group.
+    pub hospitals: u32,
+    /// Most that Σx² / (Σx)² over hospitals may be in a sum of money, in 1/10,000: 5625 means that
+    /// no hospital has more than about 75 %. 10,000 switches the rule off.
+    pub dominance_e4: u32,
+}
+
+impl Default for Pooled {
+    fn default() -> Self {
+        Self { local_minimum: 1, hospitals: 3, dominance_e4: 5_625 }
     }
 }
 
@@ -196,6 +221,7 @@ impl Default for Policy {
             minimum: Minimum { persons: Some(DEFAULT_MINIMUM), stays: Some(DEFAULT_MINIMUM) },
             selectivity: Selectivity::default(),
             scopes: Scopes::default(),
+            pooled: Pooled::default(),
             columns: Columns::default(),
             granularity: Granularity::default(),
             literals: Literals::default(),
@@ -247,6 +273,15 @@ impl Policy {
         minimum("minimum.stays", self.minimum.stays);
         if self.selectivity.persons == 0 || self.selectivity.persons > LARGEST_MINIMUM {
             problems.push(format!("selectivity.persons is outside 1..={LARGEST_MINIMUM}"));
+        }
+        if self.pooled.local_minimum == 0 || self.pooled.local_minimum > LARGEST_MINIMUM {
+            problems.push(format!("pooled.local_minimum is outside 1..={LARGEST_MINIMUM}"));
+        }
+        if self.pooled.hospitals == 0 || self.pooled.hospitals > LARGEST_MINIMUM {
+            problems.push(format!("pooled.hospitals is outside 1..={LARGEST_MINIMUM}"));
+        }
+        if self.pooled.dominance_e4 == 0 || self.pooled.dominance_e4 > DOMINANCE_OFF_E4 {
+            problems.push(format!("pooled.dominance_e4 is outside 1..={DOMINANCE_OFF_E4}"));
         }
         if self.granularity.age_years == 0 || self.granularity.money == 0 {
             problems.push("granularity.age_years and granularity.money are at least 1".to_owned());

@@ -2,10 +2,12 @@
 
 use model::{Refusal, RefusalCode};
 
+use crate::canonical::Writer;
+use crate::domain::{Domain, MAX_CELLS};
 use crate::measure::{Input, MAX_INPUTS, MAX_MEASURES, Measure};
 
 /// Version of the request's meaning; a node refuses any other.
-pub const REQUEST_VERSION: u32 = 1;
+pub const REQUEST_VERSION: u32 = 2;
 /// Longest canonical SQL of a relation, in bytes.
 pub const MAX_SQL_BYTES: usize = 64 * 1024;
 /// Most dimensions of one request.
@@ -43,8 +45,10 @@ pub struct ReleaseRequest {
     asker: String,
     relation_sql: String,
     dimensions: Vec<String>,
+    domains: Vec<Domain>,
     inputs: Vec<Input>,
     measures: Vec<Measure>,
+    supports: Vec<u32>,
 }
 
 /// The parts of a request, before they are checked against each other.
@@ -58,10 +62,14 @@ pub struct RequestParts {
     pub relation_sql: String,
     /// Names of the dimensions.
     pub dimensions: Vec<String>,
+    /// What each dimension can be; pooled requests only, else empty.
+    pub domains: Vec<Domain>,
     /// Inputs of the measures.
     pub inputs: Vec<Input>,
     /// What is added up.
     pub measures: Vec<Measure>,
+    /// For each measure, the sets of persons that stand behind it.
+    pub supports: Vec<u32>,
 }
 
 fn malformed(subject: &str, reason: &str) -> Refusal {
@@ -96,6 +104,7 @@ impl TryFrom<RequestParts> for ReleaseRequest {
             let reason = format!("A question has at most {MAX_MEASURES} different aggregates.");
             return Err(too_large("SELECT", reason, "Ask in several questions."));
         }
+        check_domains(&parts)?;
         for measure in &parts.measures {
             measure.check(&parts.inputs).map_err(|overflow| {
                 too_large("aggregate", format!("In this aggregate {overflow}."), "")
@@ -106,9 +115,36 @@ impl TryFrom<RequestParts> for ReleaseRequest {
             asker: parts.asker,
             relation_sql: parts.relation_sql,
             dimensions: parts.dimensions,
+            domains: parts.domains,
             inputs: parts.inputs,
             measures: parts.measures,
+            supports: parts.supports,
         })
+    }
+}
+
+fn check_domains(parts: &RequestParts) -> Result<(), Refusal> {
+    let expected = match parts.scope {
+        Scope::Pooled => parts.dimensions.len(),
+        Scope::PerHospital => 0,
+    };
+    if parts.domains.len() != expected || parts.supports.len() != parts.measures.len() {
+        return Err(malformed("domains", "A pooled request has one code list per dimension."));
+    }
+    for (name, domain) in parts.dimensions.iter().zip(&parts.domains) {
+        domain.check().map_err(|error| malformed(name, &format!("Here {error}.")))?;
+    }
+    let sizes = parts.domains.iter().map(Domain::size);
+    match sizes.clone().try_fold(1usize, usize::checked_mul) {
+        Some(cells) if cells <= MAX_CELLS => Ok(()),
+        _ => {
+            let sizes: Vec<_> = sizes.map(|size| size.to_string()).collect();
+            let reason = format!(
+                "The code lists have {} cells, more than the {MAX_CELLS} of one pooled question.",
+                sizes.join(" x ")
+            );
+            Err(too_large("GROUP BY", reason, "Group by fewer or coarser columns."))
+        }
     }
 }
 
@@ -131,10 +167,78 @@ impl ReleaseRequest {
         &self.relation_sql
     }
 
+    /// The same request with `sid` as the salt of its bucket domains, as nodes demand it. The hash
+    /// to which the sid is bound stays the same.
+    #[must_use]
+    pub fn salted(&self, sid: &[u8; 32]) -> Self {
+        let mut salted = self.clone();
+        for domain in &mut salted.domains {
+            if let Domain::Buckets { salt, .. } = domain {
+                *salt = *sid;
+            }
+        }
+        salted
+    }
+
     /// Names of the dimensions.
     #[must_use]
     pub fn dimensions(&self) -> &[String] {
         &self.dimensions
+    }
+
+    /// What each dimension can be; empty unless the request is pooled.
+    #[must_use]
+    pub fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+
+    /// Groups of the domain: the product of the code lists.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.domains.iter().map(Domain::size).product()
+    }
+
+    /// For each measure, the sets of persons that stand behind it.
+    #[must_use]
+    pub fn supports(&self) -> &[u32] {
+        &self.supports
+    }
+
+    /// SHA-256 of everything that decides the cells; not of who asks.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        let mut writer = self.subject("consilium/request/v2");
+        self.groups(&mut writer);
+        writer.number(self.inputs.len() as u64);
+        for input in &self.inputs {
+            writer.text(&format!("{:?} {} {}", input.scale, input.bound, input.money));
+        }
+        self.measures.iter().for_each(|measure| writer.text(&format!("{measure:?}")));
+        self.supports.iter().for_each(|sets| writer.number(u64::from(*sets)));
+        writer.hash()
+    }
+
+    /// SHA-256 of what the question is about: its relation, whatever is added up and however the
+    /// groups are called. Two rounds of one family must not be over nearly the same hospitals, or
+    /// their difference is one hospital's part; so a code list or a name, which a coordinator can
+    /// change without changing the sums, does not make another family.
+    #[must_use]
+    pub fn family(&self) -> [u8; 32] {
+        self.subject("consilium/family/v3").hash()
+    }
+
+    fn subject(&self, name: &str) -> Writer {
+        let mut writer = Writer::new(name);
+        writer.text(self.scope.as_str());
+        writer.text(&self.relation_sql);
+        writer
+    }
+
+    fn groups(&self, writer: &mut Writer) {
+        writer.number(self.domains.len() as u64);
+        self.domains.iter().for_each(|domain| domain.encode(writer));
+        writer.number(self.dimensions.len() as u64);
+        self.dimensions.iter().for_each(|name| writer.text(name));
     }
 
     /// Inputs of the measures.

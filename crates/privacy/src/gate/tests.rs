@@ -10,12 +10,14 @@ use crate::request::{ReleaseRequest, RequestParts, Scope};
 
 fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial {
     let parts = RequestParts {
-        scope: Scope::Pooled,
+        scope: Scope::PerHospital,
         asker: "ana".into(),
         relation_sql: String::new(),
         dimensions: vec!["drg_code".into()],
-        inputs: vec![Input { scale: Scale::Decimal(4), bound: 1_000 }],
+        domains: Vec::new(),
+        inputs: vec![Input { scale: Scale::Decimal(4), bound: 1_000, money: true }],
         measures: vec![Measure::Rows, Measure::Sum(0)],
+        supports: vec![0, 5],
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
     let admitted = admit(request, &Policy::default(), 0).unwrap();

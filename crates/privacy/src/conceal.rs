@@ -1,0 +1,260 @@
+//! The other way out of a hospital: from [`Partial`] to [`Concealed`], masked and complete.
+//!
+//! A masked upload has the same length and looks the same whatever the hospital holds: zeros for
+//! what it does not have, and a uniform stream on top. Rules of the hospital's own that apply
+//! before: *selectivity* (a filtered set below the floor contributes zeros) and
+//! *`pooled.local_minimum`* (smaller local groups contribute zeros). All other rules are about
+//! regional sums and are applied by the witness ([`mod@crate::open`]) to the guard columns that are
+//! written here.
+//!
+//! Left to the caller: a seed is random and serves one upload. Two uploads of one round under one
+//! seed differ by their data, so a retry sends the same bytes again and computes nothing anew.
+//!
+//! A whole small round, from request to receipts, is published in `testdata/round.txt`, together
+//! with the second implementation that made it (`round.py`).
+
+use model::HospitalId;
+use ring::digest::{Context, SHA256};
+
+use crate::admit::Round;
+use crate::blind::{Factor, accumulate, blinded, shift};
+use crate::canonical::Writer;
+use crate::domain::Places;
+use crate::mask::{CELL_BYTES, Expander, Seed};
+use crate::partial::{Partial, PartialGroup};
+use crate::shape::{DOMINANCE_COLUMNS, Shape, money_sums};
+use crate::sign;
+
+/// Cells that are hashed at a time; a call of the hash for each would cost more than its work.
+const HASHED_CELLS: usize = 1_024;
+
+/// A masked upload. Only [`conceal`] makes one, and it reveals nothing without the witness.
+pub struct Concealed {
+    entries: Vec<u128>,
+    hash: [u8; 32],
+}
+
+/// What a hospital vouches for when it uploads; signed with its signing key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The round.
+    pub sid: [u8; 32],
+    /// The request.
+    pub request: [u8; 32],
+    /// SHA-256 of the upload's cells.
+    pub upload: [u8; 32],
+    /// SHA-256 of the sealed seed.
+    pub sealed: [u8; 32],
+}
+
+impl std::fmt::Debug for Concealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Concealed({} entries)", self.entries.len())
+    }
+}
+
+impl Concealed {
+    /// The masked cells, column after column.
+    #[must_use]
+    pub fn entries(&self) -> &[u128] {
+        &self.entries
+    }
+
+    /// SHA-256 of the cells as they travel: 16 bytes each, little-endian.
+    #[must_use]
+    pub const fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+}
+
+impl Receipt {
+    fn bytes(&self) -> [u8; 32] {
+        let mut writer = Writer::new("consilium/receipt/v1");
+        for hash in [&self.sid, &self.request, &self.upload, &self.sealed] {
+            writer.bytes(hash);
+        }
+        writer.hash()
+    }
+
+    /// Signs it.
+    #[must_use]
+    pub fn sign(&self, key: &sign::SigningKey) -> sign::Signature {
+        key.sign(sign::Context::Receipt, &self.bytes())
+    }
+
+    /// Checks a hospital's signature.
+    ///
+    /// # Errors
+    /// [`sign::KeyError::Forged`].
+    pub fn verify(
+        &self,
+        key: &sign::VerifyKey,
+        signature: &sign::Signature,
+    ) -> Result<(), sign::KeyError> {
+        key.verify(sign::Context::Receipt, &self.bytes(), signature)
+    }
+}
+
+/// What a sealed seed is bound to beside its context `seed`: round, hospital and upload.
+#[must_use]
+pub fn seed_binding(sid: &[u8; 32], hospital: &HospitalId, upload: &[u8; 32]) -> [u8; 32] {
+    let mut writer = Writer::new("consilium/seed/v1");
+    writer.bytes(sid);
+    writer.text(hospital.as_str());
+    writer.bytes(upload);
+    writer.hash()
+}
+
+/// What a guard key is bound to beside its context `guard`: round and hospital.
+#[must_use]
+pub fn guard_binding(sid: &[u8; 32], hospital: &HospitalId) -> [u8; 32] {
+    let mut writer = Writer::new("consilium/guard/v1");
+    writer.bytes(sid);
+    writer.text(hospital.as_str());
+    writer.hash()
+}
+
+/// Lays the groups out over the round's domain and masks every cell with `seed`'s streams.
+#[must_use]
+pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Concealed {
+    debug_assert_eq!(partial.admitted().request().hash(), round.admitted.request().hash());
+    let mut entries = lay_out(partial, round);
+    let cells = round.terms.shape.cells();
+    let mut expander = Expander::default();
+    let mut digest = Context::new(&SHA256);
+    let mut bytes = Vec::with_capacity(HASHED_CELLS * CELL_BYTES);
+    for (column, part) in (0u32..).zip(entries.chunks_mut(cells)) {
+        expander.add(&seed.column(&round.sid, &round.hospital, column), part);
+        for cells in part.chunks(HASHED_CELLS) {
+            bytes.clear();
+            cells.iter().for_each(|cell| bytes.extend_from_slice(&cell.to_le_bytes()));
+            digest.update(&bytes);
+        }
+    }
+    let mut hash = [0u8; 32];
+    hash.copy_from_slice(digest.finish().as_ref());
+    Concealed { entries, hash }
+}
+
+/// Cells before the mask, column after column, in the round's order.
+fn lay_out(partial: Partial, round: &Round) -> Vec<u128> {
+    let shape = &round.terms.shape;
+    let cells = shape.cells();
+    let mut entries = vec![0u128; shape.columns() * cells];
+    if partial.is_below_selectivity() {
+        return entries;
+    }
+    let request = round.admitted.request();
+    let places: Vec<_> = request.domains().iter().map(crate::Domain::places).collect();
+    let order = round.round_key.order(cells);
+    let factors = round.round_key.factors(cells * shape.money_sums());
+    let local_minimum = u64::from(round.local_minimum);
+    for group in partial.into_groups() {
+        if group.persons < local_minimum || group.stays < local_minimum {
+            continue;
+        }
+        let Some(cell) = cell_of(&group, &places, request.domains()) else { continue };
+        let Some(&place) = order.get(cell) else { continue };
+        let columns = Columns { entries: &mut entries, cells, place: place as usize };
+        let of_cell = cell * shape.money_sums()..(cell + 1) * shape.money_sums();
+        write_group(&group, round, &factors[of_cell], columns);
+    }
+    write_checks(&mut entries, round);
+    entries
+}
+
+/// The cell of a group in the product of the domains, the last dimension running fastest.
+fn cell_of(group: &PartialGroup, places: &[Places], domains: &[crate::Domain]) -> Option<usize> {
+    let mut cell = 0;
+    for ((code, places), domain) in group.key.iter().zip(places).zip(domains) {
+        cell = cell * domain.size() + places.of_label(code.as_deref())?;
+    }
+    Some(cell)
+}
+
+/// One cell across all columns.
+struct Columns<'a> {
+    entries: &'a mut [u128],
+    cells: usize,
+    place: usize,
+}
+
+impl Columns<'_> {
+    fn set(&mut self, column: usize, value: u128) {
+        self.entries[column * self.cells + self.place] = value;
+    }
+
+    fn add(&mut self, column: usize, value: u128) {
+        let entry = &mut self.entries[column * self.cells + self.place];
+        *entry = entry.wrapping_add(value);
+    }
+}
+
+/// `factors` are those of the cell's money sums, in their order.
+fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut columns: Columns<'_>) {
+    let shape = &round.terms.shape;
+    let request = round.admitted.request();
+    // Counts beyond the threshold say no more than the threshold does.
+    let cap = u64::from(round.admitted.thresholds().persons_cap());
+    let capped = |count: u64| u128::from(count.min(cap));
+    columns.add(0, capped(group.persons));
+    columns.add(1, capped(group.stays));
+    // Set, not added: a hospital is one contributor however its groups fall together.
+    columns.set(2, 1);
+    columns.add(shape.value_columns(0).0.start, u128::from(group.rows));
+    let is_money = |input: usize| request.inputs().get(input).is_some_and(|input| input.money);
+    let (mut offset, mut factors) = (0, factors.iter());
+    for (index, measure) in request.measures().iter().enumerate() {
+        for (column, sets) in shape.supports(index).zip(group.supports[index].sets()) {
+            columns.add(column, capped(*sets));
+        }
+        let sums = money_sums(*measure, &is_money);
+        let dominance = shape.dominance(index).step_by(DOMINANCE_COLUMNS);
+        for ((column, (cell, input)), factor) in dominance.zip(sums).zip(factors.by_ref()) {
+            let down = shift(request.inputs()[input].bound_bits());
+            let limbs = blinded(group.cells[offset + cell], down, *factor);
+            limbs.into_iter().enumerate().for_each(|(i, limb)| columns.add(column + i, limb));
+        }
+        for (column, cell) in shape.value_columns(index + 1).0.zip(&group.cells[offset..]) {
+            columns.add(column, cell.cast_unsigned());
+        }
+        offset += measure.width();
+    }
+}
+
+fn write_checks(entries: &mut [u128], round: &Round) {
+    let shape = &round.terms.shape;
+    let guard = round.guard_key.coefficients(shape.guards());
+    combine_into(entries, shape, shape.guards(), (0..shape.guards()).zip(guard));
+    let values = round.round_key.coefficients(shape.columns() - shape.guards() - 1);
+    for part in 0..=shape.measures().len() {
+        let (columns, check) = shape.value_columns(part);
+        let first = shape.guards() + 1;
+        let terms = columns.map(|column| (column, values[column - first]));
+        combine_into(entries, shape, check, terms);
+    }
+}
+
+fn combine_into(
+    entries: &mut [u128],
+    shape: &Shape,
+    check: usize,
+    terms: impl Iterator<Item = (usize, u128)>,
+) {
+    let cells = shape.cells();
+    let mut sum = vec![0u128; cells];
+    for (column, coefficient) in terms {
+        accumulate(&mut sum, coefficient, &entries[column * cells..(column + 1) * cells]);
+    }
+    entries[check * cells..(check + 1) * cells].copy_from_slice(&sum);
+}
+
+/// Bytes of an upload, for hashing what arrived.
+#[must_use]
+pub fn entries_hash(bytes: &[u8]) -> [u8; 32] {
+    debug_assert_eq!(bytes.len() % CELL_BYTES, 0);
+    crate::canonical::sha256(bytes)
+}
+
+#[cfg(test)]
+mod tests;

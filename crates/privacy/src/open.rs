@@ -1,0 +1,295 @@
+//! The witness's part: what may be opened, decided on unlabelled counts.
+//!
+//! The witness is given the sums of the witnessed columns over the hospitals that took part, takes
+//! their masks away and sees, for each cell of an unknown group: persons and stays up to the
+//! threshold, contributing hospitals, sets of persons behind each measure, and money sums in a
+//! unit that it cannot know. A group passes with the floor's persons, stays and hospitals; a
+//! measure passes when also every set is empty or reaches the minimum, and no hospital dominates
+//! its money: Σx² ≤ share · (Σx)². Of passing cells only, it returns the sums of the masks, which
+//! depend on the verdict and on nothing else that a hospital holds.
+//!
+//! What it can know of money, how exact the rule of dominance is under the blinding, and why
+//! guards are held against bounds before they are believed, is derived in [`mod@crate::blind`].
+//!
+//! The number of rows beside all passing groups is told when the withheld groups together reach
+//! the floor: their persons and stays added up (who is in two groups counts twice), and at least
+//! one of them with enough hospitals. It is never the number of a single group.
+//!
+//! Left to the caller: at least [`crate::roster::FEWEST_HOSPITALS`] hospitals, whose receipts are
+//! theirs, in a round that was not opened before and is not too close to one of its family.
+
+use model::HospitalId;
+use num_bigint::BigUint;
+
+use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
+use crate::mask::{ColumnKey, Expander, Seed};
+use crate::policy::DOMINANCE_OFF_E4;
+use crate::shape::{DOMINANCE_COLUMNS, Shape};
+use crate::terms::{Floor, Sid};
+
+/// The seeds of the hospitals that took part.
+pub type Seeds = [(HospitalId, Seed)];
+
+/// What the coordinator sent is not the sum of what the hospitals uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the sums do not belong to these hospitals' uploads")]
+pub struct Tampered;
+
+/// Which cells pass: bit 0 is the group, bit `n + 1` measure `n`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// One for each cell, in the order of the round.
+    pub cells: Vec<u64>,
+    /// Groups with somebody in them that do not pass.
+    pub withheld_groups: u64,
+    /// Measures that do not pass in groups that do.
+    pub withheld_measures: u64,
+    /// The withheld groups together would pass, so their number of rows may be told.
+    pub remainder_passes: bool,
+}
+
+/// What goes back to the coordinator. Of a cell that does not pass it holds nothing but that there
+/// is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Places of the groups that pass, ascending.
+    pub places: Vec<u32>,
+    /// The verdict on each.
+    pub verdicts: Vec<u64>,
+    /// For each of them: the mask sums of rows and its check, then, for each passing measure, of
+    /// its cells and its check.
+    pub masks: Vec<u128>,
+    /// Groups with somebody in them that do not pass.
+    pub withheld_groups: u64,
+    /// Measures that do not pass in groups that do.
+    pub withheld_measures: u64,
+    /// Mask sums of rows and of its check over all other cells, when that number may be told.
+    pub remainder: Option<[u128; 2]>,
+}
+
+/// Takes the masks of all hospitals away from the witnessed columns' `sums`, column after column.
+///
+/// # Errors
+/// [`Tampered`] when the length is not that of the witnessed columns.
+pub fn unmask(sums: &mut [u128], shape: &Shape, sid: &Sid, seeds: &Seeds) -> Result<(), Tampered> {
+    if sums.len() != shape.witnessed().len() * shape.cells() {
+        return Err(Tampered);
+    }
+    let mut expander = Expander::default();
+    for (column, cells) in (0u32..).zip(sums.chunks_mut(shape.cells())) {
+        expander.subtract_all(&column_keys(seeds, sid, column), cells);
+    }
+    Ok(())
+}
+
+/// The keys of all hospitals' streams of one column.
+fn column_keys(seeds: &Seeds, sid: &Sid, column: u32) -> Vec<ColumnKey> {
+    seeds.iter().map(|(hospital, seed)| seed.column(sid, hospital, column)).collect()
+}
+
+/// Judges every cell by its opened guards.
+///
+/// # Errors
+/// [`Tampered`] when a guard check fails or a guard is one that no set of hospitals can give. The
+/// bounds are part of the check, see [`mod@crate::blind`]: without them 2^127 could be added to any
+/// two columns.
+pub fn judge(
+    guards: &[u128],
+    shape: &Shape,
+    floor: &Floor,
+    key: &GuardKey,
+    hospitals: usize,
+) -> Result<Verdict, Tampered> {
+    let cells = shape.cells();
+    if guards.len() != shape.witnessed().len() * cells {
+        return Err(Tampered);
+    }
+    let column = |index: usize| &guards[index * cells..(index + 1) * cells];
+    let mut check = vec![0u128; cells];
+    for (index, coefficient) in key.coefficients(shape.guards()).into_iter().enumerate() {
+        accumulate(&mut check, coefficient, column(index));
+    }
+    let judge = Judge { guards, shape, floor, hospitals: hospitals as u128 };
+    judge.check_bounds()?;
+    let mut verdict = Verdict {
+        cells: Vec::with_capacity(cells),
+        withheld_groups: 0,
+        withheld_measures: 0,
+        remainder_passes: false,
+    };
+    let mut remainder = [0u128; 3];
+    for (place, expected) in check.iter().enumerate() {
+        if column(shape.guards())[place] != *expected {
+            return Err(Tampered);
+        }
+        let bits = judge.cell(place);
+        if bits & 1 == 1 {
+            let all = shape.measures().len();
+            verdict.withheld_measures += all as u64 - u64::from((bits >> 1).count_ones());
+        } else if judge.group(place).iter().any(|count| *count > 0) {
+            verdict.withheld_groups += 1;
+            let counts = judge.group(place);
+            remainder[0] += counts[0];
+            remainder[1] += counts[1];
+            remainder[2] = remainder[2].max(counts[2]);
+        }
+        verdict.cells.push(bits);
+    }
+    verdict.remainder_passes = verdict.withheld_groups == 0 || judge.reaches(remainder);
+    Ok(verdict)
+}
+
+struct Judge<'a> {
+    guards: &'a [u128],
+    shape: &'a Shape,
+    floor: &'a Floor,
+    hospitals: u128,
+}
+
+impl Judge<'_> {
+    fn at(&self, column: usize, place: usize) -> u128 {
+        self.guards[column * self.shape.cells() + place]
+    }
+
+    /// Persons, stays, contributors.
+    fn group(&self, place: usize) -> [u128; 3] {
+        [self.at(0, place), self.at(1, place), self.at(2, place)]
+    }
+
+    fn reaches(&self, [persons, stays, hospitals]: [u128; 3]) -> bool {
+        persons >= u128::from(self.floor.persons)
+            && stays >= u128::from(self.floor.stays)
+            && hospitals >= u128::from(self.floor.hospitals)
+    }
+
+    /// No guard exceeds what `hospitals` uploads can add up to.
+    fn check_bounds(&self) -> Result<(), Tampered> {
+        let cells = self.shape.cells();
+        let column = |index: usize| &self.guards[index * cells..(index + 1) * cells];
+        let fits = |index: usize, most: u128| {
+            let limit = self.hospitals * most;
+            column(index).iter().all(|count| *count <= limit)
+        };
+        let fits_signed = |index: usize, most: u128| {
+            let limit = self.hospitals * most;
+            column(index).iter().all(|limb| limb.cast_signed().unsigned_abs() <= limit)
+        };
+        // Persons, stays and supports are counted up to the stricter minimum, contributors to 1.
+        let cap = u128::from(self.floor.persons.max(self.floor.stays));
+        let mut bounded = fits(0, cap) && fits(1, cap) && fits(2, 1);
+        for measure in 0..self.shape.measures().len() {
+            bounded &= self.shape.supports(measure).all(|index| fits(index, cap));
+            for index in self.shape.dominance(measure).step_by(DOMINANCE_COLUMNS) {
+                // The limbs of the sum carry its sign; those of the square have none.
+                bounded &= fits_signed(index, 1 << LIMB_BITS);
+                bounded &= fits_signed(index + 1, 1 << UPPER_LIMB_BITS);
+                bounded &= (2..DOMINANCE_COLUMNS).all(|limb| fits(index + limb, 1 << LIMB_BITS));
+            }
+        }
+        if bounded { Ok(()) } else { Err(Tampered) }
+    }
+
+    fn cell(&self, place: usize) -> u64 {
+        if !self.reaches(self.group(place)) {
+            return 0;
+        }
+        let mut bits = 1u64;
+        for index in 0..self.shape.measures().len() {
+            if self.is_supported(index, place) && self.is_shared(index, place) {
+                bits |= 1 << (index + 1);
+            }
+        }
+        bits
+    }
+
+    /// Every set of persons behind the measure is empty or numerous enough.
+    fn is_supported(&self, index: usize, place: usize) -> bool {
+        let minimum = u128::from(self.floor.persons.max(self.floor.stays));
+        self.shape.supports(index).all(|column| {
+            let persons = self.at(column, place);
+            persons == 0 || persons >= minimum
+        })
+    }
+
+    /// No hospital has too large a share of the measure's money.
+    fn is_shared(&self, index: usize, place: usize) -> bool {
+        if self.floor.dominance_e4 >= DOMINANCE_OFF_E4 {
+            return true;
+        }
+        self.shape.dominance(index).step_by(DOMINANCE_COLUMNS).all(|column| {
+            let limb = |n: usize| self.at(column + n, place);
+            // In bounds the upper limb of a sum stays below 2^42 and the lower below 2^74.
+            let upper = limb(1).cast_signed() << LIMB_BITS;
+            let sum = (upper + limb(0).cast_signed()).unsigned_abs();
+            let squares = BigUint::from(limb(2))
+                + (BigUint::from(limb(3)) << LIMB_BITS)
+                + (BigUint::from(limb(4)) << (2 * LIMB_BITS));
+            squares * DOMINANCE_OFF_E4 <= BigUint::from(sum).pow(2) * self.floor.dominance_e4
+        })
+    }
+}
+
+/// The mask sums that let the coordinator read what passes.
+#[must_use]
+pub fn mask_sums(verdict: &Verdict, shape: &Shape, sid: &Sid, seeds: &Seeds) -> Opened {
+    let passing = || verdict.cells.iter().enumerate().filter(|(_, bits)| **bits & 1 == 1);
+    let mut opened = Opened {
+        places: passing().filter_map(|(place, _)| u32::try_from(place).ok()).collect(),
+        verdicts: passing().map(|(_, bits)| *bits).collect(),
+        masks: Vec::new(),
+        withheld_groups: verdict.withheld_groups,
+        withheld_measures: verdict.withheld_measures,
+        remainder: verdict.remainder_passes.then_some([0; 2]),
+    };
+    let mut sums = Sums { expander: Expander::default(), shape, sid, seeds };
+    let wanted: Vec<usize> = columns_of(shape, u64::MAX).collect();
+    // One column at a time is expanded; only the cells that pass are kept.
+    let kept: Vec<Vec<u128>> = wanted
+        .iter()
+        .enumerate()
+        .map(|(part, column)| {
+            // The first two of the wanted columns are rows and its check.
+            let masks = sums.column(*column);
+            if let Some(sum) = opened.remainder.as_mut().and_then(|sums| sums.get_mut(part)) {
+                let others = verdict.cells.iter().zip(&masks).filter(|(bits, _)| **bits & 1 == 0);
+                *sum = others.fold(0u128, |sum, (_, mask)| sum.wrapping_add(*mask));
+            }
+            opened.places.iter().map(|place| masks[*place as usize]).collect()
+        })
+        .collect();
+    for (row, bits) in opened.verdicts.iter().enumerate() {
+        for column in columns_of(shape, *bits) {
+            let index = wanted.iter().position(|known| *known == column);
+            opened.masks.extend(index.map(|index| kept[index][row]));
+        }
+    }
+    opened
+}
+
+struct Sums<'a> {
+    expander: Expander,
+    shape: &'a Shape,
+    sid: &'a Sid,
+    seeds: &'a Seeds,
+}
+
+impl Sums<'_> {
+    fn column(&mut self, column: usize) -> Vec<u128> {
+        let mut sums = vec![0u128; self.shape.cells()];
+        let Ok(number) = u32::try_from(column) else { return sums };
+        self.expander.add_all(&column_keys(self.seeds, self.sid, number), &mut sums);
+        sums
+    }
+}
+
+/// The value columns that a verdict opens: rows and its check, then those of each passing measure.
+pub(crate) fn columns_of(shape: &Shape, bits: u64) -> impl Iterator<Item = usize> + '_ {
+    let parts = (0..=shape.measures().len()).filter(move |part| bits >> part & 1 == 1);
+    parts.flat_map(|part| {
+        let (columns, check) = shape.value_columns(part);
+        columns.chain([check])
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""Makes round.txt: a small masked round, computed a second time without the Rust code.
+
+Run: python3 crates/privacy/testdata/round.py > crates/privacy/testdata/round.txt
+Made with Python 3.11.7 and `cryptography` 48.0.0; nothing in it depends on their versions.
+"""
+
+import hashlib
+import json
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+MODULUS = 1 << 128
+BLOCK_BYTES = 64 * 1024
+
+
+# --- bytes -----------------------------------------------------------------------------------
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+class Writer:
+    """Fields with their lengths in 8 bytes, little-endian; the first is the name."""
+
+    def __init__(self, name):
+        self.data = b""
+        self.text(name)
+
+    def bytes(self, value):
+        self.data += len(value).to_bytes(8, "little") + value
+
+    def text(self, value):
+        self.bytes(value.encode())
+
+    def number(self, value):
+        self.bytes(value.to_bytes(8, "little"))
+
+    def hash(self):
+        return sha256(self.data)
+
+
+def derive(secret, info):
+    return HKDF(SHA256(), 32, salt=b"consilium/v1", info=info).derive(secret)
+
+
+def stream(key, cells):
+    """Cells of the mask stream: AES-256-GCM over zeros, without tags, little-endian."""
+    data, block = b"", 0
+    while len(data) < 16 * cells:
+        sealed = AESGCM(key).encrypt(block.to_bytes(12, "big"), bytes(BLOCK_BYTES), b"")
+        data, block = data + sealed[:BLOCK_BYTES], block + 1
+    return [int.from_bytes(data[16 * i : 16 * i + 16], "little") for i in range(cells)]
+
+
+def signing_key(seed):
+    return Ed25519PrivateKey.from_private_bytes(derive(seed, b"sign"))
+
+
+def public(seed):
+    return signing_key(seed).public_key().public_bytes_raw()
+
+
+def sign(seed, context, message):
+    return signing_key(seed).sign(context + b"\0" + message)
+
+
+# --- the round ---------------------------------------------------------------------------------
+
+AUTHORITY, COORDINATOR, WITNESS = bytes([1] * 32), bytes([2] * 32), bytes([3] * 32)
+HOSPITALS = ["h-1", "h-2", "h-3"]
+ROUND_KEY, GUARD_KEY = bytes([0x31] * 32), bytes([0x32] * 32)
+SQL = "SELECT stay.drg_code AS d0, stay.sex AS d1 FROM stay"
+DIMENSIONS = ["drg_code", "sex"]
+# Codes, and what becomes of others: a place for NULL, one for each code, one for all others.
+DOMAINS = [(["A01", "B02"], "Named"), (["F", "M"], "None")]
+# Scale, bound, money.
+INPUTS = [("Decimal(4)", 10**12, True), ("Decimal(0)", 400, False), ("Decimal(2)", 1 << 60, True)]
+MEASURES = ["Rows", "Squares(0)", "Products(0, 1)", "Sum(2)"]
+WIDTHS, SUPPORTS = [1, 3, 6, 2], [0, 3, 4, 3]
+# For each measure, its sums of money: the cell, and the input.
+MONEY = [[], [(1, 0)], [(1, 0)], [(1, 2)]]
+PERSONS, STAYS, CONTRIBUTORS, DOMINANCE_E4 = 11, 11, 3, 5625
+LIFETIME_MS = 60_000
+
+# Hospital, codes (None is NULL), rows, stays, persons, cells, support sets of each measure.
+GROUPS = [
+    ("h-1", ["A01", "F"], 14, 14, 12,
+     [14, 14, 1_234_567, 108_865_432_109, 13, 1_200_000, 91, 110_000_000_000, 701, 8_400_000,
+      14, 987_654_321_012_345],
+     [[], [12, 0, 12], [11, 1, 11, 11], [12, 0, 12]]),
+    ("h-1", ["XYZ", None], 2, 2, 1, [2, 2, -40_000, 800_000_000, 0, 0, 0, 0, 0, 0, 2, -1],
+     [[], [1, 0, 1], [0, 1, 0, 0], [1, 0, 1]]),
+    ("h-2", ["A01", "F"], 9, 9, 9,
+     [9, 9, 2_000_001, 444_444_888_889, 9, 2_000_001, 45, 444_444_888_889, 285, 10_000_005,
+      9, 1 << 89],
+     [[], [9, 0, 9], [9, 0, 9, 9], [9, 0, 9]]),
+    ("h-2", [None, "M"], 1, 1, 1, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+     [[], [0, 1, 0], [0, 1, 0, 0], [0, 1, 0]]),
+    ("h-3", ["B02", "M"], 30, 29, 28,
+     [30, 30, -7, 49, 30, -7, 12_000, 49, 4_800_000, -2_800, 30, 1_023],
+     [[], [28, 0, 1], [28, 0, 1, 28], [28, 0, 28]]),
+]
+
+
+def roster_hash():
+    keys = lambda i: {"sign": public(bytes([0x11 + i] * 32)).hex(), "seal": f"{0x21 + i:02x}" * 32}
+    text = {
+        "region": "east",
+        "version": 1,
+        "coordinator": public(COORDINATOR).hex(),
+        "witness": public(WITNESS).hex(),
+        "hospitals": {name: keys(i) for i, name in enumerate(HOSPITALS)},
+    }
+    return sha256(json.dumps(text, separators=(",", ":")).encode())
+
+
+def family_hash():
+    writer = Writer("consilium/family/v3")
+    writer.text("pooled")
+    writer.text(SQL)
+    return writer.hash()
+
+
+def request_hash():
+    writer = Writer("consilium/request/v2")
+    writer.text("pooled")
+    writer.text(SQL)
+    writer.number(len(DOMAINS))
+    for codes, outside in DOMAINS:
+        writer.text(outside)
+        writer.number(len(codes))
+        for code in codes:
+            writer.text(code)
+    writer.number(len(DIMENSIONS))
+    for name in DIMENSIONS:
+        writer.text(name)
+    writer.number(len(INPUTS))
+    for scale, bound, money in INPUTS:
+        writer.text(f"{scale} {bound} {str(money).lower()}")
+    for measure in MEASURES:
+        writer.text(measure)
+    for sets in SUPPORTS:
+        writer.number(sets)
+    return writer.hash()
+
+
+def size(domain):
+    codes, outside = domain
+    return 1 + len(codes) + (outside != "None")
+
+
+CELLS = size(DOMAINS[0]) * size(DOMAINS[1])
+
+
+def sid():
+    writer = Writer("consilium/terms/v1")
+    writer.text("east")
+    commitment = Writer("consilium/round-key/v1")
+    commitment.bytes(ROUND_KEY)
+    nonce_a, nonce_b, witness_key = bytes([0x41] * 32), bytes([0x42] * 32), bytes([0x43] * 32)
+    for field in [nonce_a, nonce_b, request_hash(), family_hash()]:
+        writer.bytes(field)
+    for field in [commitment.hash(), witness_key, roster_hash()]:
+        writer.bytes(field)
+    for number in [PERSONS, STAYS, CONTRIBUTORS, DOMINANCE_E4, LIFETIME_MS]:
+        writer.number(number)
+    writer.number(len(HOSPITALS))
+    for name in HOSPITALS:
+        writer.text(name)
+    writer.number(CELLS)
+    writer.number(len(MEASURES))
+    for supports, money, width in zip(SUPPORTS, MONEY, WIDTHS):
+        for number in [supports, len(money), width]:
+            writer.number(number)
+    return writer.hash()
+
+
+# --- columns -------------------------------------------------------------------------------------
+
+GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY))
+VALUES = 1 + sum(WIDTHS)
+COLUMNS = GUARDS + 1 + VALUES + 1 + len(MEASURES)
+
+
+def coefficients(key, purpose, count):
+    return [cell | 1 for cell in stream(derive(key, purpose), count)]
+
+
+def order():
+    places, random = list(range(CELLS)), stream(derive(ROUND_KEY, b"order"), CELLS)
+    for last in range(CELLS - 1, 0, -1):
+        other = ((random[last] >> 64) * (last + 1)) >> 64
+        places[last], places[other] = places[other], places[last]
+    return places
+
+
+def place_in(domain, code):
+    codes, outside = domain
+    if code is None:
+        return 0
+    return codes.index(code) + 1 if code in codes else len(codes) + 1
+
+
+def blinded(value, bound, random):
+    shift = max(0, (bound - 1).bit_length() + 30 - 80)
+    magnitude = -(-abs(value) >> shift)
+    factor = ((1 << 96) | (random >> 32)) << (random & 15)
+    product = (magnitude * factor) >> 96
+    square, sign = product * product, -1 if value < 0 else 1
+    limb = (1 << 64) - 1
+    parts = [sign * (product & limb), sign * (product >> 64)]
+    return parts + [square & limb, (square >> 64) & limb, square >> 128]
+
+
+def lay_out(hospital):
+    """Columns of cells before the mask."""
+    columns = [[0] * CELLS for _ in range(COLUMNS)]
+    places, sums_per_cell = order(), sum(map(len, MONEY))
+    random = stream(derive(ROUND_KEY, b"blind"), CELLS * sums_per_cell)
+    for name, codes, rows, stays, persons, cells, supports in GROUPS:
+        if name != hospital:
+            continue
+        cell = place_in(DOMAINS[0], codes[0]) * size(DOMAINS[1]) + place_in(DOMAINS[1], codes[1])
+        cap = max(PERSONS, STAYS)
+        guards = [min(persons, cap), min(stays, cap), 1]
+        guards += [min(count, cap) for sets in supports for count in sets]
+        offset, factors = 0, iter(random[cell * sums_per_cell : (cell + 1) * sums_per_cell])
+        for width, money in zip(WIDTHS, MONEY):
+            for at, source in money:
+                guards += blinded(cells[offset + at], INPUTS[source][1], next(factors))
+            offset += width
+        for column, value in enumerate(guards + [0, rows] + cells):
+            columns[column][places[cell]] = value % MODULUS
+    combine(columns, GUARDS, range(GUARDS), coefficients(GUARD_KEY, b"guard", GUARDS))
+    values = coefficients(ROUND_KEY, b"values", COLUMNS - GUARDS - 1)
+    start, check = GUARDS + 1, GUARDS + 1 + VALUES
+    for width in [1] + WIDTHS:
+        part = range(start, start + width)
+        combine(columns, check, part, [values[column - GUARDS - 1] for column in part])
+        start, check = start + width, check + 1
+    return columns
+
+
+def combine(columns, check, part, factors):
+    for cell in range(CELLS):
+        terms = (factor * columns[column][cell] for column, factor in zip(part, factors))
+        columns[check][cell] = sum(terms) % MODULUS
+
+
+def upload(index):
+    """The masked cells as they travel."""
+    name, seed = HOSPITALS[index], bytes([0x51 + index] * 32)
+    data = b""
+    for column, cells in enumerate(lay_out(name)):
+        info = b"mask" + sid() + name.encode() + column.to_bytes(4, "big")
+        for cell, mask in zip(cells, stream(derive(seed, info), CELLS)):
+            data += ((cell + mask) % MODULUS).to_bytes(16, "little")
+    return data
+
+
+def receipt(upload_hash, sealed_hash):
+    writer = Writer("consilium/receipt/v1")
+    for field in [sid(), request_hash(), upload_hash, sealed_hash]:
+        writer.bytes(field)
+    return writer.hash()
+
+
+def bound_to(name, fields):
+    writer = Writer(name)
+    for field in fields:
+        writer.bytes(field)
+    return writer.hash()
+
+
+def main():
+    print("# A masked round, version 1, made by round.py beside this file; what it is made of")
+    print("# (request, keys, terms) stands there. Hashes, keys and cells are in hex, cells")
+    print("# little-endian. group: hospital, codes (- is NULL), rows, stays, persons, cells, and the")
+    print("# support sets of each measure.")
+    for name, codes, rows, stays, persons, cells, supports in GROUPS:
+        codes = " ".join(code or "-" for code in codes)
+        sets = "/".join(",".join(map(str, counts)) for counts in supports)
+        print(f"group {name} {codes} {rows} {stays} {persons} {','.join(map(str, cells))} {sets}")
+    print(f"request {request_hash().hex()}")
+    print(f"family {family_hash().hex()}")
+    print(f"roster {roster_hash().hex()}")
+    print(f"sid {sid().hex()}")
+    for party, seed in [("coordinator", COORDINATOR), ("witness", WITNESS)]:
+        print(f"signature {party} {sign(seed, b'consilium/offer/v1', sid()).hex()}")
+    print(f"columns {GUARDS} {COLUMNS}")
+    print(f"order {' '.join(map(str, order()))}")
+    for name, key, purpose, count in [
+        ("guard", GUARD_KEY, b"guard", GUARDS),
+        ("value", ROUND_KEY, b"values", COLUMNS - GUARDS - 1),
+    ]:
+        for index, coefficient in enumerate(coefficients(key, purpose, count)):
+            print(f"coefficient {name} {index} {coefficient.to_bytes(16, 'little').hex()}")
+    for index, name in enumerate(HOSPITALS):
+        data = upload(index)
+        print(f"entry {name} 0 {data[:16].hex()}")
+        print(f"entry {name} {len(data) // 16 - 1} {data[-16:].hex()}")
+        print(f"upload {name} {sha256(data).hex()}")
+        # The sealed seed is random; here its hash is that of its hospital's name.
+        message = receipt(sha256(data), sha256(name.encode()))
+        signature = sign(bytes([0x11 + index] * 32), b"consilium/receipt/v1", message)
+        print(f"receipt {name} {message.hex()} {signature.hex()}")
+        seed = bound_to("consilium/seed/v1", [sid(), name.encode(), sha256(data)])
+        guard = bound_to("consilium/guard/v1", [sid(), name.encode()])
+        print(f"binding {name} {seed.hex()} {guard.hex()}")
+
+
+if __name__ == "__main__":
+    main()
