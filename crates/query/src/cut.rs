@@ -20,9 +20,12 @@ use model::{Refusal, RefusalCode};
 use privacy::Policy;
 use privacy::request::{ReleaseRequest, RequestParts, Scope};
 
+use crate::domain::{DomainSpec, spec_of};
 use crate::finish::Final;
-use crate::walk::{Flat, Outputs, Walk, flatten, named};
+use crate::walk::{Flat, Outputs, Walk, check_request_plan, flatten, named};
 use aggregate::Decomposed;
+use inputs::Settled;
+pub(crate) use inputs::is_honest_bound;
 
 /// Most aggregates over rows in one question; each costs the hospitals one request.
 const MAX_PARTS: usize = 8;
@@ -33,14 +36,18 @@ pub(crate) const PART_PREFIX: &str = "__cut_";
 /// One release request and how its cells become columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
-    /// What each hospital is asked.
+    /// What each hospital is asked, but for its asker, scope and domains.
     pub request: RequestParts,
+    /// What each dimension can be.
+    pub specs: Vec<DomainSpec>,
     /// Columns of the result: dimensions, then aggregates.
     pub schema: SchemaRef,
     /// One per aggregate.
     pub finals: Vec<Final>,
     /// Some condition or join narrows the rows.
     pub selective: bool,
+    /// Each row is one stay.
+    pub one_row_per_stay: bool,
 }
 
 /// A question, taken apart.
@@ -52,19 +59,40 @@ pub(crate) struct Cut {
     pub above: LogicalPlan,
 }
 
-/// Tells the types of a relation's dimensions and inputs, in this order.
-pub(crate) type TypesOf<'a> = &'a dyn Fn(&Flat, &[Expr], &[Expr]) -> Result<Vec<DataType>, Refusal>;
+/// What the cut asks of the planner.
+pub(crate) trait Planning {
+    /// The types of a relation's dimensions and inputs, in this order.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the analyser finds no types for them.
+    fn types(
+        &self,
+        flat: &Flat,
+        dimensions: &[Expr],
+        inputs: &[Expr],
+    ) -> Result<Vec<DataType>, Refusal>;
+
+    /// The plan of canonical SQL, as a node makes it.
+    ///
+    /// # Errors
+    /// A [`Refusal`], for SQL that this crate has written itself in no known case.
+    fn plan(&self, sql: &str) -> Result<LogicalPlan, Refusal>;
+}
 
 /// Cuts a planned question.
 ///
 /// # Errors
 /// A [`Refusal`] when rows would leave a hospital, or when something below the cut is not allowed.
-pub(crate) fn cut(plan: LogicalPlan, policy: &Policy, types: TypesOf<'_>) -> Result<Cut, Refusal> {
+pub(crate) fn cut(
+    plan: LogicalPlan,
+    policy: &Policy,
+    planning: &dyn Planning,
+) -> Result<Cut, Refusal> {
     let first_output = plan.schema().fields().first().map_or("", |field| field.name()).to_owned();
     let mut parts = Vec::new();
     let replaced = plan.transform_down_with_subqueries(|node| match &node {
         LogicalPlan::Aggregate(aggregate) if is_over_rows(&aggregate.input) => {
-            let part = make_part(aggregate, policy, types).map_err(external)?;
+            let part = make_part(aggregate, policy, planning).map_err(external)?;
             if parts.len() == MAX_PARTS {
                 return Err(external(too_many_parts()));
             }
@@ -117,20 +145,13 @@ fn contains(plan: &LogicalPlan, wanted: impl Fn(&LogicalPlan) -> bool) -> bool {
     plan.exists(|node| Ok(wanted(node))).unwrap_or(true)
 }
 
-fn make_part(aggregate: &Aggregate, policy: &Policy, types: TypesOf<'_>) -> Result<Part, Refusal> {
+fn make_part(
+    aggregate: &Aggregate,
+    policy: &Policy,
+    planning: &dyn Planning,
+) -> Result<Part, Refusal> {
     let flat = flatten(&aggregate.input)?;
-    let mut dimensions = Vec::new();
-    for expr in &aggregate.group_expr {
-        if let Expr::GroupingSet(_) = expr {
-            return Err(Refusal::new(
-                RefusalCode::Clause,
-                "GROUPING SETS",
-                "ROLLUP, CUBE and GROUPING SETS are not possible over rows.",
-                "Ask for each grouping, and unite the results with UNION ALL.",
-            ));
-        }
-        dimensions.push(flat.resolve(expr, &aggregate.input)?);
-    }
+    let dimensions = dimensions_of(aggregate, &flat)?;
     let mut decomposed = Decomposed::default();
     let mut finals = Vec::new();
     for expr in &aggregate.aggr_expr {
@@ -141,7 +162,7 @@ fn make_part(aggregate: &Aggregate, policy: &Policy, types: TypesOf<'_>) -> Resu
     let raw = decomposed.inputs();
     let outputs = Outputs { dimensions: &dimensions, inputs: &raw, identity: &identity };
     let checked = walk.check(&outputs)?;
-    let output_types = types(&flat, &dimensions, &raw)?;
+    let output_types = planning.types(&flat, &dimensions, &raw)?;
     let (dimension_types, input_types) = output_types.split_at(dimensions.len());
     let settled = decomposed.settle(&flat.relation, input_types)?;
     let finals = finals
@@ -149,18 +170,64 @@ fn make_part(aggregate: &Aggregate, policy: &Policy, types: TypesOf<'_>) -> Resu
         .map(|pending| settled.finish(pending))
         .collect::<Result<Vec<_>, Refusal>>()?;
     let schema = part_schema(aggregate, dimension_types, &finals)?;
+    let fields = schema.fields().iter();
+    let specs = dimensions.iter().zip(fields).map(|(dimension, field)| {
+        // The part's schema has the types that groups are written in.
+        spec_of(&walk, dimension, field.data_type())
+    });
+    let specs = specs.collect::<Result<Vec<_>, Refusal>>()?;
     let sql = flat.relation.to_sql(&named(&dimensions, &settled.expressions, &identity))?;
+    let supports = supports(&sql, dimensions.len(), &settled, policy, planning)?;
     let names = (0..dimensions.len()).map(|i| aggregate.schema.field(i).name().clone());
     let request = RequestParts {
         scope: checked.scope,
         asker: "-".to_owned(),
         relation_sql: sql,
         dimensions: names.collect(),
+        domains: Vec::new(),
         inputs: settled.inputs,
         measures: settled.measures,
+        supports,
     };
-    ReleaseRequest::try_from(request.clone())?;
-    Ok(Part { request, schema, finals, selective: checked.selective })
+    // Domains come later; everything else can be refused now.
+    ReleaseRequest::try_from(RequestParts { scope: Scope::PerHospital, ..request.clone() })?;
+    Ok(Part {
+        request,
+        specs,
+        schema,
+        finals,
+        selective: checked.selective,
+        one_row_per_stay: checked.one_row_per_stay,
+    })
+}
+
+fn dimensions_of(aggregate: &Aggregate, flat: &Flat) -> Result<Vec<Expr>, Refusal> {
+    let each = aggregate.group_expr.iter().map(|expr| {
+        if let Expr::GroupingSet(_) = expr {
+            return Err(Refusal::new(
+                RefusalCode::Clause,
+                "GROUPING SETS",
+                "ROLLUP, CUBE and GROUPING SETS are not possible over rows.",
+                "Ask for each grouping, and unite the results with UNION ALL.",
+            ));
+        }
+        flat.resolve(expr, &aggregate.input)
+    });
+    each.collect()
+}
+
+/// How many sets of persons stand behind each measure, found as a node finds it: from the
+/// canonical SQL. Two conditions that differ in the question and not in that text are one branch.
+fn supports(
+    sql: &str,
+    dimensions: usize,
+    settled: &Settled,
+    policy: &Policy,
+    planning: &dyn Planning,
+) -> Result<Vec<u32>, Refusal> {
+    let plan = planning.plan(sql)?;
+    let request = check_request_plan(&plan, policy, dimensions, settled.inputs.len())?;
+    Ok(request.executable(&settled.measures)?.supports)
 }
 
 fn part_schema(

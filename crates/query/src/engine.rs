@@ -1,4 +1,11 @@
 //! The node's engine: an open snapshot that computes cells for admitted requests.
+//!
+//! Both scopes take the same way. In pooled scope rows are grouped by the places of the request's
+//! public domains, per hospital by the values themselves.
+
+mod codes;
+
+pub use codes::Codes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,11 +36,13 @@ use model::manifest::{Manifest, SNAPSHOT_FORMAT};
 use model::schema::{Table, table};
 use model::{Refusal, RefusalCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use privacy::request::Scope;
-use privacy::{Admitted, Measure, Partial, Policy};
+use privacy::domain::Places;
+use privacy::request::{ReleaseRequest, Scope};
+use privacy::{Admitted, Domain, Measure, Partial, Policy};
 use tokio::task::JoinSet;
 
 use crate::catalog::arrow_schema;
+use crate::cut::is_honest_bound;
 use crate::kernel::{Kernel, KernelError, Spec};
 use crate::session::{engine, plan_query};
 use crate::walk::{Checked, Executable, check_request_plan};
@@ -82,6 +91,10 @@ struct Prepared {
     plan: LogicalPlan,
     checked: Checked,
     executable: Executable,
+    /// For each input, whether it is an amount of money.
+    money: Vec<bool>,
+    /// For each input, the largest magnitude that it can have.
+    magnitudes: Vec<Option<f64>>,
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
 
@@ -193,8 +206,15 @@ impl Engine {
         &self.policy
     }
 
+    /// The plan of a request that says the truth about itself.
     async fn prepare(&self, admitted: &Admitted) -> Result<Arc<Prepared>, ComputeError> {
-        let request = admitted.request();
+        let prepared = self.planned(admitted.request()).await?;
+        // A plan is kept for requests that differ in what they claim, so each is checked.
+        prepared.check(admitted.request())?;
+        Ok(prepared)
+    }
+
+    async fn planned(&self, request: &ReleaseRequest) -> Result<Arc<Prepared>, ComputeError> {
         let shape = (request.dimensions().len(), request.inputs().len());
         let key = (request.relation_sql().to_owned(), shape, request.measures().to_vec());
         let known = |map: &HashMap<_, Arc<Prepared>>| map.get(&key).cloned();
@@ -203,16 +223,18 @@ impl Engine {
         }
         let state = self.context.state();
         let plan = plan_query(&state, request.relation_sql()).await?;
-        let (dimensions, inputs) = (request.dimensions().len(), request.inputs().len());
+        let (dimensions, inputs) = shape;
         let relation = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
         // What runs is written from the flat form that was checked, with what the gate needs.
         let executable = relation.executable(request.measures())?;
         let plan = plan_query(&state, &executable.sql).await?;
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
+        let (money, magnitudes) = (relation.money(), relation.magnitudes());
         let checked = relation.checked;
         let physical = Mutex::default();
-        let prepared = Arc::new(Prepared { plan, checked, executable, physical });
+        let prepared =
+            Arc::new(Prepared { plan, checked, executable, money, magnitudes, physical });
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {
             map.clear();
@@ -231,28 +253,12 @@ impl Engine {
 
     async fn compute_unboxed(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
         let prepared = self.prepare(&admitted).await?;
-        let checked = &prepared.checked;
-        if checked.scope == Scope::PerHospital && admitted.request().scope() == Scope::Pooled {
-            return Err(ComputeError::Refused(Refusal::new(
-                RefusalCode::Scope,
-                "hospital_id",
-                "The question names hospitals but asks for pooled cells.",
-                "",
-            )));
-        }
-        let spec = Spec {
-            dimensions: admitted.request().dimensions().len(),
-            inputs: admitted.request().inputs().to_vec(),
-            branches: prepared.executable.branches,
-            branches_of: prepared.executable.branches_of.clone(),
-            measures: admitted.request().measures().to_vec(),
-            cap: admitted.thresholds().persons_cap(),
-            selectivity: admitted.thresholds().selectivity,
-            one_row_per_stay: checked.one_row_per_stay,
-        };
+        let domains = admitted.request().domains().iter();
+        let spec = prepared.spec(&admitted, domains.map(Domain::places).collect());
         let kernel = self.run(&prepared, &spec).await?;
         let selected = kernel.selected_persons();
-        Ok(Partial::new(admitted, kernel.into_groups(), selected, checked.selective))
+        let selective = prepared.checked.selective;
+        Ok(Partial::new(admitted, kernel.into_groups(), selected, selective))
     }
 
     /// The physical plan, made anew now and then; its state is always fresh.
@@ -301,6 +307,62 @@ impl Engine {
     }
 }
 
+impl Prepared {
+    /// Refuses what a request says about itself and is not so: a coordinator that understates
+    /// either would have the witness apply fewer rules.
+    fn check(&self, request: &ReleaseRequest) -> Result<(), Refusal> {
+        if self.checked.scope == Scope::PerHospital && request.scope() == Scope::Pooled {
+            return Err(Refusal::new(
+                RefusalCode::Scope,
+                "hospital_id",
+                "The question names hospitals but asks for pooled cells.",
+                "",
+            ));
+        }
+        let mut inputs = self.money.iter().zip(request.inputs());
+        if inputs.any(|(money, input)| *money && !input.money) {
+            return Err(Refusal::new(
+                RefusalCode::Request,
+                "money",
+                "The request does not say that an input is an amount of money.",
+                "",
+            ));
+        }
+        let mut inputs = self.magnitudes.iter().zip(request.inputs());
+        if !inputs.all(|(magnitude, input)| is_honest_bound(input, *magnitude)) {
+            return Err(Refusal::new(
+                RefusalCode::Request,
+                "bound",
+                "The request's bound of an input is not the one that its expression calls for.",
+                "",
+            ));
+        }
+        if self.executable.supports != request.supports() {
+            return Err(Refusal::new(
+                RefusalCode::Request,
+                "supports",
+                "The request does not count the sets of persons behind its measures.",
+                "",
+            ));
+        }
+        Ok(())
+    }
+
+    fn spec(&self, admitted: &Admitted, places: Arc<[Places]>) -> Spec {
+        Spec {
+            dimensions: admitted.request().dimensions().len(),
+            places,
+            inputs: admitted.request().inputs().to_vec(),
+            branches: self.executable.branches,
+            branches_of: self.executable.branches_of.clone(),
+            measures: admitted.request().measures().to_vec(),
+            cap: admitted.thresholds().persons_cap(),
+            selectivity: admitted.thresholds().selectivity,
+            one_row_per_stay: self.checked.one_row_per_stay,
+        }
+    }
+}
+
 fn failed(error: &datafusion::common::DataFusionError) -> ComputeError {
     ComputeError::Engine(error.strip_backtrace())
 }
@@ -334,3 +396,6 @@ fn refuse_kernel(error: KernelError) -> ComputeError {
     };
     ComputeError::Refused(Refusal::new(code, "question", error.to_string(), ""))
 }
+
+#[cfg(test)]
+mod tests;

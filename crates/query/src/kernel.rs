@@ -12,9 +12,11 @@ mod moments;
 mod values;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt32Type};
+use privacy::domain::Places;
 use privacy::measure::{Input, Measure, ROWS_CAP};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
@@ -22,6 +24,9 @@ use privacy::request::MAX_GROUPS;
 use few::Few;
 use joint::Joint;
 use keys::Keys;
+pub(crate) use keys::labels;
+pub(crate) use moments::VALUE_SETS;
+
 use moments::Moments;
 
 /// Most cells, groups times measures, that one node computes for one request.
@@ -32,6 +37,8 @@ const MAX_CELLS: usize = 1 << 20;
 pub(crate) struct Spec {
     /// Number of leading dimension columns.
     pub dimensions: usize,
+    /// What each dimension can be; empty where groups are known by the values themselves.
+    pub places: Arc<[Places]>,
     /// Inputs, in column order after the dimensions.
     pub inputs: Vec<Input>,
     /// Number of branch columns, after the inputs.
@@ -120,7 +127,7 @@ impl Kernel {
             .iter()
             .map(|columns| (!columns.is_empty()).then(|| Joint::new(columns.clone(), spec.cap)));
         Self {
-            keys: Keys::new(spec.dimensions),
+            keys: Keys::new(spec.dimensions, Arc::clone(&spec.places)),
             groups: Vec::new(),
             joints: joints.collect(),
             states: states.collect(),
@@ -254,7 +261,7 @@ impl Kernel {
         self.selected.len()
     }
 
-    /// The groups with their cells.
+    /// The groups with their cells; rows that have no place in the domains are in none of them.
     pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
         let mut distinct: Vec<Vec<i128>> = Vec::new();
         for state in &self.states {
@@ -266,10 +273,11 @@ impl Kernel {
             distinct.push(counts);
         }
         let groups = self.groups.iter().enumerate();
-        groups.map(|(index, group)| self.group(index, group, &distinct)).collect()
+        groups.filter_map(|(index, group)| self.group(index, group, &distinct)).collect()
     }
 
-    fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> PartialGroup {
+    fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> Option<PartialGroup> {
+        let key = self.keys.texts(index)?;
         let mut cells = Vec::new();
         let mut supports = Vec::new();
         for (at, (measure, state)) in self.spec.measures.iter().zip(&self.states).enumerate() {
@@ -294,14 +302,14 @@ impl Kernel {
             };
             supports.push(support);
         }
-        PartialGroup {
-            key: self.keys.texts(index),
+        Some(PartialGroup {
+            key,
             rows: group.rows,
             stays: if self.spec.one_row_per_stay { group.rows } else { group.stays.len() },
             persons: group.persons.len(),
             cells,
             supports,
-        }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The only owner of DataFusion: sessions, the policy walk, the cut, and computing cells.
 //!
 //! [`question`] is the coordinator's side: SQL is planned, walked, cut into release requests, and
-//! finished on released values. [`engine`] is the node's side: a request's SQL is planned and
+//! finished on released values; [`domain`] tells it what each dimension of a pooled question can be. [`engine`] is the node's side: a request's SQL is planned and
 //! walked again under the hospital's own policy, and its rows become cells in `kernel`. Serialised
 //! plans and accumulator states never leave this crate.
 //!
@@ -11,6 +11,7 @@
 mod bounds;
 pub mod catalog;
 mod cut;
+pub mod domain;
 pub mod engine;
 mod finish;
 mod kernel;

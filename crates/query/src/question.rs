@@ -15,10 +15,11 @@ use datafusion::prelude::SessionContext;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use model::Refusal;
-use privacy::request::{ReleaseRequest, Scope};
-use privacy::{Combined, Measure, Policy};
+use privacy::request::{ReleaseRequest, RequestParts, Scope};
+use privacy::{Combined, Domain, Measure, Policy};
 
-use crate::cut::{Cut, PART_PREFIX, cut, scope_of};
+use crate::cut::{Cut, PART_PREFIX, Planning, cut, scope_of};
+use crate::domain::DomainSpec;
 use crate::finish::{FinishError, finish};
 use crate::session::{plan_query, planner, refuse_error};
 use crate::walk::{Flat, named};
@@ -59,6 +60,8 @@ pub struct Explained {
     pub width: usize,
     /// Some condition or join narrows the rows.
     pub selective: bool,
+    /// Each row of the relation is one stay.
+    pub one_row_per_stay: bool,
 }
 
 /// The planner could not be set up, or an answer could not be finished.
@@ -108,10 +111,7 @@ impl Planner {
         }
         let state = self.context.state();
         let plan = plan_query(&state, sql).await?;
-        let types = |flat: &Flat, dimensions: &[Expr], inputs: &[Expr]| {
-            output_types(&state, flat, dimensions, inputs)
-        };
-        let cut = cut(plan, policy, &types)?;
+        let cut = cut(plan, policy, &Session(&state))?;
         // Types above the cut are settled by the analyser; a mistake there is the asker's.
         analyse(&state, cut.above.clone())?;
         let renaming = renaming(&cut);
@@ -222,21 +222,28 @@ fn analyse(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, Refus
     analysed.map_err(|error| refuse_error(&error))
 }
 
-/// The types that the analyser gives to the outputs of a relation.
-fn output_types(
-    state: &SessionState,
-    flat: &Flat,
-    dimensions: &[Expr],
-    inputs: &[Expr],
-) -> Result<Vec<DataType>, Refusal> {
-    let sql = flat.relation.to_sql(&named(dimensions, inputs, &[]))?;
-    if dimensions.is_empty() && inputs.is_empty() {
-        return Ok(Vec::new());
+/// The planner's session, as the cut sees it.
+struct Session<'a>(&'a SessionState);
+
+impl Planning for Session<'_> {
+    fn types(
+        &self,
+        flat: &Flat,
+        dimensions: &[Expr],
+        inputs: &[Expr],
+    ) -> Result<Vec<DataType>, Refusal> {
+        let sql = flat.relation.to_sql(&named(dimensions, inputs, &[]))?;
+        if dimensions.is_empty() && inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let analysed = analyse(self.0, self.plan(&sql)?)?;
+        Ok(analysed.schema().fields().iter().map(|field| field.data_type().clone()).collect())
     }
-    // Planning over registered tables never waits: their providers are in memory.
-    let plan = block_on(plan_query(state, &sql))?;
-    let analysed = analyse(state, plan)?;
-    Ok(analysed.schema().fields().iter().map(|field| field.data_type().clone()).collect())
+
+    fn plan(&self, sql: &str) -> Result<LogicalPlan, Refusal> {
+        // Planning over registered tables never waits: their providers are in memory.
+        block_on(plan_query(self.0, sql))
+    }
 }
 
 fn describe(measure: Measure) -> String {
@@ -259,16 +266,32 @@ impl Question {
         scope_of(&self.cut.parts)
     }
 
-    /// The requests that every hospital receives, on behalf of `asker`.
+    /// What each dimension of each request can be; pooled requests need domains made from these.
+    #[must_use]
+    pub fn specs(&self) -> Vec<&[DomainSpec]> {
+        self.cut.parts.iter().map(|part| part.specs.as_slice()).collect()
+    }
+
+    /// The requests that every hospital receives, on behalf of `asker`. In pooled scope, `domains`
+    /// has one list for each request with one domain for each of its [`Question::specs`]; a
+    /// question per hospital has none, and ignores them.
     ///
     /// # Errors
-    /// A [`Refusal`] when `asker` is not a name.
-    pub fn requests(&self, asker: &str) -> Result<Vec<ReleaseRequest>, Refusal> {
-        let each = self.cut.parts.iter().map(|part| {
-            let mut parts = part.request.clone();
-            asker.clone_into(&mut parts.asker);
-            parts.scope = self.scope();
-            ReleaseRequest::try_from(parts)
+    /// A [`Refusal`] when `asker` is not a name, or when domains are missing or too large.
+    pub fn requests(
+        &self,
+        asker: &str,
+        domains: &[Vec<Domain>],
+    ) -> Result<Vec<ReleaseRequest>, Refusal> {
+        let scope = self.scope();
+        let each = self.cut.parts.iter().enumerate().map(|(index, part)| {
+            let own = domains.get(index).filter(|_| scope == Scope::Pooled);
+            ReleaseRequest::try_from(RequestParts {
+                scope,
+                asker: asker.to_owned(),
+                domains: own.cloned().unwrap_or_default(),
+                ..part.request.clone()
+            })
         });
         each.collect()
     }
@@ -288,6 +311,7 @@ impl Question {
             measures: part.request.measures.iter().map(|measure| describe(*measure)).collect(),
             width: part.request.measures.iter().map(|measure| measure.width()).sum(),
             selective: part.selective,
+            one_row_per_stay: part.one_row_per_stay,
         });
         each.collect()
     }

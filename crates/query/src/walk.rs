@@ -16,10 +16,13 @@ mod branches;
 mod condition;
 mod flatten;
 mod literal;
+mod money;
 mod output;
 
-pub(crate) use branches::{Branch, Branching, of_measure};
+use branches::{Branch, Branching, combinations, of_measure};
+pub(crate) use condition::{Form, Operand};
 pub(crate) use flatten::{Flat, Relation, flatten};
+pub(crate) use money::is_money;
 pub(crate) use output::Outputs;
 
 use datafusion::common::tree_node::TreeNode;
@@ -28,6 +31,9 @@ use model::schema::{Column, HOSPITAL_ID, Kind, Table};
 use model::{Refusal, RefusalCode};
 use privacy::request::Scope;
 use privacy::{Measure, Policy};
+
+use crate::bounds::magnitude;
+use crate::kernel::VALUE_SETS;
 
 /// A relation that passed the walk. Only [`Walk::check`] makes one.
 #[derive(Debug)]
@@ -60,9 +66,34 @@ pub(crate) struct Executable {
     pub branches: usize,
     /// For each measure, its branch columns and how many values each has.
     pub branches_of: Vec<Vec<(usize, usize)>>,
+    /// For each measure, the sets of persons that the kernel counts behind it.
+    pub supports: Vec<u32>,
+}
+
+/// The sets of persons that the kernel counts behind `measure`.
+///
+/// # Errors
+/// A [`Refusal`] when there are more than [`of_measure`] admits.
+fn supports_of(measure: Measure, branches: &[Branch]) -> Result<u32, Refusal> {
+    if measure.inputs() == (None, None) {
+        return Ok(0);
+    }
+    let combinations = if branches.is_empty() { 0 } else { combinations(branches)? };
+    // A few hundred at most.
+    Ok(u32::try_from(VALUE_SETS + combinations).unwrap_or(u32::MAX))
 }
 
 impl CheckedRequest {
+    /// For each input, whether it is an amount of money.
+    pub(crate) fn money(&self) -> Vec<bool> {
+        self.inputs.iter().map(|input| is_money(&self.relation, input)).collect()
+    }
+
+    /// For each input, the largest magnitude that its expression can have, in its own unit.
+    pub(crate) fn magnitudes(&self) -> Vec<Option<f64>> {
+        self.inputs.iter().map(|input| magnitude(&self.relation, input)).collect()
+    }
+
     /// Adds the branch columns that the gate needs for `measures`.
     ///
     /// # Errors
@@ -72,11 +103,14 @@ impl CheckedRequest {
         let branching: Vec<_> = each.collect();
         let mut columns: Vec<Branch> = Vec::new();
         let mut branches_of = Vec::new();
+        let mut supports = Vec::new();
         for measure in measures {
             let (x, y) = measure.inputs();
             let inputs = x.into_iter().chain(y).filter_map(|index| branching.get(index));
+            let branches = of_measure(&inputs.collect::<Vec<_>>())?;
+            supports.push(supports_of(*measure, &branches)?);
             let mut own = Vec::new();
-            for branch in of_measure(&inputs.collect::<Vec<_>>())? {
+            for branch in branches {
                 let values = branch.values;
                 let known = columns.iter().position(|column| *column == branch);
                 own.push((known.unwrap_or(columns.len()), values));
@@ -91,7 +125,7 @@ impl CheckedRequest {
         outputs.extend(branches.map(|(index, branch)| (format!("b{index}"), branch.expr)));
         let branches = outputs.len() - self.dimensions.len() - self.inputs.len();
         outputs.extend(named(&[], &[], &self.identity));
-        Ok(Executable { sql: self.relation.to_sql(&outputs)?, branches, branches_of })
+        Ok(Executable { sql: self.relation.to_sql(&outputs)?, branches, branches_of, supports })
     }
 }
 

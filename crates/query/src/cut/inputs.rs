@@ -10,7 +10,7 @@ use privacy::measure::{FRACTION_BITS, Input, Measure};
 use super::aggregate::{Decomposed, Need, Pending};
 use crate::bounds::magnitude;
 use crate::finish::{Final, FinalKind, SumType};
-use crate::walk::Relation;
+use crate::walk::{Relation, is_money};
 
 /// Bound of a whole number or an amount for which none can be derived, in its own unit.
 const DEFAULT_DECIMAL_BOUND: f64 = 1e9;
@@ -43,13 +43,21 @@ fn scale_of(data_type: &DataType) -> Option<Scale> {
     }
 }
 
-fn input_of(scale: Scale, magnitude: Option<f64>) -> Option<Input> {
+fn input_of(scale: Scale, magnitude: Option<f64>, money: bool) -> Option<Input> {
     let default = match scale {
         Scale::Decimal(_) => DEFAULT_DECIMAL_BOUND,
         Scale::Binary(_) => DEFAULT_BINARY_BOUND,
     };
     let units = magnitude.unwrap_or(default).max(1.0) * scale.divisor().to_f64()?;
-    Some(Input { scale, bound: u128::from_f64(units.ceil())? })
+    Some(Input { scale, bound: u128::from_f64(units.ceil())?, money })
+}
+
+/// Whether a request's bound of an input is what its expression calls for. A smaller one would clamp
+/// values, and a series of such bounds reveals them; a much larger one would blur the rule of
+/// dominance.
+pub(crate) fn is_honest_bound(claimed: &Input, magnitude: Option<f64>) -> bool {
+    let own = input_of(claimed.scale, magnitude, claimed.money);
+    own.is_some_and(|own| (own.bound..=own.bound.saturating_mul(2)).contains(&claimed.bound))
 }
 
 impl Decomposed {
@@ -111,13 +119,13 @@ impl Decomposed {
 }
 
 fn input(relation: &Relation, expr: &Expr, data_type: &DataType) -> Result<Input, Refusal> {
-    scale_of(data_type).and_then(|scale| input_of(scale, magnitude(relation, expr))).ok_or_else(
-        || {
-            let subject: String = expr.to_string().chars().take(60).collect();
-            let reason = format!("A value of type {data_type} cannot be added up.");
-            Refusal::new(RefusalCode::Measure, subject, reason, "Use a number.")
-        },
-    )
+    let input = scale_of(data_type)
+        .and_then(|scale| input_of(scale, magnitude(relation, expr), is_money(relation, expr)));
+    input.ok_or_else(|| {
+        let subject: String = expr.to_string().chars().take(60).collect();
+        let reason = format!("A value of type {data_type} cannot be added up.");
+        Refusal::new(RefusalCode::Measure, subject, reason, "Use a number.")
+    })
 }
 
 impl Settled {
@@ -213,7 +221,7 @@ impl Settled {
 
     fn scales(&self, measure: Measure) -> Result<[Scale; 5], Refusal> {
         let (x, y) = measure.inputs();
-        let none = Input { scale: Scale::Decimal(0), bound: 1 };
+        let none = Input { scale: Scale::Decimal(0), bound: 1, money: false };
         let at = |index: Option<usize>| index.map_or(none, |index| self.inputs[index]);
         let (x, y) = (at(x), at(y));
         let product = |a: &Input, b: &Input| match measure {

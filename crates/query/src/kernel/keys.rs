@@ -1,11 +1,18 @@
 //! Groups: from dimension columns to dense group numbers.
+//!
+//! Where a dimension has a domain, a value becomes its place's label *before* rows are grouped, so
+//! that a person with two codes of one place is one person there. The label is looked up once for
+//! each value, not for each row. Rows whose value has no place are kept apart, in groups that are
+//! never shown.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
+use privacy::domain::Places;
 
 use super::KernelError;
 
@@ -17,9 +24,15 @@ const NULL_CODE: u32 = 0;
 
 #[derive(Debug, Default)]
 struct Dimension {
+    /// Codes of labels.
     codes: HashMap<Box<str>, u32>,
+    /// Codes of values, where labels differ from them.
+    value_codes: HashMap<Box<str>, u32>,
     whole_codes: HashMap<i64, u32>,
+    /// Labels in the order of their codes.
     names: Vec<Box<str>>,
+    /// The code of everything that has no place; its name is never read.
+    left_out: Option<u32>,
     dictionary: Option<(ArrayRef, Vec<u32>)>,
 }
 
@@ -27,6 +40,8 @@ struct Dimension {
 #[derive(Debug)]
 pub(super) struct Keys {
     dimensions: Vec<Dimension>,
+    /// One for each dimension, or none at all.
+    places: Arc<[Places]>,
     /// Group of each code, when there is one dimension.
     single: Vec<u32>,
     combined: HashMap<u128, u32>,
@@ -36,73 +51,118 @@ pub(super) struct Keys {
 }
 
 impl Dimension {
-    fn code_of(&mut self, text: &str) -> u32 {
-        if let Some(code) = self.codes.get(text) {
+    /// The code of a label.
+    fn code_of(&mut self, label: &str) -> u32 {
+        if let Some(code) = self.codes.get(label) {
             return *code;
         }
-        self.names.push(text.into());
-        let code = u32::try_from(self.names.len()).unwrap_or(UNSET);
-        self.codes.insert(text.into(), code);
+        let code = self.add_name(label);
+        self.codes.insert(label.into(), code);
         code
     }
 
-    fn code_of_whole(&mut self, value: i64) -> u32 {
+    fn add_name(&mut self, name: &str) -> u32 {
+        self.names.push(name.into());
+        u32::try_from(self.names.len()).unwrap_or(UNSET)
+    }
+
+    fn code_of_left_out(&mut self) -> u32 {
+        if let Some(code) = self.left_out {
+            return code;
+        }
+        let code = self.add_name("");
+        self.left_out = Some(code);
+        code
+    }
+
+    /// The code of a value's label.
+    fn code_of_value(&mut self, value: &str, places: Option<&Places>) -> u32 {
+        let Some(places) = places else { return self.code_of(value) };
+        if let Some(code) = self.value_codes.get(value) {
+            return *code;
+        }
+        let code = match places.label(value) {
+            Some(Cow::Borrowed(label)) => self.code_of(label),
+            Some(Cow::Owned(label)) => self.code_of(&label),
+            None => self.code_of_left_out(),
+        };
+        self.value_codes.insert(value.into(), code);
+        code
+    }
+
+    fn code_of_whole(&mut self, value: i64, places: Option<&Places>) -> u32 {
         if let Some(code) = self.whole_codes.get(&value) {
             return *code;
         }
-        let code = self.code_of(&value.to_string());
+        let code = self.code_of_value(&value.to_string(), places);
         self.whole_codes.insert(value, code);
         code
     }
 
+    fn code_of_null(&mut self, places: Option<&Places>) -> u32 {
+        if places.is_none_or(Places::has_null) { NULL_CODE } else { self.code_of_left_out() }
+    }
+
+    /// The label of a code; `None` is NULL.
     fn name_of(&self, code: u32) -> Option<&str> {
         let index = (code as usize).checked_sub(1)?;
         self.names.get(index).map(AsRef::as_ref)
     }
 
-    fn encode(&mut self, array: &ArrayRef, out: &mut Vec<u32>) -> Result<(), KernelError> {
+    fn encode(
+        &mut self,
+        array: &ArrayRef,
+        places: Option<&Places>,
+        out: &mut Vec<u32>,
+    ) -> Result<(), KernelError> {
         out.clear();
         match array.data_type() {
             DataType::Dictionary(key, _) if **key == DataType::Int32 => {
-                self.encode_dictionary(array, out)
+                self.encode_dictionary(array, places, out)
             }
             DataType::Boolean => {
-                let flags = array.as_boolean();
-                let (yes, no) = (self.code_of("true"), self.code_of("false"));
-                out.extend(flags.iter().map(|flag| match flag {
-                    None => NULL_CODE,
+                let yes = self.code_of_value("true", places);
+                let no = self.code_of_value("false", places);
+                let null = self.code_of_null(places);
+                out.extend(array.as_boolean().iter().map(|flag| match flag {
+                    None => null,
                     Some(true) => yes,
                     Some(false) => no,
                 }));
                 Ok(())
             }
             DataType::Null => {
-                out.resize(array.len(), NULL_CODE);
+                out.resize(array.len(), self.code_of_null(places));
                 Ok(())
             }
             DataType::Timestamp(_, None) => {
                 let seconds = DataType::Timestamp(TimeUnit::Second, None);
                 let seconds = cast(array, &seconds).map_err(|_| KernelError::Type)?;
-                self.encode_whole(&seconds, out)
+                self.encode_whole(&seconds, places, out)
             }
             DataType::Date32 => {
                 let days = cast(array, &DataType::Int32).map_err(|_| KernelError::Type)?;
-                self.encode_whole(&days, out)
+                self.encode_whole(&days, places, out)
             }
-            other if other.is_integer() => self.encode_whole(array, out),
-            _ => self.encode_text(array, out),
+            other if other.is_integer() => self.encode_whole(array, places, out),
+            _ => self.encode_text(array, places, out),
         }
     }
 
-    fn encode_whole(&mut self, array: &ArrayRef, out: &mut Vec<u32>) -> Result<(), KernelError> {
+    fn encode_whole(
+        &mut self,
+        array: &ArrayRef,
+        places: Option<&Places>,
+        out: &mut Vec<u32>,
+    ) -> Result<(), KernelError> {
         let whole = cast(array, &DataType::Int64).map_err(|_| KernelError::Type)?;
         let whole = whole.as_primitive::<Int64Type>();
         let mut last = None;
         out.extend(whole.iter().map(|value| match (value, last) {
-            (None, _) => NULL_CODE,
+            (None, _) => self.code_of_null(places),
             (Some(value), Some((known, code))) if known == value => code,
             (Some(value), _) => {
-                let code = self.code_of_whole(value);
+                let code = self.code_of_whole(value, places);
                 last = Some((value, code));
                 code
             }
@@ -110,10 +170,17 @@ impl Dimension {
         Ok(())
     }
 
-    fn encode_text(&mut self, array: &ArrayRef, out: &mut Vec<u32>) -> Result<(), KernelError> {
+    fn encode_text(
+        &mut self,
+        array: &ArrayRef,
+        places: Option<&Places>,
+        out: &mut Vec<u32>,
+    ) -> Result<(), KernelError> {
         let text = cast(array, &DataType::Utf8).map_err(|_| KernelError::Type)?;
-        let text = text.as_string::<i32>();
-        out.extend(text.iter().map(|value| value.map_or(NULL_CODE, |value| self.code_of(value))));
+        out.extend(text.as_string::<i32>().iter().map(|value| match value {
+            None => self.code_of_null(places),
+            Some(value) => self.code_of_value(value, places),
+        }));
         Ok(())
     }
 
@@ -121,6 +188,7 @@ impl Dimension {
     fn encode_dictionary(
         &mut self,
         array: &ArrayRef,
+        places: Option<&Places>,
         out: &mut Vec<u32>,
     ) -> Result<(), KernelError> {
         let dictionary = array.as_dictionary::<Int32Type>();
@@ -128,27 +196,30 @@ impl Dimension {
         let known = matches!(&self.dictionary, Some((known, _)) if Arc::ptr_eq(known, values));
         if !known {
             let mut table = Vec::with_capacity(values.len());
-            self.encode_text(values, &mut table)?;
+            self.encode_text(values, places, &mut table)?;
             self.dictionary = Some((Arc::clone(values), table));
         }
+        let null = if dictionary.null_count() == 0 { NULL_CODE } else { self.code_of_null(places) };
         let table = self.dictionary.as_ref().map_or(&[][..], |(_, table)| table);
         let code = |key: i32| {
-            usize::try_from(key).ok().and_then(|key| table.get(key)).copied().unwrap_or(NULL_CODE)
+            usize::try_from(key).ok().and_then(|key| table.get(key)).copied().unwrap_or(null)
         };
         let keys = dictionary.keys();
         if keys.null_count() == 0 {
             out.extend(keys.values().iter().map(|&key| code(key)));
         } else {
-            out.extend(keys.iter().map(|key| key.map_or(NULL_CODE, code)));
+            out.extend(keys.iter().map(|key| key.map_or(null, code)));
         }
         Ok(())
     }
 }
 
 impl Keys {
-    pub(super) fn new(dimensions: usize) -> Self {
+    /// No groups yet; `places` has one entry for each dimension, or none.
+    pub(super) fn new(dimensions: usize, places: Arc<[Places]>) -> Self {
         Self {
             dimensions: (0..dimensions).map(|_| Dimension::default()).collect(),
+            places,
             single: Vec::new(),
             combined: HashMap::new(),
             groups: Vec::new(),
@@ -170,10 +241,14 @@ impl Keys {
     ) -> Result<(), KernelError> {
         out.clear();
         let mut scratch = std::mem::take(&mut self.scratch);
-        for ((dimension, column), codes) in
-            self.dimensions.iter_mut().zip(columns).zip(&mut scratch)
-        {
-            dimension.encode(column, codes)?;
+        let each = self.dimensions.iter_mut().zip(columns).zip(&mut scratch);
+        for (index, ((dimension, column), codes)) in each.enumerate() {
+            dimension.encode(column, self.places.get(index), codes)?;
+            // Codes of several dimensions are packed; one that is too large would fall together
+            // with a neighbour's.
+            if columns.len() > 1 && dimension.names.len() >= MAX_CODES {
+                return Err(KernelError::TooManyGroups);
+            }
         }
         match scratch.as_slice() {
             [] => {
@@ -264,17 +339,33 @@ impl Keys {
         for codes in &other.groups {
             let mut mine = Vec::with_capacity(codes.len());
             for (index, &code) in codes.iter().enumerate() {
-                let name = other.dimensions[index].name_of(code);
-                mine.push(name.map_or(NULL_CODE, |name| self.dimensions[index].code_of(name)));
+                let (theirs, own) = (&other.dimensions[index], &mut self.dimensions[index]);
+                mine.push(match theirs.name_of(code) {
+                    None => NULL_CODE,
+                    Some(_) if theirs.left_out == Some(code) => own.code_of_left_out(),
+                    Some(name) => own.code_of(name),
+                });
             }
             places.push(self.place(&mine)?);
         }
         Ok(places)
     }
 
-    /// The codes of a group as texts; times as seconds, dates as days since 1970.
-    pub(super) fn texts(&self, group: usize) -> Vec<Option<String>> {
+    /// The labels of a group; times as seconds, dates as days since 1970. `None` when one of its
+    /// values has no place.
+    pub(super) fn texts(&self, group: usize) -> Option<Vec<Option<String>>> {
         let codes = self.groups[group].iter().zip(&self.dimensions);
-        codes.map(|(&code, dimension)| dimension.name_of(code).map(str::to_owned)).collect()
+        let text = |(&code, dimension): (&u32, &Dimension)| {
+            let shown = dimension.left_out != Some(code);
+            shown.then(|| dimension.name_of(code).map(str::to_owned))
+        };
+        codes.map(text).collect()
     }
+}
+
+/// Values as the texts that groups of them are known by; `None` is NULL.
+pub(crate) fn labels(array: &ArrayRef) -> Result<Vec<Option<String>>, KernelError> {
+    let (mut dimension, mut codes) = (Dimension::default(), Vec::new());
+    dimension.encode(array, None, &mut codes)?;
+    Ok(codes.into_iter().map(|code| dimension.name_of(code).map(str::to_owned)).collect())
 }

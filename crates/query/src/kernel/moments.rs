@@ -13,7 +13,11 @@ const NONZERO: u8 = 2;
 const ABSENT: u8 = 4;
 /// For a pair: the second input is other than zero.
 const NONZERO_Y: u8 = 8;
-const SETS: [u8; 4] = [PRESENT, NONZERO, ABSENT, NONZERO_Y];
+const SETS: [u8; VALUE_SETS] = [PRESENT, NONZERO, ABSENT, NONZERO_Y];
+
+/// Sets of persons behind every measure over inputs: with a value, with one other than zero,
+/// without one, and with a second value other than zero.
+pub(crate) const VALUE_SETS: usize = 4;
 
 /// The sums of one group, and which of its sets still grow.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +47,7 @@ pub(super) struct Moments {
     cap: u32,
     sums: Vec<Sums>,
     pairs: Vec<PairSums>,
-    sets: Vec<[Few; 4]>,
+    sets: Vec<[Few; VALUE_SETS]>,
 }
 
 impl Moments {
@@ -188,7 +192,7 @@ impl Moments {
     }
 
     #[cold]
-    fn support(sums: &mut Sums, sets: &mut [Few; 4], met: u8, person: u32, cap: u32) {
+    fn support(sums: &mut Sums, sets: &mut [Few; VALUE_SETS], met: u8, person: u32, cap: u32) {
         for (bit, set) in SETS.iter().zip(sets) {
             if sums.open & met & bit != 0 && !set.insert(person, cap) {
                 sums.open &= !bit;
@@ -216,7 +220,7 @@ impl Moments {
     }
 
     /// Appends the cells of a group; returns the sizes of the sets of persons behind them.
-    pub(super) fn cells(&self, group: usize, cells: &mut Vec<i128>) -> [u64; 4] {
+    pub(super) fn cells(&self, group: usize, cells: &mut Vec<i128>) -> [u64; VALUE_SETS] {
         let sums = &self.sums[group];
         cells.push(i128::from(sums.n));
         match self.measure {

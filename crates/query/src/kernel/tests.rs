@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, UInt32Array,
+    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int32Array,
+    StringArray, TimestampSecondArray, UInt32Array,
 };
 use arrow::datatypes::{Field, Schema};
 use model::moments::Scale;
+use privacy::Domain;
+use privacy::domain::bucket;
 
 use super::*;
 
 fn spec() -> Spec {
     Spec {
         dimensions: 2,
+        places: Arc::from([]),
         inputs: vec![
-            Input { scale: Scale::Decimal(4), bound: 1_000_000 },
-            Input { scale: Scale::Binary(40), bound: 8 << 40 },
+            Input { scale: Scale::Decimal(4), bound: 1_000_000, money: true },
+            Input { scale: Scale::Binary(40), bound: 8 << 40, money: false },
         ],
         branches: 0,
         branches_of: vec![Vec::new(); 5],
@@ -118,4 +122,159 @@ fn a_column_of_another_type_is_an_error_not_a_guess() {
     let mut spec = spec();
     spec.inputs[0].scale = Scale::Decimal(2);
     assert_eq!(Kernel::new(spec).add(&batch(ROWS)), Err(KernelError::Type));
+}
+
+/// A kernel that only counts groups of `dimensions` over `domains`.
+fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
+    Kernel::new(Spec {
+        dimensions,
+        places: domains.iter().map(Domain::places).collect(),
+        inputs: Vec::new(),
+        branches: 0,
+        branches_of: Vec::new(),
+        measures: Vec::new(),
+        cap: 100,
+        selectivity: 100,
+        one_row_per_stay: false,
+    })
+}
+
+/// One row per person given, each a stay of its own.
+fn keyed(dimensions: Vec<ArrayRef>, persons: &[u32]) -> RecordBatch {
+    let stays: UInt32Array = (0..).take(persons.len()).map(Some).collect();
+    let mut columns = dimensions;
+    columns.extend([Arc::new(UInt32Array::from(persons.to_vec())) as ArrayRef, Arc::new(stays)]);
+    let field =
+        |(i, c): (usize, &ArrayRef)| Field::new(format!("c{i}"), c.data_type().clone(), true);
+    let fields: Vec<_> = columns.iter().enumerate().map(field).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+fn persons_of(kernel: Kernel) -> Vec<(Option<String>, u64, u64)> {
+    let groups = sorted(kernel).into_iter();
+    groups.map(|group| (group.key[0].clone(), group.rows, group.persons)).collect()
+}
+
+#[test]
+fn a_person_with_two_rare_codes_is_one_person_of_the_others() {
+    let domain = Domain::open(vec!["A".into(), "B".into()], true).unwrap();
+    let codes = [Some("A"), Some("X"), Some("Y"), None, Some("Z"), Some("OTHER"), Some("A")];
+    let persons = [1, 7, 7, 7, 8, 8, 7];
+    let text = Arc::new(StringArray::from_iter(codes)) as ArrayRef;
+    let dictionary = Arc::new(DictionaryArray::<Int32Type>::from_iter(codes)) as ArrayRef;
+    let expected = [
+        (None, 1, 1),
+        (Some("A".to_owned()), 2, 2),
+        // X, Y of person 7; Z and a code that is really called so of person 8.
+        (Some("OTHER".to_owned()), 4, 2),
+    ];
+    for column in [text, dictionary] {
+        let mut whole = counting(1, std::slice::from_ref(&domain));
+        whole.add(&keyed(vec![Arc::clone(&column)], &persons)).unwrap();
+        assert_eq!(persons_of(whole), expected);
+        for cut in 0..=persons.len() {
+            let batch = keyed(vec![Arc::clone(&column)], &persons);
+            let (mut a, mut b) = (
+                counting(1, std::slice::from_ref(&domain)),
+                counting(1, std::slice::from_ref(&domain)),
+            );
+            a.add(&batch.slice(0, cut)).unwrap();
+            b.add(&batch.slice(cut, persons.len() - cut)).unwrap();
+            a.merge(b).unwrap();
+            assert_eq!(persons_of(a), expected, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn values_of_every_type_meet_the_list_in_their_written_form() {
+    let month = 1_704_067_200;
+    let times = Arc::new(TimestampSecondArray::from(vec![Some(month), Some(month + 1), None]));
+    let numbers = Arc::new(Int32Array::from(vec![Some(-2), Some(7), None]));
+    let flags = Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]));
+    let listed = |code: &str, text| Domain::open(vec![code.to_owned()], text).unwrap();
+    let closed = Domain::closed(vec!["false".into(), "true".into()]).unwrap();
+    let columns: [(ArrayRef, Domain, [&str; 2]); 3] = [
+        (times, listed("1704067200", false), ["1704067200", "OTHER"]),
+        (numbers, listed("-2", false), ["-2", "OTHER"]),
+        (flags, closed, ["true", "false"]),
+    ];
+    for (column, domain, labels) in columns {
+        let places = domain.places();
+        let mut kernel = counting(1, &[domain]);
+        kernel.add(&keyed(vec![column], &[1, 2, 3])).unwrap();
+        let keys: Vec<_> = persons_of(kernel).into_iter().map(|(key, ..)| key).collect();
+        assert_eq!(keys.len(), 3);
+        for label in [None, Some(labels[0]), Some(labels[1])] {
+            assert!(keys.contains(&label.map(str::to_owned)), "{label:?} in {keys:?}");
+            assert!(places.of_label(label).is_some());
+        }
+    }
+}
+
+#[test]
+fn a_bucket_counts_a_person_with_two_of_its_codes_once() {
+    let (salt, bits) = ([9; 32], 3);
+    let domain = Domain::Buckets { bits, salt };
+    let codes: Vec<String> = (0..200).map(|n| format!("C{n}")).collect();
+    // Every person has two codes of their bucket, half of them in another partition.
+    let bucket_of = |code: &str| bucket(&salt, Some(code), bits);
+    let persons: Vec<u32> = codes
+        .iter()
+        .scan([0u32; 8], |seen, code| {
+            let place = bucket_of(code);
+            seen[place] += 1;
+            Some(u32::try_from(place).unwrap() * 1_000 + (seen[place] - 1) / 2)
+        })
+        .collect();
+    let column = |from, to| Arc::new(StringArray::from_iter_values(&codes[from..to])) as ArrayRef;
+    let (mut a, mut b) =
+        (counting(1, std::slice::from_ref(&domain)), counting(1, std::slice::from_ref(&domain)));
+    a.add(&keyed(vec![column(0, 77)], &persons[..77])).unwrap();
+    a.add(&keyed(vec![Arc::new(StringArray::new_null(50))], &[5; 50])).unwrap();
+    b.add(&keyed(vec![column(77, 200)], &persons[77..])).unwrap();
+    a.merge(b).unwrap();
+    let groups = persons_of(a);
+    assert_eq!(groups.len(), 8, "and none for NULL, which is not a code");
+    for (label, rows, persons) in groups {
+        let place = domain.places().of_label(label.as_deref()).unwrap();
+        let own = codes.iter().filter(|code| bucket_of(code) == place).count() as u64;
+        assert_eq!((rows, persons), (own, own.div_ceil(2)), "bucket {place}");
+    }
+}
+
+#[test]
+fn rows_without_a_place_are_in_no_group_and_disturb_none() {
+    let closed = Domain::closed(vec!["A".into()]).unwrap();
+    let open = Domain::open(vec!["1".into()], false).unwrap();
+    let domains = [closed, open];
+    let letters = [Some("A"), Some("B"), None, Some("A"), Some("B")];
+    let numbers = [Some(1), Some(1), Some(2), Some(3), None];
+    let batch = keyed(
+        vec![Arc::new(StringArray::from_iter(letters)), Arc::new(Int32Array::from_iter(numbers))],
+        &[1, 2, 3, 4, 5],
+    );
+    let mut a = counting(2, &domains);
+    a.add(&batch.slice(1, 1)).unwrap();
+    let mut b = counting(2, &domains);
+    b.add(&batch).unwrap();
+    a.merge(b).unwrap();
+    let keys: Vec<_> = sorted(a).into_iter().map(|group| (group.key, group.rows)).collect();
+    let key = |a: Option<&str>, b: Option<&str>| vec![a.map(str::to_owned), b.map(str::to_owned)];
+    let expected = [
+        (key(None, Some("OTHER")), 1),
+        (key(Some("A"), Some("1")), 1),
+        (key(Some("A"), Some("OTHER")), 1),
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn too_many_codes_of_a_combined_dimension_never_fall_together() {
+    // Packed into 16 bits each, (1, 0) and (0, 65536) would be one group.
+    let many: Vec<String> = (0..70_000).map(|n| n.to_string()).collect();
+    let column = Arc::new(StringArray::from_iter_values(&many)) as ArrayRef;
+    let persons = vec![1; many.len()];
+    let batch = keyed(vec![Arc::clone(&column), column], &persons);
+    assert_eq!(counting(2, &[]).add(&batch), Err(KernelError::TooManyGroups));
 }

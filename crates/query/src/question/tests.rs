@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use model::RefusalCode;
+
 use super::*;
 
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
@@ -27,8 +29,8 @@ async fn allowed_questions_become_requests_that_a_node_would_accept() {
     let state = planner.context.state();
     let mut wrong = Vec::new();
     for (path, sql) in &files {
-        let requests = planner.plan(sql, &policy).await.and_then(|q| q.requests("ana"));
-        let requests = match requests {
+        let question = planner.plan(sql, &policy).await;
+        let requests = match question.and_then(|question| with_discoveries(&question)) {
             Ok(requests) => requests,
             Err(refusal) => {
                 wrong.push(format!("{}: {refusal}", path.display()));
@@ -45,6 +47,23 @@ async fn allowed_questions_become_requests_that_a_node_would_accept() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The requests of a question over small lists, and those that would discover longer ones.
+fn with_discoveries(question: &Question) -> Result<Vec<ReleaseRequest>, Refusal> {
+    let codes = || vec!["A".to_owned(), "B".to_owned()];
+    let domains: Vec<Vec<_>> = question
+        .specs()
+        .iter()
+        .map(|specs| specs.iter().map(|spec| spec.domain(codes())).collect())
+        .collect::<Result<_, _>>()?;
+    let mut requests = question.requests("ana", &domains)?;
+    for spec in question.specs().into_iter().flatten() {
+        if let DomainSpec::Listed(listing) = spec {
+            requests.push(listing.discovery("ana", 12, [1; 32])?);
+        }
+    }
+    Ok(requests)
+}
+
 /// What a node does: plans the canonical SQL again, walks it by itself, writes what it executes.
 async fn accept(
     state: &SessionState,
@@ -55,6 +74,9 @@ async fn accept(
     let plan = plan_query(state, request.relation_sql()).await?;
     let relation = crate::walk::check_request_plan(&plan, policy, dimensions, inputs)?;
     let executable = relation.executable(request.measures())?;
+    let money: Vec<_> = request.inputs().iter().map(|input| input.money).collect();
+    assert_eq!(relation.money(), money, "{}", request.relation_sql());
+    assert_eq!(executable.supports, request.supports(), "{}", request.relation_sql());
     plan_query(state, &executable.sql).await.map(|_| ())
 }
 
@@ -94,4 +116,85 @@ async fn a_condition_on_hospitals_makes_a_question_per_hospital() {
     ] {
         assert_eq!(planner.plan(sql, &Policy::default()).await.unwrap().scope(), scope, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn money_is_followed_through_everything_but_conditions() {
+    let planner = planner();
+    let state = planner.context.state();
+    for (expression, expected) in [
+        ("total_cost", true),
+        ("fund_paid / 7.0", true),
+        ("-self_paid", true),
+        ("los_days * total_charge", true),
+        ("cast(total_cost AS bigint)", true),
+        ("cast(total_cost AS double)", true),
+        ("ln(total_cost)", true),
+        ("coalesce(total_cost, 0)", true),
+        ("CASE WHEN sex = 'F' THEN los_days ELSE total_cost END", true),
+        ("CASE WHEN sex = 'F' THEN cast(total_cost AS double) END", true),
+        ("CASE WHEN sex = 'F' THEN 1 WHEN died THEN 2 * total_cost ELSE 0 END", true),
+        ("abs(total_cost)", true),
+        ("los_days", false),
+        ("sqrt(icu_hours)", false),
+        ("CASE WHEN total_cost >= 1000 THEN los_days ELSE 0 END", false),
+        ("CASE total_cost WHEN 1000 THEN 1 ELSE 0 END", false),
+        ("cast(died AS bigint)", false),
+    ] {
+        let sql = format!("SELECT hidden FROM (SELECT {expression} AS hidden FROM stay) AS t");
+        let plan = plan_query(&state, &sql).await.unwrap();
+        let flat = crate::walk::flatten(&plan).unwrap();
+        let found = crate::walk::is_money(&flat.relation, &flat.outputs[0]);
+        assert_eq!(found, expected, "{expression}");
+    }
+}
+
+#[tokio::test]
+async fn requests_say_which_inputs_are_money_and_how_many_sets_stand_behind_each_measure() {
+    let planner = planner();
+    let policy = Policy::default();
+    for (aggregates, money, supports) in [
+        ("count(*), count(DISTINCT person_key), count(DISTINCT stay_key)", "", vec![0, 0, 0]),
+        ("sum(total_cost)", "T", vec![4]),
+        ("corr(total_cost, los_days)", "FT", vec![4]),
+        ("sum(los_days), avg(ln(total_cost))", "FT", vec![4, 4]),
+        ("sum(CASE WHEN total_cost >= 1000 THEN 1 ELSE 0 END)", "F", vec![4 + 2]),
+        ("avg(total_cost) FILTER (WHERE sex = 'F')", "T", vec![4 + 2 * 2]),
+        ("sum(coalesce(total_cost, 0))", "T", vec![4 + 2]),
+        ("sum(cast(died AS bigint))", "F", vec![4 + 3]),
+        ("count(*) FILTER (WHERE died)", "F", vec![4 + 2]),
+        // One condition in both inputs tells rows apart once.
+        (
+            "corr(CASE WHEN died THEN 1 ELSE 0 END, CASE WHEN died THEN 5 ELSE 2 END)",
+            "FF",
+            vec![4 + 2],
+        ),
+        // Squares of a product are computed on doubles, in an input of their own.
+        ("stddev(los_days * total_cost), sum(los_days * total_cost)", "TT", vec![4, 4]),
+    ] {
+        let sql = format!("SELECT {aggregates} FROM stay");
+        let question = planner.plan(&sql, &policy).await.unwrap();
+        let [request] = question.requests("ana", &[]).unwrap().try_into().unwrap();
+        let flags: String =
+            request.inputs().iter().map(|input| if input.money { 'T' } else { 'F' }).collect();
+        assert_eq!((flags.as_str(), request.supports()), (money, &*supports), "{aggregates}");
+    }
+    let narrowed = "SELECT sum(cast(total_cost AS bigint)) FROM stay";
+    assert_eq!(planner.plan(narrowed, &policy).await.unwrap_err().code, RefusalCode::Measure);
+}
+
+#[tokio::test]
+async fn a_pooled_question_needs_its_domains_and_one_per_hospital_has_none() {
+    let planner = planner();
+    let policy = Policy::default();
+    let pooled = planner.plan("SELECT sex, count(*) FROM stay GROUP BY 1", &policy).await.unwrap();
+    assert_eq!(pooled.requests("ana", &[]).unwrap_err().subject, "domains");
+    let sexes = pooled.specs()[0][0].domain(vec!["F".into(), "M".into()]).unwrap();
+    let [request] = pooled.requests("ana", &[vec![sexes.clone()]]).unwrap().try_into().unwrap();
+    assert_eq!((request.cells(), request.domains()), (4, &[sexes.clone()][..]));
+    let sql = "SELECT hospital_id, sex, count(*) FROM stay GROUP BY 1, 2";
+    let named = planner.plan(sql, &policy).await.unwrap();
+    let domains = vec![sexes.clone(), sexes];
+    let [request] = named.requests("ana", &[domains]).unwrap().try_into().unwrap();
+    assert!(request.domains().is_empty() && request.scope() == Scope::PerHospital);
 }

@@ -122,14 +122,23 @@ pub(crate) fn of_measure(inputs: &[&Branching]) -> Result<Vec<Branch>, Refusal> 
             branches.push(branch.clone());
         }
     }
-    let combinations = branches.iter().try_fold(1usize, |all, one| all.checked_mul(one.values));
-    match combinations {
-        Some(combinations) if combinations <= MAX_COMBINATIONS => Ok(branches),
-        _ => Err(Refusal::new(
+    combinations(&branches)?;
+    Ok(branches)
+}
+
+/// In how many ways branches combine.
+///
+/// # Errors
+/// A [`Refusal`] when they have more than [`MAX_COMBINATIONS`] combinations.
+pub(crate) fn combinations(branches: &[Branch]) -> Result<usize, Refusal> {
+    let product = branches.iter().try_fold(1usize, |all, one| all.checked_mul(one.values));
+    let admitted = product.filter(|product| *product <= MAX_COMBINATIONS);
+    admitted.ok_or_else(|| {
+        Refusal::new(
             RefusalCode::TooLarge,
             "CASE",
             format!("An aggregate tells rows apart in more than {MAX_COMBINATIONS} ways."),
             "Group by the condition, or ask in several aggregates.",
-        )),
-    }
+        )
+    })
 }

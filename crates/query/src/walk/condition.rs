@@ -17,7 +17,7 @@ const TOP_AGE: i64 = 90;
 
 /// How a column is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// As it is.
     Plain,
     /// Its first characters.
@@ -30,10 +30,13 @@ pub(super) enum Form {
 
 /// A governed column in a condition.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Operand {
-    pub(super) table: &'static Table,
-    pub(super) column: &'static Column,
-    pub(super) form: Form,
+pub(crate) struct Operand {
+    /// The table.
+    pub(crate) table: &'static Table,
+    /// The column.
+    pub(crate) column: &'static Column,
+    /// How it is looked at.
+    pub(crate) form: Form,
 }
 
 fn refuse_filter(subject: impl Into<String>, reason: &str, instead: impl Into<String>) -> Refusal {
@@ -123,7 +126,10 @@ impl Walk<'_> {
     }
 
     /// Reads a governed column, its prefix or its calendar unit.
-    pub(super) fn operand(&self, expr: &Expr) -> Result<Operand, Refusal> {
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the expression is none of these.
+    pub(crate) fn operand(&self, expr: &Expr) -> Result<Operand, Refusal> {
         if let Some((table, column)) = self.base(expr) {
             return Ok(Operand { table, column, form: Form::Plain });
         }

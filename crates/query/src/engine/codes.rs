@@ -1,0 +1,70 @@
+//! The second phase of a discovery: which codes this hospital can name, and in which buckets.
+//!
+//! What is returned is still inside the hospital. The node gives away only the codes of buckets
+//! that the witness has opened, hidden as [`mod@privacy::discover`] says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use model::{Refusal, RefusalCode};
+use privacy::domain::{MAX_CODE_BYTES, bucket};
+use privacy::{Admitted, Domain};
+
+use super::{ComputeError, Engine};
+
+/// The codes that a hospital holds, by their bucket.
+pub type Codes = BTreeMap<u32, Vec<String>>;
+
+fn refuse(reason: &str) -> ComputeError {
+    ComputeError::Refused(Refusal::new(RefusalCode::Request, "discovery", reason, ""))
+}
+
+impl Engine {
+    /// The codes of an admitted discovery by bucket, ascending: those for which this hospital
+    /// holds at least `local_minimum` distinct persons and stays. NULL is not a code, and a text
+    /// longer than codes are cannot be listed.
+    ///
+    /// # Errors
+    /// [`ComputeError`]: a refusal when the request is no discovery, or a failure of the engine.
+    pub fn codes(
+        &self,
+        admitted: Admitted,
+        local_minimum: u32,
+    ) -> BoxFuture<'_, Result<Codes, ComputeError>> {
+        Box::pin(self.codes_unboxed(admitted, local_minimum))
+    }
+
+    async fn codes_unboxed(
+        &self,
+        admitted: Admitted,
+        local_minimum: u32,
+    ) -> Result<Codes, ComputeError> {
+        let request = admitted.request();
+        let ([Domain::Buckets { bits, salt }], []) = (request.domains(), request.measures()) else {
+            return Err(refuse("The request does not count one dimension's codes in buckets."));
+        };
+        let prepared = self.prepare(&admitted).await?;
+        if prepared.checked.selective || !request.inputs().is_empty() {
+            return Err(refuse("A discovery reads the whole of one table and nothing else."));
+        }
+        // Without places, groups are known by the codes themselves.
+        let mut spec = prepared.spec(&admitted, Arc::from([]));
+        spec.cap = spec.cap.max(local_minimum);
+        let minimum = u64::from(local_minimum);
+        let mut codes = Codes::new();
+        for group in self.run(&prepared, &spec).await?.into_groups() {
+            let numerous = group.persons >= minimum && group.stays >= minimum;
+            let [Some(code)] = group.key.as_slice() else { continue };
+            if !numerous || code.len() > MAX_CODE_BYTES {
+                continue;
+            }
+            // A bucket has at most `MAX_BUCKET_BITS` bits.
+            if let Ok(bucket) = u32::try_from(bucket(salt, Some(code), *bits)) {
+                codes.entry(bucket).or_default().push(code.clone());
+            }
+        }
+        codes.values_mut().for_each(|names| names.sort_unstable());
+        Ok(codes)
+    }
+}
