@@ -100,6 +100,25 @@ fn key_column(groups: &[ReleasedGroup], index: usize) -> v1::KeyColumn {
     column
 }
 
+/// A release's messages as one text of bytes, for the record.
+#[must_use]
+pub fn to_record(chunks: &[v1::ReleaseChunk]) -> Vec<u8> {
+    chunks.iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect()
+}
+
+/// The messages of a recorded release.
+///
+/// # Errors
+/// [`WireError::Incomplete`] when the bytes are not whole messages.
+pub fn from_record(mut bytes: &[u8]) -> Result<Vec<v1::ReleaseChunk>, WireError> {
+    let mut chunks = Vec::new();
+    while !bytes.is_empty() {
+        let chunk = prost::Message::decode_length_delimited(&mut bytes);
+        chunks.push(chunk.map_err(|_| WireError::Incomplete)?);
+    }
+    Ok(chunks)
+}
+
 /// Puts the chunks of one hospital's release together, checking each against the request.
 #[derive(Debug)]
 pub struct Assembler {

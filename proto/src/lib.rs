@@ -6,9 +6,18 @@
 
 mod chunks;
 mod request;
+mod round;
 
-pub use chunks::{Assembler, WireError, chunks};
+/// Messages as bytes, for those who have to hash, keep or compare what travels.
+pub use prost::Message;
+
+pub use chunks::{Assembler, WireError, chunks, from_record, to_record};
 pub use request::{decode_request, encode_request};
+pub use round::{
+    OpenedAssembler, ReceivedOffer, UploadProof, add_cells, cells_part, cells_parts, decode_offer,
+    decode_sid, decode_signature, decode_terms, decode_upload, encode_offer, encode_opened,
+    encode_terms, encode_upload,
+};
 
 /// Largest message of either service, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;

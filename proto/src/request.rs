@@ -2,6 +2,8 @@
 
 use model::moments::Scale;
 use model::{Refusal, RefusalCode};
+use privacy::Domain;
+use privacy::domain::Outside;
 use privacy::measure::{Input, Measure};
 use privacy::request::{REQUEST_VERSION, ReleaseRequest, RequestParts, Scope};
 
@@ -27,6 +29,51 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         inputs: request.inputs().iter().map(encode_input).collect(),
         measures: request.measures().iter().map(|measure| encode_measure(*measure)).collect(),
         deadline_ms,
+        domains: request.domains().iter().map(encode_domain).collect(),
+        supports: request.supports().to_vec(),
+    }
+}
+
+fn encode_domain(domain: &Domain) -> v1::Domain {
+    use v1::code_domain::Outside as Wire;
+    let kind = match domain {
+        Domain::Codes { codes, outside } => {
+            let outside = match outside {
+                Outside::None => Wire::None,
+                Outside::Named => Wire::Named,
+                Outside::Unnamed => Wire::Unnamed,
+            };
+            v1::domain::Kind::Codes(v1::CodeDomain {
+                codes: codes.clone(),
+                outside: outside.into(),
+            })
+        }
+        Domain::Buckets { bits, salt } => v1::domain::Kind::Buckets(v1::BucketDomain {
+            bits: (*bits).into(),
+            salt: salt.to_vec(),
+        }),
+    };
+    v1::Domain { kind: Some(kind) }
+}
+
+fn decode_domain(wire: v1::Domain) -> Result<Domain, Refusal> {
+    use v1::code_domain::Outside as Wire;
+    let wrong = || malformed("domain", "A code list of the request is malformed.");
+    match wire.kind {
+        Some(v1::domain::Kind::Codes(list)) => {
+            let outside = match list.outside() {
+                Wire::None => Outside::None,
+                Wire::Named => Outside::Named,
+                Wire::Unnamed => Outside::Unnamed,
+                Wire::Unspecified => return Err(wrong()),
+            };
+            Ok(Domain::Codes { codes: list.codes, outside })
+        }
+        Some(v1::domain::Kind::Buckets(buckets)) => Ok(Domain::Buckets {
+            bits: u8::try_from(buckets.bits).map_err(|_| wrong())?,
+            salt: buckets.salt.as_slice().try_into().map_err(|_| wrong())?,
+        }),
+        None => Err(wrong()),
     }
 }
 
@@ -50,8 +97,10 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
         asker: wire.asker,
         relation_sql: wire.relation_sql,
         dimensions: wire.dimensions,
+        domains: wire.domains.into_iter().map(decode_domain).collect::<Result<_, _>>()?,
         inputs,
         measures,
+        supports: wire.supports,
     })
 }
 
@@ -60,7 +109,7 @@ fn encode_input(input: &Input) -> v1::Input {
         Scale::Decimal(digits) => v1::input::Scale::DecimalDigits(digits.into()),
         Scale::Binary(bits) => v1::input::Scale::BinaryBits(bits.into()),
     };
-    v1::Input { scale: Some(scale), bound: input.bound.to_le_bytes().to_vec() }
+    v1::Input { scale: Some(scale), bound: input.bound.to_le_bytes().to_vec(), money: input.money }
 }
 
 fn decode_input(wire: &v1::Input) -> Result<Input, Refusal> {
@@ -72,7 +121,7 @@ fn decode_input(wire: &v1::Input) -> Result<Input, Refusal> {
         None => return Err(wrong()),
     };
     let bound = <[u8; 16]>::try_from(wire.bound.as_slice()).map_err(|_| wrong())?;
-    Ok(Input { scale, bound: u128::from_le_bytes(bound) })
+    Ok(Input { scale, bound: u128::from_le_bytes(bound), money: wire.money })
 }
 
 fn encode_measure(measure: Measure) -> v1::Measure {
@@ -134,6 +183,7 @@ mod tests {
         (1u32..=42, any::<bool>()).prop_map(|(bits, decimal)| Input {
             scale: if decimal { Scale::Decimal(4) } else { Scale::Binary(40) },
             bound: 1u128 << bits,
+            money: decimal,
         })
     }
 
@@ -143,14 +193,24 @@ mod tests {
             inputs in prop::collection::vec(input(), 3),
             measures in prop::collection::vec(measure(3), 1..6),
             sql in ".{0,80}",
-            pooled in any::<bool>(),
+            codes in prop::collection::vec("[A-Z]{1,3}", 0..5),
+            kind in 0u8..4,
         ) {
+            let supports = measures.iter().map(|measure| u32::try_from(measure.width()).unwrap());
+            let domain = match kind {
+                0 => None,
+                1 => Some(Domain::open(codes, true).unwrap()),
+                2 => Some(Domain::closed(codes).unwrap()),
+                _ => Some(Domain::Buckets { bits: 4, salt: [7; 32] }),
+            };
             let parts = RequestParts {
-                scope: if pooled { Scope::Pooled } else { Scope::PerHospital },
+                scope: if domain.is_some() { Scope::Pooled } else { Scope::PerHospital },
                 asker: "ana".into(),
                 relation_sql: sql,
                 dimensions: vec!["drg_code".into()],
+                domains: domain.into_iter().collect(),
                 inputs,
+                supports: supports.collect(),
                 measures,
             };
             // Mixed decimal and binary pairs are not well-formed and never reach the wire.

@@ -29,6 +29,20 @@ pub struct IdentityConfig {
     pub revocations: Option<PathBuf>,
 }
 
+/// Where a process finds the key that it signs with, and who else may sign.
+///
+/// These are paths only: what the files hold is checked by whoever signs and verifies.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningConfig {
+    /// The own signing key, 64 hexadecimal digits, mode 0600. It is not the TLS key.
+    pub key: PathBuf,
+    /// The region's roster, as its authority signed it.
+    pub roster: PathBuf,
+    /// The authority's key that verifies rosters, 64 hexadecimal digits.
+    pub authority: PathBuf,
+}
+
 /// Why a configuration could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -100,6 +114,18 @@ impl IdentityConfig {
             key: resolve(base_file, &self.key),
             authority: resolve(base_file, &self.authority),
             revocations: self.revocations.as_deref().map(|path| resolve(base_file, path)),
+        }
+    }
+}
+
+impl SigningConfig {
+    /// The same files, with paths relative to the folder of `base_file`.
+    #[must_use]
+    pub fn resolved(&self, base_file: &Path) -> Self {
+        Self {
+            key: resolve(base_file, &self.key),
+            roster: resolve(base_file, &self.roster),
+            authority: resolve(base_file, &self.authority),
         }
     }
 }

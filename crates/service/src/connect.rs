@@ -2,8 +2,9 @@
 //!
 //! It exists so that an address is never trusted: a channel is opened to an expected [`Peer`],
 //! wherever it listens. It guarantees that a channel connects lazily, reconnects by itself with
-//! the certificate in force, and that a failure to connect has a kind ([`explain`]). It leaves
-//! out retries and deadlines of requests: the caller has the budget for them.
+//! the certificate in force, that a failure to connect has a kind ([`explain`]), and that a
+//! connection ends when it is too old or its server is no longer one of the region. It leaves out
+//! retries and deadlines of requests: the caller has the budget for them.
 
 mod failure;
 
@@ -23,11 +24,14 @@ use tonic::transport::{Channel, Endpoint};
 pub(crate) use failure::reason;
 pub use failure::{ConnectError, ConnectFailure, explain};
 
-use crate::identity::ReloadingIdentity;
+use crate::identity::{ReloadingIdentity, TlsIdentity};
+use crate::lifetime::{Bounded, End, too_old, unwelcome};
+use crate::serve::CONNECTION_AGE_LIMIT;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -50,6 +54,11 @@ pub struct ConnectOptions {
     pub keepalive_interval: Duration,
     /// A ping unanswered for this long ends the connection.
     pub keepalive_timeout: Duration,
+    /// Then the connection is cut and the next request makes another. Servers ask for it earlier
+    /// and politely; this bound holds whatever the server does.
+    pub max_connection_age: Duration,
+    /// How often the server's certificate is looked at again on a standing connection.
+    pub recheck_interval: Duration,
 }
 
 // === impl ConnectOptions ===
@@ -60,6 +69,8 @@ impl Default for ConnectOptions {
             connect_timeout: CONNECT_TIMEOUT,
             keepalive_interval: KEEPALIVE_INTERVAL,
             keepalive_timeout: KEEPALIVE_TIMEOUT,
+            max_connection_age: CONNECTION_AGE_LIMIT,
+            recheck_interval: RECHECK_INTERVAL,
         }
     }
 }
@@ -87,7 +98,7 @@ impl Connector {
             let (identity, target) = (Arc::clone(&identity), Arc::clone(&target));
             async move {
                 let (expected, address) = &*target;
-                let opening = open(&identity, expected, address);
+                let opening = open(&identity, expected, address, options);
                 match tokio::time::timeout(options.connect_timeout, opening).await {
                     Ok(opened) => opened.map(TokioIo::new),
                     Err(_) => Err(unreachable(expected, address, "timed out")),
@@ -111,10 +122,11 @@ impl Connector {
 /// would meet the first request as a torn connection. Our server's HTTP/2 settings follow its
 /// handshake at once; waiting for their first byte turns a refusal into the alert that names it.
 async fn open(
-    identity: &ReloadingIdentity,
+    identity: &Arc<ReloadingIdentity>,
     expected: &Peer,
     address: &str,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
+    options: ConnectOptions,
+) -> Result<Bounded<TlsStream<TcpStream>, ()>, ConnectError> {
     let failed = |error| ConnectError::new(expected, address, &error);
     let tcp = TcpStream::connect(address).await.map_err(failed)?;
     tcp.set_nodelay(true).map_err(failed)?;
@@ -127,7 +139,27 @@ async fn open(
     if tls.fill_buf().await.map_err(failed)?.is_empty() {
         return Err(unreachable(expected, address, "the server closed the connection at once"));
     }
-    Ok(tls)
+    let end = end(&tls, Arc::clone(identity), expected.clone(), options);
+    Ok(Bounded::new(tls, end, ()))
+}
+
+/// When a connection to `expected` ends.
+fn end(
+    tls: &TlsStream<TcpStream>,
+    identity: Arc<ReloadingIdentity>,
+    expected: Peer,
+    options: ConnectOptions,
+) -> End {
+    let chain = tls.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    Box::pin(async move {
+        let check = |now: &TlsIdentity| now.accepts_server(&expected, &chain);
+        let reason = tokio::select! {
+            reason = too_old(options.max_connection_age) => return reason,
+            reason = unwelcome(identity, options.recheck_interval, check) => reason,
+        };
+        tracing::warn!(peer = %expected, %reason, "connection ended: no longer trusted");
+        reason
+    })
 }
 
 fn unreachable(expected: &Peer, address: &str, detail: &str) -> ConnectError {

@@ -143,6 +143,16 @@ impl Running {
         )
     }
 
+    /// As [`Running::channel`], with a patience of its own.
+    pub(crate) fn channel_with(
+        &self,
+        client: &Arc<ReloadingIdentity>,
+        options: ConnectOptions,
+    ) -> Channel {
+        let (expected, address) = (self.identity.peer().clone(), self.address.clone());
+        Connector::new(Arc::clone(client)).channel(expected, address, options)
+    }
+
     pub(crate) async fn whoami(&self, client: &Arc<ReloadingIdentity>) -> Result<String, Status> {
         call(self.channel(client), "/test.Whoami/Me").await
     }

@@ -26,6 +26,7 @@ use rustls::{InconsistentKeys, ServerConfig};
 
 pub(crate) use certificate::PeerCertificate;
 pub use certificate::Unnamed;
+use certificate::next_update;
 pub use reload::{RELOAD_CHECK_INTERVAL, ReloadingIdentity};
 pub(crate) use verify::{ForeignRegion, WrongPeer};
 
@@ -38,6 +39,7 @@ pub struct TlsIdentity {
     peer: Peer,
     not_before: SystemTime,
     not_after: SystemTime,
+    revocations_until: Option<SystemTime>,
     key: Arc<CertifiedKey>,
     trust: Arc<Trust>,
     server: Arc<ServerConfig>,
@@ -140,12 +142,14 @@ impl TlsIdentity {
             path: config.revocations.clone().unwrap_or_default(),
             reason,
         };
+        let revocations_until = revocations.iter().filter_map(|list| next_update(list)).min();
         let region = own.peer.region().to_owned();
         let trust = Trust::new(roots, revocations, region, provider).map_err(unusable)?;
         let trust = Arc::new(trust);
         let server = Arc::new(tls::server_config(&key, &trust, clock)?);
         let PeerCertificate { peer, not_before, not_after } = own;
-        Ok(Self { peer, not_before, not_after, key, trust, server, clock: clock.clone() })
+        let clock = clock.clone();
+        Ok(Self { peer, not_before, not_after, revocations_until, key, trust, server, clock })
     }
 
     /// Who this process is.
@@ -165,6 +169,31 @@ impl TlsIdentity {
     pub fn renew_after(&self) -> SystemTime {
         let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
         self.not_before + life / 3 * 2
+    }
+
+    /// When the revocation list in use is out of date and nobody is let in any more; `None` when
+    /// no list is configured.
+    #[must_use]
+    pub const fn revocations_until(&self) -> Option<SystemTime> {
+        self.revocations_until
+    }
+
+    /// Whether a client that showed `chain` would be let in now.
+    pub(crate) fn accepts_client(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let (leaf, others) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let now = tls::unix_time(&self.clock).ok_or(rustls::Error::FailedToGetCurrentTime)?;
+        self.trust.accept_client(leaf, others, now)
+    }
+
+    /// Whether a server that showed `chain` would be taken for `expected` now.
+    pub(crate) fn accepts_server(
+        &self,
+        expected: &Peer,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<(), rustls::Error> {
+        let (leaf, others) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let now = tls::unix_time(&self.clock).ok_or(rustls::Error::FailedToGetCurrentTime)?;
+        self.trust.accept_server(expected, leaf, others, now)
     }
 
     /// What a server of this identity speaks.

@@ -7,16 +7,21 @@
 //! a connection: messages live in `proto`, meaning in the roles.
 
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod connect;
+pub mod fault;
 pub mod identity;
+mod lifetime;
+pub mod output;
+pub mod role;
 pub mod serve;
 pub mod shutdown;
 pub mod status;
 pub mod telemetry;
 
 pub use clock::Clock;
-pub use config::IdentityConfig;
+pub use config::{IdentityConfig, SigningConfig};
 pub use connect::{ConnectFailure, Connector};
 pub use identity::{ReloadingIdentity, TlsIdentity};
 pub use serve::{PeerInfo, ServeLimits, peer_of, require_role, serve};
@@ -26,3 +31,5 @@ pub use shutdown::Shutdown;
 mod fixture;
 #[cfg(test)]
 mod mutual_tls_tests;
+#[cfg(test)]
+mod standing_tests;

@@ -4,7 +4,7 @@
 //! guarantees that a handler only ever sees requests of a verified peer ([`peer_of`]); that a
 //! slow, silent or foreign client costs one bounded slot and delays nobody; that a connection
 //! ends within 15 minutes and never outlives its certificate; and that a shutdown drains within
-//! a bound. It leaves out what a peer may ask: handlers decide, with [`require_role`].
+//! a bound. A peer that is revoked loses its standing connections within a minute. It leaves out what a peer may ask: handlers decide, with [`require_role`].
 
 mod accept;
 mod peer;
@@ -30,13 +30,18 @@ use crate::identity::ReloadingIdentity;
 use crate::shutdown::Shutdown;
 use accept::Acceptor;
 
-/// No connection is older, whatever the limits say: a revocation takes effect within this time.
+/// No connection is older, whatever the limits say.
 pub const CONNECTION_AGE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 const MAX_CONNECTIONS: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(10 * 60);
 const CONNECTION_GRACE: Duration = Duration::from_secs(5 * 60);
+/// How often standing connections are looked at again, unless the limits say less.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A revocation takes effect within a minute of its file: a new file is noticed within seconds,
+/// and every connection looked at again within this.
+const RECHECK_LIMIT: Duration = Duration::from_secs(30);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_CONCURRENT_STREAMS: u32 = 128;
 
@@ -63,6 +68,8 @@ pub struct ServeLimits {
     pub max_connection_age: Duration,
     /// How long they may, before the connection is cut.
     pub connection_grace: Duration,
+    /// How often the certificate of a standing connection is looked at again.
+    pub recheck_interval: Duration,
     /// How long requests in flight may take once a shutdown is asked for.
     pub drain_timeout: Duration,
     /// Requests at a time on one connection.
@@ -89,6 +96,7 @@ impl Default for ServeLimits {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             max_connection_age: MAX_CONNECTION_AGE,
             connection_grace: CONNECTION_GRACE,
+            recheck_interval: RECHECK_INTERVAL,
             drain_timeout: DRAIN_TIMEOUT,
             max_concurrent_streams: MAX_CONCURRENT_STREAMS,
         }
@@ -101,9 +109,13 @@ impl ServeLimits {
         if age > CONNECTION_AGE_LIMIT {
             return Err(ServeError::Limits("age and grace together exceed 15 minutes"));
         }
+        if self.recheck_interval > RECHECK_LIMIT {
+            return Err(ServeError::Limits("standing connections are looked at too rarely"));
+        }
         let zero = self.max_connections == 0
             || self.max_concurrent_streams == 0
             || self.handshake_timeout.is_zero()
+            || self.recheck_interval.is_zero()
             || self.max_connection_age.is_zero();
         if zero { Err(ServeError::Limits("a limit is zero")) } else { Ok(()) }
     }

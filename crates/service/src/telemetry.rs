@@ -23,6 +23,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// The `[log]` section of every role's configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// What to log, as `tracing` filters are written; `CONSILIUM_LOG` or `info` when absent.
+    pub filter: Option<String>,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
 /// The filter cannot be understood.
 #[derive(Debug, thiserror::Error)]
 #[error("the log filter \"{filter}\" is not valid: {reason}")]

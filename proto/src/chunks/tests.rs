@@ -14,8 +14,10 @@ fn request() -> ReleaseRequest {
         asker: "ana".into(),
         relation_sql: String::new(),
         dimensions: vec!["drg_code".into(), "sex".into()],
-        inputs: vec![Input { scale: Scale::Decimal(4), bound: 1 << 40 }],
+        domains: Vec::new(),
+        inputs: vec![Input { scale: Scale::Decimal(4), bound: 1 << 40, money: true }],
         measures: vec![Measure::Rows, Measure::Squares(0)],
+        supports: vec![0, 4],
     })
     .unwrap()
 }
@@ -91,4 +93,13 @@ fn a_release_of_another_shape_is_an_error() {
     let mut assembler = Assembler::new(&request());
     assembler.add(whole()).unwrap();
     assert_eq!(assembler.add(whole()), Err(WireError::Incomplete), "nothing follows the summary");
+}
+
+#[test]
+fn a_recorded_release_comes_back_byte_for_byte() {
+    let request = request();
+    let answer = chunks(&released(9), &request, "snapshot");
+    let bytes = to_record(&answer);
+    assert_eq!(from_record(&bytes).unwrap(), answer);
+    assert_eq!(from_record(&bytes[..bytes.len() - 1]), Err(WireError::Incomplete));
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use model::Peer;
 use model::peer::InvalidPeer;
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
 
 /// A certificate's peer and its time.
 #[derive(Debug, Clone)]
@@ -48,6 +49,12 @@ impl PeerCertificate {
             not_after: system_time(validity.not_after),
         })
     }
+}
+
+/// When a DER revocation list is out of date; `None` when it does not say.
+pub(super) fn next_update(der: &[u8]) -> Option<SystemTime> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    list.next_update().map(system_time)
 }
 
 /// Times before 1970 are as good as 1970 here: both are long over.

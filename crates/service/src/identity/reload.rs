@@ -32,6 +32,14 @@ struct State {
     stamps: Vec<Stamp>,
     checked: Instant,
     complaint: Option<String>,
+    warned: Warned,
+}
+
+/// What the operator was told of the files in use.
+#[derive(Debug, Default, Clone, Copy)]
+struct Warned {
+    renewal: bool,
+    list: bool,
 }
 
 /// What tells one version of a file from the next; `None` when it is missing.
@@ -50,8 +58,10 @@ impl ReloadingIdentity {
         let current = Arc::new(TlsIdentity::load(&config, &clock)?);
         let peer = current.peer().clone();
         let checked = clock.monotonic();
-        let state = Mutex::new(State { current, stamps, checked, complaint: None });
-        Ok(Arc::new(Self { config, clock, peer, state }))
+        let warned = Warned::default();
+        let mut state = State { current, stamps, checked, complaint: None, warned };
+        state.warn(&config, clock.now());
+        Ok(Arc::new(Self { config, clock, peer, state: Mutex::new(state) }))
     }
 
     /// Who this process is; a reload never changes it.
@@ -75,6 +85,7 @@ impl ReloadingIdentity {
         if now.duration_since(state.checked) >= RELOAD_CHECK_INTERVAL {
             state.checked = now;
             self.refresh(&mut state);
+            state.warn(&self.config, self.clock.now());
         }
         Arc::clone(&state.current)
     }
@@ -95,6 +106,7 @@ impl ReloadingIdentity {
                 state.current = Arc::new(new);
                 state.stamps = stamps;
                 state.complaint = None;
+                state.warned = Warned::default();
             }
             Err(error) => {
                 let complaint = Some(error.to_string());
@@ -112,6 +124,28 @@ impl ReloadingIdentity {
             return Ok(new);
         }
         Err(IdentityError::OtherPeer { current: self.peer.clone(), new: new.peer().clone() })
+    }
+}
+
+impl State {
+    /// Says once what the operator has to renew.
+    fn warn(&mut self, config: &IdentityConfig, now: SystemTime) {
+        let until = self.current.revocations_until().filter(|until| now > *until);
+        if let (Some(until), Some(path), false) = (until, &config.revocations, self.warned.list) {
+            let (path, expired) = (path.display(), rfc3339(until));
+            tracing::error!(
+                %path,
+                expired,
+                "the revocation list is out of date: nobody is let in until the authority's new \
+                 one (consilium region crl) is in its place"
+            );
+            self.warned.list = true;
+        }
+        if now > self.current.renew_after() && !self.warned.renewal {
+            let (path, not_after) = (config.certificate.display(), rfc3339(self.current.not_after));
+            tracing::warn!(%path, not_after, "the certificate is due to be renewed");
+            self.warned.renewal = true;
+        }
     }
 }
 

@@ -23,9 +23,14 @@ struct Time(Clock);
 
 impl TimeProvider for Time {
     fn current_time(&self) -> Option<UnixTime> {
-        let since = self.0.now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        Some(UnixTime::since_unix_epoch(since))
+        unix_time(&self.0)
     }
+}
+
+/// The clock's time as rustls wants it.
+pub(super) fn unix_time(clock: &Clock) -> Option<UnixTime> {
+    let since = clock.now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(UnixTime::since_unix_epoch(since))
 }
 
 /// A server that demands a certificate of the region and remembers no session.

@@ -84,6 +84,34 @@ impl Trust {
         Ok(Self { region, revocations: parsed, roots, clients, provider })
     }
 
+    /// Lets a client in, or says why not.
+    pub(super) fn accept_client(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.clients.verify_client_cert(leaf, intermediates, now)?;
+        self.peer(leaf)?;
+        Ok(())
+    }
+
+    /// Takes a server for `expected`, or says why not.
+    pub(super) fn accept_server(
+        &self,
+        expected: &Peer,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.verify_server(leaf, intermediates, now)?;
+        let presented = self.peer(leaf)?;
+        if presented == *expected {
+            return Ok(());
+        }
+        Err(other(WrongPeer { expected: expected.clone(), presented }))
+    }
+
     fn verify_server(
         &self,
         leaf: &CertificateDer<'_>,
@@ -147,9 +175,8 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.clients.verify_client_cert(end_entity, intermediates, now)?;
-        self.0.peer(end_entity)?;
-        Ok(verified)
+        self.0.accept_client(end_entity, intermediates, now)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -187,12 +214,8 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.trust.verify_server(end_entity, intermediates, now)?;
-        let presented = self.trust.peer(end_entity)?;
-        if presented == self.expected {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(other(WrongPeer { expected: self.expected.clone(), presented }))
+        self.trust.accept_server(&self.expected, end_entity, intermediates, now)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

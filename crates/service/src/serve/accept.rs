@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Peer;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::stream::PeerStream;
+use super::stream::{Bounds, PeerStream, Seat};
 use super::{PeerInfo, ServeLimits};
 use crate::connect::reason;
 use crate::identity::{ForeignRegion, PeerCertificate, ReloadingIdentity};
@@ -113,21 +114,24 @@ impl Acceptor {
         remote: SocketAddr,
         slot: OwnedSemaphorePermit,
     ) -> Result<PeerStream, String> {
-        let certificate = certificate_of(&tls, self.identity.peer())?;
+        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+        let certificate = certificate_of(&chain, self.identity.peer())?;
         let now = self.identity.clock().now();
         let age = self.limits.max_connection_age + self.limits.connection_grace;
         let life = certificate.not_after.duration_since(now).unwrap_or_default().min(age);
         tracing::debug!(peer = %certificate.peer, %remote, "connected");
         let info = PeerInfo { peer: certificate.peer, remote };
-        Ok(PeerStream::new(tls, info, life, self.cut.clone(), slot))
+        let identity = Arc::clone(&self.identity);
+        let recheck_interval = self.limits.recheck_interval;
+        let bounds = Bounds { life, cut: self.cut.clone(), identity, chain, recheck_interval };
+        let end = bounds.end(&info);
+        Ok(PeerStream::new(tls, end, Seat { info, _slot: slot }))
     }
 }
 
 /// The client's certificate. The handshake has verified all of this; it is read once more here
 /// because the verifier cannot hand it on, and a connection without a peer must not exist.
-fn certificate_of(tls: &TlsStream<TcpStream>, own: &Peer) -> Result<PeerCertificate, String> {
-    let (_, session) = tls.get_ref();
-    let chain = session.peer_certificates().unwrap_or_default();
+fn certificate_of(chain: &[CertificateDer<'_>], own: &Peer) -> Result<PeerCertificate, String> {
     let leaf = chain.first().ok_or_else(|| "no certificate".to_owned())?;
     let certificate = PeerCertificate::read(leaf).map_err(|error| error.to_string())?;
     if certificate.peer.region() == own.region() {
