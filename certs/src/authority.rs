@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use model::peer::{Peer, Role};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevocationReason, RevokedCertParams, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -93,7 +92,7 @@ impl Authority {
         if certificate.public_key().subject_public_key.data != key.public_key_raw() {
             return Err(CertsError::KeyMismatch);
         }
-        let region = region_of(&certificate)?;
+        let region = trust_domain(&certificate)?;
         let validity = Validity {
             not_before: certificate.validity().not_before.to_datetime().into(),
             not_after: certificate.validity().not_after.to_datetime().into(),
@@ -127,6 +126,21 @@ impl Authority {
     /// [`CertsError::ForeignRegion`], [`CertsError::Validity`],
     /// [`CertsError::OutsideAuthority`], [`CertsError::Encode`].
     pub fn issue(&self, peer: &Peer, validity: Validity) -> Result<Leaf, CertsError> {
+        let key = KeyPair::generate()?;
+        let serial = Serial::random()?;
+        let certificate_pem = self.certify(peer, &key, validity, &serial)?;
+        Ok(Leaf { certificate_pem, key_pem: key.serialize_pem(), serial })
+    }
+
+    /// A certificate for `peer` over a key that the peer keeps. Everything in it but the key is
+    /// the authority's own word.
+    pub(crate) fn certify(
+        &self,
+        peer: &Peer,
+        key: &impl PublicKeyData,
+        validity: Validity,
+        serial: &Serial,
+    ) -> Result<String, CertsError> {
         if peer.region() != self.region {
             return Err(CertsError::ForeignRegion {
                 authority: self.region.clone(),
@@ -138,7 +152,6 @@ impl Authority {
         if not_before < authority_from || not_after > authority_to {
             return Err(CertsError::OutsideAuthority);
         }
-        let serial = Serial::random()?;
         let mut params = CertificateParams::default();
         params.not_before = not_before;
         params.not_after = not_after;
@@ -150,43 +163,11 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = purposes(peer.role());
         params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
-        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Leaf { certificate_pem, key_pem: key.serialize_pem(), serial })
+        Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 
-    /// A revocation list, PEM, that names `serials`; an empty one is a statement too. Peers that
-    /// enforce it refuse everyone once `next_update` has passed.
-    ///
-    /// The list's number is `this_update` in seconds, so later lists have higher numbers.
-    ///
-    /// # Errors
-    /// [`CertsError::Validity`], [`CertsError::Encode`].
-    pub fn revocation_list(
-        &self,
-        serials: &[Serial],
-        this_update: SystemTime,
-        next_update: SystemTime,
-    ) -> Result<String, CertsError> {
-        let validity = Validity { not_before: this_update, not_after: next_update };
-        let (this_update, next_update) = validity.bounds()?;
-        let number =
-            u64::try_from(this_update.unix_timestamp()).map_err(|_| CertsError::Validity)?;
-        let revoked = |serial: &Serial| RevokedCertParams {
-            serial_number: serial.to_rcgen(),
-            revocation_time: this_update,
-            reason_code: Some(RevocationReason::Unspecified),
-            invalidity_date: None,
-        };
-        let list = CertificateRevocationListParams {
-            this_update,
-            next_update,
-            crl_number: number.into(),
-            issuing_distribution_point: None,
-            revoked_certs: serials.iter().map(revoked).collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        Ok(list.signed_by(&self.issuer)?.pem()?)
+    pub(crate) const fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
     }
 }
 
@@ -213,13 +194,25 @@ fn uri(text: &str) -> Result<SanType, CertsError> {
 }
 
 /// The common name is for people only; identity is the SAN, so cutting it loses nothing.
-fn common_name(text: &str) -> DistinguishedName {
+pub(crate) fn common_name(text: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, text.chars().take(COMMON_NAME_MAX).collect::<String>());
     name
 }
 
-fn region_of(certificate: &X509Certificate<'_>) -> Result<String, CertsError> {
+/// The region that an authority's certificate vouches for. Nothing is verified.
+///
+/// # Errors
+/// [`CertsError::NotAnAuthority`].
+pub fn region_of(certificate_pem: &str) -> Result<String, CertsError> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes())
+        .map_err(|_| CertsError::NotAnAuthority("the file holds no certificate"))?;
+    let (_, certificate) = X509Certificate::from_der(&pem.contents)
+        .map_err(|_| CertsError::NotAnAuthority("the certificate cannot be read"))?;
+    trust_domain(&certificate)
+}
+
+fn trust_domain(certificate: &X509Certificate<'_>) -> Result<String, CertsError> {
     let none = CertsError::NotAnAuthority("it names no region (one URI SAN, spiffe://<region>)");
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return Err(none) };
     let [GeneralName::URI(uri)] = names.value.general_names.as_slice() else { return Err(none) };
@@ -228,8 +221,15 @@ fn region_of(certificate: &X509Certificate<'_>) -> Result<String, CertsError> {
     Ok(region.to_owned())
 }
 
-fn to_utc(time: SystemTime) -> Result<OffsetDateTime, CertsError> {
+pub(crate) fn to_utc(time: SystemTime) -> Result<OffsetDateTime, CertsError> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| CertsError::Validity)?;
     let seconds = i64::try_from(since.as_secs()).map_err(|_| CertsError::Validity)?;
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CertsError::Validity)
+}
+
+/// `2026-11-21T08:30:00Z`, for messages.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    use time::format_description::well_known::Rfc3339;
+    let shown = to_utc(time).ok().and_then(|time| time.format(&Rfc3339).ok());
+    shown.unwrap_or_else(|| "an unknown time".to_owned())
 }

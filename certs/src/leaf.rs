@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::CertsError;
+use crate::random::random;
 
 /// Bytes of a random serial; RFC 5280 allows 20, and 127 random bits never collide.
 const SERIAL_BYTES: usize = 16;
@@ -30,10 +30,7 @@ pub struct Leaf {
 impl Serial {
     /// A positive random serial.
     pub(crate) fn random() -> Result<Self, CertsError> {
-        let mut bytes = [0_u8; SERIAL_BYTES];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| CertsError::Encode("the system has no randomness".to_owned()))?;
+        let mut bytes = random::<SERIAL_BYTES>()?;
         // Positive (top bit clear) and of full length (next bit set), as DER integers want it.
         bytes[0] = (bytes[0] & 0x7f) | 0x40;
         Ok(Self(bytes.to_vec()))
@@ -51,6 +48,24 @@ impl Serial {
         let (_, certificate) =
             X509Certificate::from_der(&pem.contents).map_err(|_| unreadable())?;
         Ok(Self(certificate.tbs_certificate.serial.to_bytes_be()))
+    }
+
+    /// The serial with these bytes, as certificates and lists hold it.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    /// Reads a serial as [`Serial`]'s text shows it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let hexadecimal = digits.iter().all(u8::is_ascii_hexdigit);
+        if digits.is_empty() || digits.len() % 2 == 1 || !hexadecimal {
+            return None;
+        }
+        let pairs = digits
+            .chunks_exact(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        pairs.collect::<Option<_>>().map(Self)
     }
 
     pub(crate) fn to_rcgen(&self) -> rcgen::SerialNumber {
