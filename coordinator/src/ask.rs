@@ -15,7 +15,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Status;
 
+use crate::lists::Lists;
+use crate::pooled::PooledReplies;
 use crate::registry::{Absence, Registry, Site};
+use crate::round::{RoundFailure, Rounds};
 
 /// Part of the deadline kept back for adding up and finishing.
 const FINISH_SHARE: u32 = 20;
@@ -47,6 +50,8 @@ pub(crate) enum AskError {
     Refused(Box<Refusal>),
     /// No hospital answered; the text lists why.
     Nobody(String),
+    /// The second authority cannot be reached, so nothing pooled can be opened.
+    WitnessAway,
     /// The deadline passed while the answer was being finished.
     Deadline,
     /// An expression above the aggregates failed on released values.
@@ -64,6 +69,17 @@ pub(crate) struct Asker<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) planner: &'a Planner,
     pub(crate) clock: &'a Clock,
+    pub(crate) rounds: &'a Rounds,
+    pub(crate) lists: &'a Lists,
+}
+
+/// What came back for all requests of a question.
+struct Gathered {
+    combined: Vec<Combined>,
+    present: Vec<Arc<Site>>,
+    absent: Vec<(Arc<Site>, Absence)>,
+    bytes: u64,
+    sids: Vec<String>,
 }
 
 impl Asker<'_> {
@@ -76,39 +92,56 @@ impl Asker<'_> {
         progress: &ProgressSender,
     ) -> Result<Answer, AskError> {
         let started = self.clock.monotonic();
-        let requests = question.requests(user).map_err(|r| AskError::Refused(Box::new(r)))?;
         let reserve = (deadline / FINISH_SHARE).min(FINISH_LIMIT);
         let patience = deadline.saturating_sub(reserve);
-        let replies = self.collect(&Arc::new(requests), patience, progress).await;
-        let (answered, absent) = replies;
-        if answered.is_empty() {
-            return Err(nobody(&absent));
-        }
-        let mut combined = vec![Combined::default(); question.measures().len()];
-        let mut bytes = 0;
-        let mut present = Vec::new();
-        for (site, reply) in answered {
-            bytes += reply.bytes;
-            for ((sum, received), measures) in
-                combined.iter_mut().zip(reply.parts).zip(question.measures())
-            {
-                sum.add(received, measures)
-                    .map_err(|error| AskError::Internal(format!("{}: {error}", site.id)))?;
+        let gathered = match question.scope() {
+            Scope::Pooled => {
+                let until = started + patience;
+                let replies = self.pooled(question, user, until, progress).await;
+                Gathered::from(replies.map_err(AskError::from)?)
             }
-            present.push(site);
-        }
+            Scope::PerHospital => self.per_hospital(question, user, patience, progress).await?,
+        };
         let spent = self.clock.monotonic().duration_since(started);
-        let finish = self.planner.answer(question, &combined);
+        let finish = self.planner.answer(question, &gathered.combined);
         let batches = match timeout(deadline.saturating_sub(spent).max(reserve), finish).await {
             Ok(Ok(batches)) => batches,
             Ok(Err(AnswerError::Above(text))) => return Err(AskError::Above(text)),
             Ok(Err(AnswerError::Finish(error))) => return Err(AskError::Above(error.to_string())),
             Err(_) => return Err(AskError::Deadline),
         };
-        let mut provenance = self.provenance(question, &combined, &present, &absent);
-        provenance.bytes_received = bytes;
+        let mut provenance = provenance(question, &gathered);
         provenance.elapsed_ms = millis(self.clock.monotonic().duration_since(started));
         Ok(Answer { batches, provenance })
+    }
+
+    /// Asks each hospital for its own cells and adds up what its gate releases.
+    async fn per_hospital(
+        &self,
+        question: &Question,
+        user: &str,
+        patience: Duration,
+        progress: &ProgressSender,
+    ) -> Result<Gathered, AskError> {
+        let requests = question.requests(user, &[]).map_err(|r| AskError::Refused(Box::new(r)))?;
+        let (answered, absent) = self.collect(&Arc::new(requests), patience, progress).await;
+        if answered.is_empty() {
+            return Err(nobody(&absent));
+        }
+        let combined = vec![Combined::default(); question.measures().len()];
+        let mut gathered =
+            Gathered { combined, present: Vec::new(), absent, bytes: 0, sids: Vec::new() };
+        for (site, reply) in answered {
+            gathered.bytes += reply.bytes;
+            for ((sum, received), measures) in
+                gathered.combined.iter_mut().zip(reply.parts).zip(question.measures())
+            {
+                sum.add(received, measures)
+                    .map_err(|error| AskError::Internal(format!("{}: {error}", site.id)))?;
+            }
+            gathered.present.push(site);
+        }
+        Ok(gathered)
     }
 
     /// Sends the requests to every hospital and gathers until all are done or time is up.
@@ -153,38 +186,81 @@ impl Asker<'_> {
         }
         (answered, absent)
     }
+}
 
-    fn provenance(
-        &self,
-        question: &Question,
-        combined: &[Combined],
-        present: &[Arc<Site>],
-        absent: &[(Arc<Site>, Absence)],
-    ) -> v1::Provenance {
-        let missing = absent.iter().map(|(site, absence)| v1::Missing {
-            hospital: site.id.to_string(),
-            reason: absence.text(),
-        });
-        let sum = |of: fn(&Combined) -> u64| combined.iter().map(of).sum();
-        v1::Provenance {
-            id: random_id(),
-            scope: match question.scope() {
-                Scope::Pooled => "pooled".to_owned(),
-                Scope::PerHospital => "per_hospital".to_owned(),
-            },
-            mode: "clear".to_owned(),
-            hospitals_asked: count(present.len() + absent.len()),
-            hospitals_answered: count(present.len()),
-            missing: missing.collect(),
-            stays_coverage: coverage(combined, present, absent),
-            cells_released: sum(|one| one.released_cells),
-            cells_withheld: sum(|one| one.withheld_cells),
-            measures_withheld: sum(|one| one.withheld_measures),
-            elapsed_ms: 0,
-            bytes_received: 0,
-            rounds: count(combined.len()),
+impl From<PooledReplies> for Gathered {
+    fn from(replies: PooledReplies) -> Self {
+        let PooledReplies { combined, present, absent, bytes, sids } = replies;
+        Self { combined, present, absent, bytes, sids }
+    }
+}
+
+impl From<RoundFailure> for AskError {
+    fn from(failure: RoundFailure) -> Self {
+        match failure {
+            RoundFailure::Refused(refusal) => Self::Refused(refusal),
+            RoundFailure::Missing(absent) => nobody(&absent),
+            RoundFailure::WitnessAway => Self::WitnessAway,
+            RoundFailure::Internal(text) => Self::Internal(text),
         }
     }
+}
+
+fn provenance(question: &Question, gathered: &Gathered) -> v1::Provenance {
+    let Gathered { combined, present, absent, bytes, sids } = gathered;
+    let missing = absent.iter().map(|(site, absence)| v1::Missing {
+        hospital: site.id.to_string(),
+        reason: absence.text(),
+    });
+    let sum = |of: fn(&Combined) -> u64| combined.iter().map(of).sum();
+    let pooled = question.scope() == Scope::Pooled;
+    let coverage = if pooled {
+        masked_coverage(question, combined, present, absent)
+    } else {
+        coverage(combined, present, absent)
+    };
+    v1::Provenance {
+        id: random_id(),
+        scope: question.scope().as_str().to_owned(),
+        mode: if pooled { "masked" } else { "clear" }.to_owned(),
+        hospitals_asked: count(present.len() + absent.len()),
+        hospitals_answered: count(present.len()),
+        missing: missing.collect(),
+        stays_coverage: coverage,
+        cells_released: sum(|one| one.released_cells),
+        cells_withheld: sum(|one| one.withheld_cells),
+        measures_withheld: sum(|one| one.withheld_measures),
+        elapsed_ms: 0,
+        bytes_received: *bytes,
+        rounds: count(combined.len()),
+        sids: sids.clone(),
+    }
+}
+
+/// Coverage of masked sums. Rows in withheld groups are told by the witness only when those groups
+/// together may be opened. For a question over whole tables the hospitals' sizes, which are
+/// public, tell the same; after a filter or join nothing does, and there is no coverage.
+fn masked_coverage(
+    question: &Question,
+    combined: &[Combined],
+    present: &[Arc<Site>],
+    absent: &[(Arc<Site>, Absence)],
+) -> Option<f64> {
+    let known = combined.iter().all(|one| one.withheld_rows_known);
+    if known {
+        return coverage(combined, present, absent);
+    }
+    let explained = question.explain();
+    let whole = |part: &query::question::Explained| !part.selective && part.one_row_per_stay;
+    if !explained.iter().all(whole) {
+        return None;
+    }
+    use num_traits::ToPrimitive;
+    let released: u64 = combined.iter().map(|one| one.released_rows).sum();
+    let everybody = present.iter().chain(absent.iter().map(|(site, _)| site));
+    let stays = everybody.map(|site| site.stays()).sum::<Option<u64>>()?;
+    let all = stays.to_f64()? * combined.len().to_f64()?;
+    Some(if stays == 0 { 1.0 } else { released.to_f64()? / all })
 }
 
 /// Released rows over all rows of the hospitals that answered, times their share of the region's
@@ -268,7 +344,7 @@ async fn release(
     Ok((assembler.finish().map_err(malformed)?, bytes))
 }
 
-fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
+pub(crate) fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
     let mut refusals = absent.iter().filter_map(|(_, absence)| match absence {
         Absence::Refused(refusal) => Some(refusal),
         _ => None,
@@ -293,7 +369,7 @@ fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
     ))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -1,19 +1,17 @@
 //! The command line of `consilium-coordinator`: run, check.
 //!
-//! Exit codes are those of sysexits: 0 done, 69 cannot listen or serve, 78 configuration.
+//! Exit codes are those of [`service::command`].
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use service::{Clock, Shutdown, TlsIdentity, telemetry};
+use model::{Peer, Role};
+use service::command::{Check, Failure, finish, runtime, start_logging};
+use service::{Clock, Shutdown};
 
 use crate::config::Config;
-use crate::output::{line, note};
 use crate::server::{CoordinatorError, bind};
-
-const UNAVAILABLE: u8 = 69;
-const CONFIGURATION: u8 = 78;
 
 /// The commission's coordinator: asks hospitals for cells and adds them up.
 #[derive(Debug, Parser)]
@@ -38,8 +36,6 @@ struct ConfigFile {
     config: PathBuf,
 }
 
-type Failure = (u8, String);
-
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -57,67 +53,49 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Run(file) => serve(&file.config),
         Command::Check(file) => check(&file.config),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((code, text)) => {
-            note(&format!("consilium-coordinator: {text}"));
-            ExitCode::from(code)
-        }
+    finish("consilium-coordinator", outcome)
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    Config::load(path).map_err(|error| Failure::configuration(&error))
+}
+
+fn failure(error: &CoordinatorError) -> Failure {
+    match error {
+        CoordinatorError::Role(error) => error.into(),
+        CoordinatorError::Serve(error) => Failure::unavailable(error),
+        error => Failure::configuration(error),
     }
 }
 
-fn configuration(error: &dyn std::fmt::Display) -> Failure {
-    (CONFIGURATION, error.to_string())
-}
-
-fn unavailable(error: &dyn std::fmt::Display) -> Failure {
-    (UNAVAILABLE, error.to_string())
-}
-
 fn serve(path: &Path) -> Result<(), Failure> {
-    let config = Config::load(path).map_err(|error| configuration(&error))?;
-    telemetry::init(config.log.filter.as_deref(), config.log.format)
-        .map_err(|error| configuration(&error))?;
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().build().map_err(|error| unavailable(&error))?;
-    runtime.block_on(async {
-        let shutdown = Shutdown::on_signals().map_err(|error| unavailable(&error))?;
-        let bound = bind(config).await.map_err(|error| match error {
-            CoordinatorError::Listen { .. } | CoordinatorError::Serve(_) => unavailable(&error),
-            _ => configuration(&error),
-        })?;
-        bound.serve(shutdown).await.map_err(|error| unavailable(&error))
+    let config = load(path)?;
+    start_logging(&config.log)?;
+    runtime(|_| ())?.block_on(async {
+        let shutdown = Shutdown::on_signals().map_err(|error| Failure::unavailable(&error))?;
+        let bound = bind(config).await.map_err(|error| failure(&error))?;
+        bound.serve(shutdown).await.map_err(|error| failure(&error))
     })
 }
 
 fn check(path: &Path) -> Result<(), Failure> {
-    let config = Config::load(path).map_err(|error| configuration(&error))?;
-    let mut problems = Vec::new();
-    line(&format!("region      {}", config.region));
-    line(&format!("listen      {}", config.listen));
-    line(&format!("hospitals   {}", config.hospitals.len()));
-    match TlsIdentity::load(&config.identity, &Clock::system()) {
-        Ok(identity) => {
-            let until = service::clock::rfc3339(identity.not_after());
-            line(&format!("identity    {} until {until}", identity.peer()));
-        }
-        Err(error) => problems.push(error.to_string()),
+    let config = load(path)?;
+    let mut check = Check::default();
+    check.line("region", &config.region);
+    check.line("listen", &config.listen);
+    check.line("hospitals", &config.hospitals.len());
+    match Peer::new(&config.region, Role::Coordinator, "main") {
+        Ok(expected) => check.identity(&expected, &config.identity, &Clock::system()),
+        Err(error) => check.problem(error.to_string()),
     }
     if config.hospitals.is_empty() {
-        problems.push("no [[hospital]] is listed, so nothing can be asked".to_owned());
+        check.problem("no [[hospital]] is listed, so nothing can be asked");
     }
     if let Some(path) = &config.policy {
         match service::config::load::<privacy::Policy>(path) {
-            Ok(policy) => problems.extend(policy.problems()),
-            Err(error) => problems.push(error.to_string()),
+            Ok(policy) => check.problems(policy.problems()),
+            Err(error) => check.problem(error.to_string()),
         }
     }
-    for problem in &problems {
-        line(&format!("problem     {problem}"));
-    }
-    if problems.is_empty() {
-        line("ready");
-        return Ok(());
-    }
-    Err((CONFIGURATION, format!("{} problems", problems.len())))
+    check.finish()
 }

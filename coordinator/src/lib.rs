@@ -1,20 +1,27 @@
 //! The commission's process: it asks hospitals for cells, adds them up and answers analysts.
 //!
-//! A question is planned and cut by `query`; `ask` sends each hospital its release requests over
-//! mutual TLS, waits no longer than the question's deadline, adds up what came, and finishes the
-//! answer. Everything that arrives has passed a hospital's own gate. Pooled questions are, for
-//! now, sums of what each hospital releases by itself (mode `clear`); masked sums will take that
-//! place, with a second authority, the witness.
+//! A question is planned and cut by `query`. When it names hospitals, `ask` sends each its release
+//! requests over mutual TLS and adds up what their gates let pass. Every other question is pooled:
+//! `lists` finds the public codes of its dimensions, `round` leads a masked round for each request,
+//! and only regional sums that the witness lets pass are ever readable here. `notary` looks after
+//! everybody's audit log.
 
 mod ask;
 mod catalog;
+mod choose;
+mod codes;
 pub mod command;
 mod config;
 mod encode;
 mod explain;
-mod output;
+mod lists;
+mod notary;
+mod pooled;
 mod registry;
+mod round;
 mod server;
+mod witness;
 
+pub use codes::InvalidCodes;
 pub use config::{Config, HospitalEntry, InvalidConfig};
 pub use server::{Bound, CoordinatorError, bind};

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
 use model::{HospitalId, Peer, Role};
+use privacy::Floor;
 use proto::v1;
 use proto::v1::node_client::NodeClient;
 use service::connect::{ConnectOptions, explain};
@@ -37,6 +38,8 @@ pub(crate) enum Absence {
     Refused(Box<model::Refusal>),
     /// It failed, or sent what no gate releases.
     Failed,
+    /// It answered, and is left out so that this answer and an earlier one do not give it away.
+    HeldBack,
 }
 
 impl Absence {
@@ -48,7 +51,12 @@ impl Absence {
             Self::NoSnapshot => "no_snapshot".to_owned(),
             Self::Refused(refusal) => format!("refused: {}", refusal.code),
             Self::Failed => "failed".to_owned(),
+            Self::HeldBack => "held_back".to_owned(),
         }
+    }
+
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 
     /// Reads a node's status.
@@ -98,11 +106,25 @@ impl Site {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stays of its snapshot, as far as it tells.
+    /// Stays of its snapshot, as far as it tells: 0 says that it does not, having too few.
     pub(crate) fn stays(&self) -> Option<u64> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = &known.description.as_ref()?.tables;
-        tables.iter().find(|table| table.table == "stay").map(|table| table.rows)
+        let rows = tables.iter().find(|table| table.table == "stay").map(|table| table.rows);
+        rows.filter(|rows| *rows > 0)
+    }
+
+    /// The floor that its policy demands of masked sums, as far as it tells.
+    pub(crate) fn floor(&self) -> Option<Floor> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = known.description.as_ref()?;
+        let floor = Floor {
+            persons: told.minimum_persons,
+            stays: told.minimum_stays,
+            hospitals: told.pooled_hospitals,
+            dominance_e4: told.dominance_e4,
+        };
+        floor.is_sane().then_some(floor)
     }
 
     /// Notes that the hospital has answered, or why not.

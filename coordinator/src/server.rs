@@ -8,18 +8,20 @@ use std::time::Duration;
 use futures::Stream;
 use futures::future::BoxFuture;
 use model::{Peer, Refusal, Role};
-use privacy::Policy;
+use privacy::{Floor, Policy, Scope, Shape};
 use proto::v1;
 use proto::v1::answer_event::Event;
 use proto::v1::region_server::{Region, RegionServer};
 use query::question::{Planner, Question};
+use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
-use service::identity::IdentityError;
+use service::role::{RoleError, identify, listen};
 use service::serve::ServeError;
 use service::status::{internal_status, refusal_status};
 use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, serve};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -27,8 +29,12 @@ use crate::ask::{Answer, AskError, Asker};
 use crate::catalog::catalog;
 use crate::config::Config;
 use crate::encode::ipc_parts;
-use crate::explain::explain;
+use crate::explain::{Size, explain};
+use crate::lists::Lists;
+use crate::notary;
 use crate::registry::{Registry, Site};
+use crate::round::Rounds;
+use crate::witness::Witness;
 
 /// How often hospitals are asked to describe themselves.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
@@ -42,34 +48,38 @@ const MAX_PLANNED: usize = 256;
 /// Why a coordinator does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
-    /// The certificate, key or authority is not usable.
+    /// The certificate or the address is not usable.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The certificate names somebody else.
-    #[error("the certificate says {found}, but this is {expected}")]
-    WrongCertificate {
-        /// Who the certificate names.
-        found: String,
-        /// Who the configuration names.
-        expected: String,
-    },
+    Role(#[from] RoleError),
     /// A name cannot stand in a certificate.
     #[error("{0}")]
     Name(#[from] model::peer::InvalidPeer),
     /// The rules for early feedback cannot be read.
     #[error("{0}")]
     Policy(String),
-    /// The planner cannot start.
-    #[error("the planner cannot start: {0}")]
-    Planner(#[from] query::question::AnswerError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another coordinator running there?")]
-    Listen {
-        /// The address.
-        address: String,
+    /// The region's minima are not set.
+    #[error("the region's policy sets no minimum, so no pooled question can be opened; set it")]
+    NoMinimum,
+    /// A published code list cannot be used.
+    #[error(transparent)]
+    Codes(#[from] crate::codes::InvalidCodes),
+    /// The signing key or the roster is not usable.
+    #[error(transparent)]
+    Standing(#[from] record::StandingError),
+    /// The record is not usable.
+    #[error(transparent)]
+    Record(#[from] record::RecordError),
+    /// The data folder cannot be used.
+    #[error("data folder {folder}: {source}")]
+    Data {
+        /// The folder.
+        folder: String,
         /// What the system said.
         source: std::io::Error,
     },
+    /// The planner cannot start.
+    #[error("the planner cannot start: {0}")]
+    Planner(#[from] query::question::AnswerError),
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -82,11 +92,14 @@ pub struct Bound {
     address: SocketAddr,
     identity: Arc<ReloadingIdentity>,
     state: Arc<State>,
+    log_interval: Duration,
 }
 
 #[derive(Debug)]
 struct State {
-    registry: Registry,
+    registry: Arc<Registry>,
+    rounds: Arc<Rounds>,
+    lists: Lists,
     planner: Planner,
     policy: Policy,
     deadline: Duration,
@@ -105,25 +118,53 @@ pub fn bind(config: Config) -> BoxFuture<'static, Result<Bound, CoordinatorError
 async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let clock = Clock::system();
     let expected = Peer::new(&config.region, Role::Coordinator, "main")?;
-    let identity = ReloadingIdentity::open(config.identity.clone(), clock.clone())?;
-    if *identity.peer() != expected {
-        let found = identity.peer().to_string();
-        return Err(CoordinatorError::WrongCertificate { found, expected: expected.to_string() });
-    }
+    let identity = identify(&expected, &config.identity, &clock)?;
     let policy = match &config.policy {
         Some(path) => service::config::load(path)
             .map_err(|error| CoordinatorError::Policy(error.to_string()))?,
         None => Policy::default(),
     };
+    let rounds = Arc::new(rounds(&config, &policy, &identity, &expected, &clock)?);
+    let codes = crate::codes::read(&config.code_sources())?;
+    let lists = Lists::new(codes, config.pooled.discovery_bits);
     let planner = Planner::new(config.engine.memory_mb << 20)?;
-    let deadline = config.deadline();
+    let (deadline, log_interval) = (config.deadline(), config.log_interval());
     let registry = Registry::new(&config.region, config.hospitals, &identity, clock.clone())?;
-    let listen = |source| CoordinatorError::Listen { address: config.listen.clone(), source };
-    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let registry = Arc::new(registry);
+    let (listener, address) = listen(Role::Coordinator, &config.listen).await?;
     let planned = Mutex::default();
-    let state = Arc::new(State { registry, planner, policy, deadline, clock, planned });
-    Ok(Bound { listener, address, identity, state })
+    let state =
+        Arc::new(State { registry, rounds, lists, planner, policy, deadline, clock, planned });
+    Ok(Bound { listener, address, identity, state, log_interval })
+}
+
+/// What leading masked rounds needs, from the files that the configuration names.
+fn rounds(
+    config: &Config,
+    policy: &Policy,
+    identity: &Arc<ReloadingIdentity>,
+    own: &Peer,
+    clock: &Clock,
+) -> Result<Rounds, CoordinatorError> {
+    let folder = &config.data_dir;
+    std::fs::create_dir_all(folder).map_err(|source| CoordinatorError::Data {
+        folder: folder.display().to_string(),
+        source,
+    })?;
+    let files = StandingFiles {
+        key: config.signing.key.clone(),
+        roster: config.signing.roster.clone(),
+        authority: config.signing.authority.clone(),
+    };
+    Ok(Rounds {
+        region: config.region.clone(),
+        standing: Standing::open(&files, &config.region)?,
+        store: Store::open(&folder.join(record::FILE), own, &rfc3339(clock.now()))?,
+        witness: Witness::new(&config.region, config.witness.address.clone(), identity)?,
+        floor: Floor::of(policy).ok_or(CoordinatorError::NoMinimum)?,
+        quorum: config.pooled.quorum,
+        clock: clock.clone(),
+    })
 }
 
 impl Bound {
@@ -143,15 +184,15 @@ impl Bound {
 
     async fn serve_unboxed(self, shutdown: Shutdown) -> Result<(), CoordinatorError> {
         tracing::info!(address = %self.address, hospitals = self.state.registry.sites().len(), "coordinator is up");
-        let refresh = tokio::spawn(refresh(Arc::clone(&self.state)));
+        // A set, so that dropping this future stops these too and frees the record.
+        let mut watching = JoinSet::new();
+        watching.spawn(refresh(Arc::clone(&self.state)));
+        let (rounds, registry) = (Arc::clone(&self.state.rounds), Arc::clone(&self.state.registry));
+        watching.spawn(notary::watch(rounds, registry, self.log_interval));
         let server = RegionServer::new(Service { state: self.state })
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let routes = tonic::service::Routes::new(server);
-        let outcome =
-            serve(self.listener, self.identity, routes, ServeLimits::default(), shutdown).await;
-        refresh.abort();
-        outcome?;
-        Ok(())
+        Ok(serve(self.listener, self.identity, routes, ServeLimits::default(), shutdown).await?)
     }
 }
 
@@ -179,6 +220,28 @@ impl State {
         Ok(question)
     }
 
+    /// What a question would cost, as far as it can be told without asking for it.
+    async fn size(&self, question: &Question, user: &str) -> Size {
+        if question.scope() == Scope::Pooled {
+            let Some(domains) = self.lists.known_domains(question).await else {
+                return Size::Unknown;
+            };
+            let requests = question.requests(user, &domains).unwrap_or_default();
+            let shapes = requests.iter().map(|request| Shape::of(request).ok());
+            let bytes = shapes.map(|shape| shape.map(|shape| shape.bytes() as u64));
+            return bytes.sum::<Option<u64>>().map_or(Size::Unknown, Size::Masked);
+        }
+        let described = self.registry.code_lists().await;
+        let known = catalog(&self.policy, &described);
+        let codes = |name: &String| {
+            let columns = known.tables.iter().flat_map(|table| &table.columns);
+            let mut found = columns.filter(|c| c.name == *name && !c.codes.is_empty());
+            found.next().map(|column| column.codes.len() as u64 + 1)
+        };
+        let parts = question.explain();
+        Size::Codes(parts.iter().map(|part| part.dimensions.iter().map(codes).collect()).collect())
+    }
+
     async fn answer(
         &self,
         question: &Question,
@@ -187,7 +250,13 @@ impl State {
         events: &mpsc::Sender<Result<v1::AnswerEvent, Status>>,
     ) -> Result<Answer, Status> {
         let (progress, mut told) = mpsc::channel(EVENT_QUEUE);
-        let asker = Asker { registry: &self.registry, planner: &self.planner, clock: &self.clock };
+        let asker = Asker {
+            registry: &self.registry,
+            planner: &self.planner,
+            clock: &self.clock,
+            rounds: &self.rounds,
+            lists: &self.lists,
+        };
         let asking = asker.ask(question, user, deadline, &progress);
         tokio::pin!(asking);
         loop {
@@ -210,6 +279,10 @@ fn ask_status(error: &AskError) -> Status {
     match error {
         AskError::Refused(refusal) => refusal_status(refusal),
         AskError::Nobody(text) => Status::unavailable(text.clone()),
+        AskError::WitnessAway => Status::unavailable(
+            "the witness cannot be reached, so pooled sums cannot be opened; nothing was learned. \
+             Questions that group by hospital_id can be asked",
+        ),
         AskError::Deadline => {
             Status::deadline_exceeded("the deadline passed while the answer was being finished")
         }
@@ -252,21 +325,15 @@ impl Region for Service {
         &self,
         request: Request<v1::Question>,
     ) -> Result<Response<v1::Explanation>, Status> {
-        require_role(&request, Role::User)?;
+        let peer = require_role(&request, Role::User)?;
         let question = self
             .state
             .plan(&request.get_ref().sql)
             .await
             .map_err(|refusal| refusal_status(&refusal))?;
-        let described = self.state.registry.code_lists().await;
-        let known = catalog(&self.state.policy, &described);
-        let codes = |name: &str| {
-            let columns = known.tables.iter().flat_map(|table| &table.columns);
-            let mut found = columns.filter(|c| c.name == name && !c.codes.is_empty());
-            found.next().map(|column| column.codes.len() as u64 + 1)
-        };
+        let size = self.state.size(&question, peer.name()).await;
         let hospitals = self.state.registry.sites().len();
-        Ok(Response::new(explain(&question, &self.state.policy, hospitals, &codes)))
+        Ok(Response::new(explain(&question, &self.state.policy, hospitals, &size)))
     }
 
     async fn catalog(

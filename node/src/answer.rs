@@ -1,70 +1,117 @@
-//! Answering one request: parse, admit, compute, gate, send.
+//! Answering one per-hospital request: parse, admit, pay, compute, gate, record, send.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use privacy::{Admitted, Policy, ReleaseRequest, Released, admit, release};
-use proto::{chunks, decode_request, v1};
+use model::HospitalId;
+use privacy::{Admitted, Released, admit, release};
+use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
-use service::Clock;
-use service::clock::day;
+use record::Standing;
+use ring::digest::{SHA256, digest};
 use service::status::{internal_status, refusal_status};
+use service::{Clock, fault};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::Status;
 
+use crate::books::{Books, Payment, Release};
 use crate::config::Config;
 use crate::holdings::Holdings;
-use crate::usage::Usage;
+use crate::round::{Discoveries, UPLOAD_UNITS};
+
+pub(crate) use crate::holdings::InForce;
 
 /// Everything that answering needs.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) holdings: Holdings,
-    usage: Mutex<Usage>,
+    pub(crate) hospital: HospitalId,
+    pub(crate) books: Books,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) discoveries: Discoveries,
+    pub(crate) places: Semaphore,
+    pub(crate) upload_memory: Arc<Semaphore>,
+    pub(crate) max_deadline: Duration,
+    pub(crate) clock: Clock,
     queries: Handle,
-    places: Semaphore,
-    max_deadline: Duration,
-    clock: Clock,
 }
 
 impl Desk {
     pub(crate) fn new(
         config: &Config,
         holdings: Holdings,
+        books: Books,
+        standing: Arc<Standing>,
         queries: Handle,
         clock: Clock,
-    ) -> std::io::Result<Self> {
-        let usage = Usage::open(&config.data_dir, &day(clock.now()))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             holdings,
-            usage: Mutex::new(usage),
-            queries,
+            hospital: config.hospital.id.clone(),
+            books,
+            standing,
+            discoveries: Discoveries::default(),
             places: Semaphore::new(config.engine.max_concurrent.max(1)),
+            upload_memory: Arc::new(Semaphore::new(UPLOAD_UNITS)),
             max_deadline: config.engine.max_deadline(),
             clock,
-        })
+            queries,
+        }
     }
 
-    /// Computes and gates the cells of `wire`.
+    /// Computes and gates the cells of `wire`, or finds them in the record.
     pub(crate) async fn answer(
         &self,
         wire: v1::ReleaseRequest,
     ) -> Result<Vec<v1::ReleaseChunk>, Status> {
         let deadline = Duration::from_millis(wire.deadline_ms).min(self.max_deadline);
         let request = decode_request(wire).map_err(|refusal| refusal_status(&refusal))?;
-        let (policy, engine) = self.holdings.now();
-        let admitted = self.admit(request.clone(), &policy)?;
+        let InForce { policy, policy_hash, engine } = self.holdings.now();
+        let admitted = admit(request.clone(), &policy, 0).map_err(|refusal| {
+            tracing::info!(code = refusal.code.as_str(), "refused");
+            refusal_status(&refusal)
+        })?;
         let engine = engine.ok_or_else(|| Status::not_found("the hospital has no snapshot yet"))?;
-        let snapshot_id = engine.manifest().snapshot_id.clone();
+        let snapshot = engine.manifest().snapshot_id.clone();
+        let hash = request.hash();
+        if let Some(bytes) = self.books.recorded(hash, snapshot.clone(), policy_hash).await? {
+            tracing::info!("answered from the record");
+            return from_record(&bytes)
+                .map_err(|error| internal_status("reading a recorded release", &error));
+        }
+        let payment = Payment {
+            asker: request.asker().to_owned(),
+            allowance: policy.usage.requests_per_day,
+            request: hash,
+            snapshot: snapshot.clone(),
+            policy: policy_hash,
+            sid: None,
+            scope: request.scope(),
+        };
+        let ticket = self.books.reserve(payment).await?;
+        fault::point("node.release.reserved");
         let work = async {
             let _place = self.places.acquire().await;
             self.compute(engine, admitted).await
         };
-        let released = timeout(deadline, work)
-            .await
-            .map_err(|_| Status::deadline_exceeded("the question's deadline has passed"))??;
+        let released = match timeout(deadline, work).await {
+            Ok(Ok(released)) => released,
+            Ok(Err(status)) => {
+                self.books.refund(ticket, "failed").await;
+                return Err(status);
+            }
+            Err(_) => {
+                self.books.refund(ticket, "deadline").await;
+                return Err(Status::deadline_exceeded("the question's deadline has passed"));
+            }
+        };
+        let answer = chunks(&released, &request, &snapshot);
+        fault::point("node.release.before_commit");
+        self.books.commit(ticket, recorded(&released, &answer)).await?;
+        fault::point("node.release.committed");
         tracing::info!(
             withheld_any = released.withheld_groups() > 0,
             dimensions = request.dimensions().len(),
@@ -72,34 +119,27 @@ impl Desk {
             scope = request.scope().as_str(),
             "released"
         );
-        Ok(chunks(&released, &request, &snapshot_id))
+        Ok(answer)
     }
 
-    /// Admission, and the count that pays for it: written before anything is computed.
-    fn admit(&self, request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Status> {
-        let today = day(self.clock.now());
-        let asker = request.asker().to_owned();
-        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |error: std::io::Error| internal_status("counting requests", &error);
-        let asked = usage.asked(&asker, &today).map_err(failed)?;
-        let admitted = admit(request, policy, asked).map_err(|refusal| {
-            tracing::info!(code = refusal.code.as_str(), "refused");
-            refusal_status(&refusal)
-        })?;
-        usage.record(&asker).map_err(failed)?;
-        Ok(admitted)
-    }
-
-    /// Runs on the query runtime; dropping the future stops the work.
+    /// Computes an admitted request and lets pass what its rules allow.
     pub(crate) async fn compute(
         &self,
         engine: Arc<Engine>,
         admitted: Admitted,
     ) -> Result<Released, Status> {
-        let mut work = tokio::task::JoinSet::new();
-        work.spawn_on(async move { engine.compute(admitted).await.map(release) }, &self.queries);
-        match work.join_next().await {
-            Some(Ok(Ok(released))) => Ok(released),
+        self.on_queries(async move { engine.compute(admitted).await.map(release) }).await
+    }
+
+    /// Runs on the query runtime; dropping the future stops the work.
+    pub(crate) async fn on_queries<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ComputeError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn_on(work, &self.queries);
+        match task.join_next().await {
+            Some(Ok(Ok(result))) => Ok(result),
             Some(Ok(Err(ComputeError::Refused(refusal)))) => {
                 tracing::info!(code = refusal.code.as_str(), "refused");
                 Err(refusal_status(&refusal))
@@ -109,4 +149,19 @@ impl Desk {
             None => Err(Status::internal("the work was not started")),
         }
     }
+}
+
+/// What the ledger keeps of a release: enough to repeat it byte for byte.
+fn recorded(released: &Released, answer: &[v1::ReleaseChunk]) -> Release {
+    let bytes = to_record(answer);
+    let mut output = [0u8; 32];
+    output.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+    let mut withheld = Vec::new();
+    if released.withheld_groups() > 0 {
+        withheld.push("minimum");
+    }
+    if released.withheld_measures() > 0 {
+        withheld.push("support");
+    }
+    Release { mode: "clear", withheld, output, receipt: Vec::new(), answer: Some(bytes) }
 }

@@ -1,25 +1,23 @@
-//! The command line of `consilium-node`: run, ingest, check, policy.
+//! The command line of `consilium-node`: run, ingest, check, enroll, releases, policy.
 //!
-//! Exit codes are those of sysexits: 0 done, 65 bad source data, 69 cannot listen or serve,
-//! 74 input or output failed, 78 configuration.
+//! Exit codes are those of [`service::command`]; bad source data is 65.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use privacy::Policy;
-use service::{Clock, Shutdown, TlsIdentity, telemetry};
+use record::{Standing, StandingFiles};
+use service::command::{Check, Failure, finish, runtime, start_logging};
+use service::output::{line, note};
+use service::{Clock, Shutdown};
 
 use crate::config::Config;
+use crate::enroll::{self, EnrollArguments};
 use crate::holdings::read_policy;
 use crate::ingest::{self, Encoding, IngestError, IngestReport, IngestRequest, Phase};
-use crate::output::{line, note};
-use crate::server::{NodeError, bind};
-
-const DATA: u8 = 65;
-const UNAVAILABLE: u8 = 69;
-const INPUT_OUTPUT: u8 = 74;
-const CONFIGURATION: u8 = 78;
+use crate::releases::{self, ReleasesArguments};
+use crate::server::{NodeError, bind, peer};
 
 /// A hospital's node: keeps the records, answers with cells.
 #[derive(Debug, Parser)]
@@ -37,6 +35,10 @@ enum Command {
     Ingest(IngestArguments),
     /// Say what is in force and what is wrong; exit 78 if anything is.
     Check(ConfigFile),
+    /// Make the hospital's keys and a request to the region's authority to be enrolled or renewed.
+    Enroll(EnrollArguments),
+    /// List what left this hospital, newest first.
+    Releases(ReleasesArguments),
     /// Print the effective policy, or with --default the one for a new hospital.
     Policy(PolicyArguments),
 }
@@ -77,17 +79,6 @@ struct IngestArguments {
     accuracy_floor: f64,
 }
 
-struct Failure {
-    code: u8,
-    text: String,
-}
-
-impl Failure {
-    fn configuration(error: &dyn std::fmt::Display) -> Self {
-        Self { code: CONFIGURATION, text: error.to_string() }
-    }
-}
-
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -105,44 +96,38 @@ fn run(arguments: Arguments) -> ExitCode {
         Command::Run(file) => serve(&file.config),
         Command::Ingest(arguments) => ingest_source(&arguments),
         Command::Check(file) => check(&file.config),
+        Command::Enroll(arguments) => request_enrolment(&arguments),
+        Command::Releases(arguments) => list_releases(&arguments),
         Command::Policy(arguments) => policy(&arguments),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            note(&format!("consilium-node: {}", failure.text));
-            ExitCode::from(failure.code)
-        }
-    }
+    finish("consilium-node", outcome)
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(|error| Failure::configuration(&error))
 }
 
+fn failure(error: &NodeError) -> Failure {
+    match error {
+        NodeError::Role(error) => error.into(),
+        NodeError::Serve(error) => Failure::unavailable(error),
+        error => Failure::configuration(error),
+    }
+}
+
 fn serve(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
-    telemetry::init(config.log.filter.as_deref(), config.log.format)
-        .map_err(|error| Failure::configuration(&error))?;
-    let unavailable =
-        |error: &dyn std::fmt::Display| Failure { code: UNAVAILABLE, text: error.to_string() };
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let main = runtime.worker_threads(1).enable_all().build().map_err(|e| unavailable(&e))?;
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let threads = config.engine.threads.max(1);
-    let queries = runtime
-        .worker_threads(threads)
-        .thread_name("query")
-        .enable_all()
-        .build()
-        .map_err(|e| unavailable(&e))?;
+    start_logging(&config.log)?;
+    let main = runtime(|builder| {
+        builder.worker_threads(1);
+    })?;
+    let queries = runtime(|builder| {
+        builder.worker_threads(config.engine.threads.max(1)).thread_name("query");
+    })?;
     let outcome = main.block_on(async {
-        let shutdown = Shutdown::on_signals().map_err(|e| unavailable(&e))?;
-        let bound = bind(config, queries.handle().clone()).await.map_err(|error| match error {
-            NodeError::Listen { .. } | NodeError::Serve(_) => unavailable(&error),
-            _ => Failure::configuration(&error),
-        })?;
-        bound.serve(shutdown).await.map_err(|error| unavailable(&error))
+        let shutdown = Shutdown::on_signals().map_err(|error| Failure::unavailable(&error))?;
+        let bound = bind(config, queries.handle().clone()).await.map_err(|e| failure(&e))?;
+        bound.serve(shutdown).await.map_err(|error| failure(&error))
     });
     queries.shutdown_background();
     outcome
@@ -173,14 +158,8 @@ fn ingest_source(arguments: &IngestArguments) -> Result<(), Failure> {
             print_report(&report);
             Ok(())
         }
-        Err(error) => Err(Failure { code: ingest_code(&error), text: error.to_string() }),
-    }
-}
-
-const fn ingest_code(error: &IngestError) -> u8 {
-    match error {
-        IngestError::Io { .. } => INPUT_OUTPUT,
-        _ => DATA,
+        Err(error @ IngestError::Io { .. }) => Err(Failure::input_output(&error)),
+        Err(error) => Err(Failure::data(&error)),
     }
 }
 
@@ -226,6 +205,29 @@ fn print_report(report: &IngestReport) {
     }
 }
 
+fn request_enrolment(arguments: &EnrollArguments) -> Result<(), Failure> {
+    let config = load(&arguments.config)?;
+    let next = enroll::run(arguments, &config).map_err(|error| {
+        if enroll::is_input_output(&error) {
+            Failure::input_output(&error)
+        } else {
+            Failure::configuration(&error)
+        }
+    })?;
+    line(&next);
+    Ok(())
+}
+
+fn list_releases(arguments: &ReleasesArguments) -> Result<(), Failure> {
+    let config = load(&arguments.config)?;
+    let lines = releases::list(&config.data_dir, arguments.limit, arguments.format)
+        .map_err(|error| Failure::data(&error))?;
+    for text in &lines {
+        line(text);
+    }
+    Ok(())
+}
+
 fn policy(arguments: &PolicyArguments) -> Result<(), Failure> {
     let policy = match &arguments.config {
         Some(path) if !arguments.default => {
@@ -241,54 +243,62 @@ fn policy(arguments: &PolicyArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(path: &Path) -> Result<(), Failure> {
-    let config = load(path)?;
-    let clock = Clock::system();
-    let mut problems = Vec::new();
-    line(&format!("hospital    {} ({})", config.hospital.id, config.hospital.tier));
-    line(&format!("listen      {}", config.listen));
-    match TlsIdentity::load(&config.identity, &clock) {
-        Ok(identity) => {
-            let until = service::clock::rfc3339(identity.not_after());
-            line(&format!("identity    {} until {until}", identity.peer()));
-            let own = (identity.peer().region(), identity.peer().name());
-            if own != (config.region.as_str(), config.hospital.id.as_str()) {
-                problems.push("the certificate names another party".to_owned());
+/// Says which roster is in force; a problem when the hospital does not stand in it.
+fn check_roster(config: &Config, check: &mut Check) {
+    let files = StandingFiles {
+        key: config.signing.key.clone(),
+        roster: config.signing.roster.clone(),
+        authority: config.signing.authority.clone(),
+    };
+    let standing = Standing::open(&files, &config.region);
+    match standing.and_then(|standing| Ok((standing.key().verify_key(), standing.roster()?))) {
+        Ok((own, roster)) => {
+            let (version, hospitals) = (roster.version(), roster.hospitals().len());
+            check.line("roster", &format_args!("version {version}, {hospitals} hospitals"));
+            if roster.hospitals().get(&config.hospital.id).map(|keys| keys.sign) != Some(own) {
+                check.problem(format!(
+                    "{} does not hold the signing key in {} for {}; get the region's current \
+                     roster, or enrol",
+                    files.roster.display(),
+                    files.key.display(),
+                    config.hospital.id
+                ));
             }
         }
-        Err(error) => problems.push(error.to_string()),
+        Err(error) => check.problem(error.to_string()),
     }
+}
+
+fn check(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    let mut check = Check::default();
+    check.line("hospital", &format_args!("{} ({})", config.hospital.id, config.hospital.tier));
+    check.line("listen", &config.listen);
+    match peer(&config) {
+        Ok(expected) => check.identity(&expected, &config.identity, &Clock::system()),
+        Err(error) => check.problem(error.to_string()),
+    }
+    check_roster(&config, &mut check);
     match ingest::current(&config.data_dir) {
         Ok(Some((_, manifest))) => {
             let (id, stays) = (&manifest.snapshot_id, manifest.stays());
-            line(&format!("snapshot    {id}, {stays} stays, {}", manifest.created_at));
+            check.line("snapshot", &format_args!("{id}, {stays} stays, {}", manifest.created_at));
             if manifest.hospital != config.hospital_record() {
-                problems.push(
-                    "the snapshot was made for other hospital attributes; ingest again".into(),
-                );
+                check.problem("the snapshot was made for other hospital attributes; ingest again");
             }
         }
-        Ok(None) => problems.push("there is no snapshot; run consilium-node ingest".to_owned()),
-        Err(error) => problems.push(error.to_string()),
+        Ok(None) => check.problem("there is no snapshot; run consilium-node ingest"),
+        Err(error) => check.problem(error.to_string()),
     }
     match read_policy(&config.policy) {
         Ok(policy) => {
             let minimum = |value: Option<u32>| value.map_or("unset".to_owned(), |v| v.to_string());
-            line(&format!(
-                "policy      at least {} persons and {} stays a cell",
-                minimum(policy.minimum.persons),
-                minimum(policy.minimum.stays)
-            ));
-            problems.extend(policy.problems());
+            let (persons, stays) = (minimum(policy.minimum.persons), minimum(policy.minimum.stays));
+            let text = format_args!("at least {persons} persons and {stays} stays a cell");
+            check.line("policy", &text);
+            check.problems(policy.problems());
         }
-        Err(error) => problems.push(error),
+        Err(error) => check.problem(error),
     }
-    for problem in &problems {
-        line(&format!("problem     {problem}"));
-    }
-    if problems.is_empty() {
-        line("ready");
-        return Ok(());
-    }
-    Err(Failure { code: CONFIGURATION, text: format!("{} problems", problems.len()) })
+    check.finish()
 }

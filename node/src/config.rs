@@ -6,9 +6,9 @@ use std::time::Duration;
 use model::HospitalId;
 use model::manifest::HospitalRecord;
 use serde::Deserialize;
-use service::IdentityConfig;
 use service::config::{ConfigError, load, resolve};
-use service::telemetry::LogFormat;
+use service::telemetry::LogConfig;
+use service::{IdentityConfig, SigningConfig};
 
 /// `node.toml`. Paths are relative to the file's folder.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub hospital: HospitalConfig,
     /// Certificate, key, authority.
     pub identity: IdentityConfig,
+    /// Signing key, roster, and who signs rosters.
+    pub signing: SigningConfig,
     /// Keys that stay in the hospital.
     pub keys: KeysConfig,
     /// What the engine may use.
@@ -98,16 +100,6 @@ impl EngineConfig {
     }
 }
 
-/// Logging.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// What to log, as `tracing` filters are written; `CONSILIUM_LOG` or `info` when absent.
-    pub filter: Option<String>,
-    /// `text` or `json`.
-    pub format: LogFormat,
-}
-
 impl Config {
     /// Reads the file and makes its paths absolute to its folder.
     ///
@@ -119,6 +111,7 @@ impl Config {
             *file = resolve(path, file);
         }
         config.identity = config.identity.resolved(path);
+        config.signing = config.signing.resolved(path);
         Ok(config)
     }
 
@@ -143,6 +136,7 @@ mod tests {
         let config = Config::load(&examples.join("node.toml")).unwrap();
         assert_eq!(config.hospital.id.as_str(), "h-001");
         assert!(config.policy.ends_with("examples/policy.toml"));
+        assert!(config.signing.roster.ends_with("examples/roster.json"));
         let policy: privacy::Policy = load(&examples.join("policy.toml")).unwrap();
         assert_eq!(policy, privacy::Policy::default(), "the example shows the defaults");
         let open: privacy::Policy = load(&examples.join("open.toml")).unwrap();

@@ -76,12 +76,14 @@ async fn ask(
          {name}.{STAY_KEY} AS {STAY_KEY} FROM {name}"
     );
     let parts = RequestParts {
-        scope: Scope::Pooled,
+        scope: Scope::PerHospital,
         asker: "code-lists".to_owned(),
         relation_sql,
         dimensions: vec![column.to_owned()],
+        domains: Vec::new(),
         inputs: Vec::new(),
         measures: vec![Measure::Rows],
+        supports: vec![0],
     };
     let request = ReleaseRequest::try_from(parts).ok()?;
     let admitted = admit(request, policy, 0).ok()?;

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use privacy::Policy;
 use privacy::policy::Minimum;
 use query::engine::{Engine, Limits, runtime};
+use ring::digest::{SHA256, digest};
 use service::config::load;
 
 use crate::config::Config;
@@ -24,11 +25,29 @@ struct Stamp {
     policy: Option<(SystemTime, u64)>,
 }
 
+/// What answers the next question.
+#[derive(Debug, Clone)]
+pub(crate) struct InForce {
+    /// The policy, closed when the file cannot be used.
+    pub(crate) policy: Policy,
+    /// SHA-256 of the policy, for the record.
+    pub(crate) policy_hash: [u8; 32],
+    /// The engine over the snapshot, when there is one.
+    pub(crate) engine: Option<Arc<Engine>>,
+}
+
 #[derive(Debug)]
 struct Opened {
     stamp: Stamp,
-    policy: Policy,
-    engine: Option<Arc<Engine>>,
+    in_force: InForce,
+}
+
+fn hash_of(policy: &Policy) -> [u8; 32] {
+    // A policy is numbers and names, which always have a JSON form, with fields in one order.
+    let text = serde_json::to_vec(policy).unwrap_or_default();
+    let mut hash = [0u8; 32];
+    hash.copy_from_slice(digest(&SHA256, &text).as_ref());
+    hash
 }
 
 /// The snapshot and policy in force.
@@ -83,11 +102,11 @@ impl Holdings {
     }
 
     /// The policy in force and, when there is a snapshot, the engine over it. May read files.
-    pub(crate) fn now(&self) -> (Policy, Option<Arc<Engine>>) {
+    pub(crate) fn now(&self) -> InForce {
         let stamp = self.stamp();
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = opened.as_ref().filter(|known| known.stamp == stamp) {
-            return (known.policy.clone(), known.engine.clone());
+            return known.in_force.clone();
         }
         let policy = read_policy(&self.config.policy).and_then(|policy| {
             let problems = policy.problems();
@@ -98,9 +117,9 @@ impl Holdings {
             closed()
         });
         let engine = self.open(&policy);
-        let fresh = Opened { stamp, policy: policy.clone(), engine: engine.clone() };
-        *opened = Some(fresh);
-        (policy, engine)
+        let in_force = InForce { policy_hash: hash_of(&policy), policy, engine };
+        *opened = Some(Opened { stamp, in_force: in_force.clone() });
+        in_force
     }
 
     fn open(&self, policy: &Policy) -> Option<Arc<Engine>> {

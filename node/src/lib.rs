@@ -6,14 +6,17 @@
 //! node decides; the coordinator only asks.
 
 mod answer;
+mod books;
 pub mod command;
 mod config;
 mod describe;
+mod enroll;
 mod holdings;
 pub mod ingest;
-mod output;
+mod log;
+mod releases;
+mod round;
 mod server;
-mod usage;
 
 pub use config::{Config, EngineConfig};
 pub use server::{Bound, NodeError, bind};

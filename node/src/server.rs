@@ -9,15 +9,17 @@ use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
+use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
-use service::identity::IdentityError;
+use service::role::{RoleError, identify, listen};
 use service::serve::ServeError;
 use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tonic::{Request, Response, Status};
 
-use crate::answer::Desk;
+use crate::answer::{Desk, InForce};
+use crate::books::Books;
 use crate::config::Config;
 use crate::describe::{CodeLists, code_lists, table_sizes};
 use crate::holdings::{EngineStart, Holdings};
@@ -25,36 +27,23 @@ use crate::holdings::{EngineStart, Holdings};
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The certificate, key or authority is not usable.
+    /// The certificate or the address is not usable.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The certificate names somebody else.
-    #[error("the certificate says {found}, but this node is {expected}; use the hospital's own")]
-    WrongCertificate {
-        /// Who the certificate names.
-        found: String,
-        /// Who the configuration names.
-        expected: String,
-    },
-    /// The region's or hospital's name cannot stand in a certificate.
-    #[error("{0}")]
-    Name(#[from] model::peer::InvalidPeer),
+    Role(#[from] RoleError),
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] EngineStart),
+    /// The signing key or the roster is not usable.
+    #[error(transparent)]
+    Standing(#[from] record::StandingError),
+    /// The ledger is not usable.
+    #[error(transparent)]
+    Record(#[from] record::RecordError),
     /// The data folder cannot be used.
     #[error("data folder {folder}: {source}")]
     Data {
         /// The folder.
         folder: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another node running there?")]
-    Listen {
-        /// The address.
-        address: String,
         /// What the system said.
         source: std::io::Error,
     },
@@ -73,6 +62,14 @@ pub struct Bound {
     clock: Clock,
 }
 
+/// The peer that this hospital's node is.
+///
+/// # Errors
+/// [`RoleError::Name`].
+pub(crate) fn peer(config: &Config) -> Result<Peer, RoleError> {
+    Ok(Peer::new(&config.region, Role::Node, config.hospital.id.as_str())?)
+}
+
 /// Checks the configuration, opens what it names and listens. Questions are computed on `queries`.
 ///
 /// # Errors
@@ -83,18 +80,22 @@ pub fn bind(config: Config, queries: Handle) -> BoxFuture<'static, Result<Bound,
 
 async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeError> {
     let clock = Clock::system();
-    let expected = Peer::new(&config.region, Role::Node, config.hospital.id.as_str())?;
-    let identity = ReloadingIdentity::open(config.identity.clone(), clock.clone())?;
-    if *identity.peer() != expected {
-        let found = identity.peer().to_string();
-        return Err(NodeError::WrongCertificate { found, expected: expected.to_string() });
-    }
+    let expected = peer(&config)?;
+    let identity = identify(&expected, &config.identity, &clock)?;
     let holdings = Holdings::new(config.clone())?;
     let data = |source| NodeError::Data { folder: config.data_dir.display().to_string(), source };
-    let desk = Desk::new(&config, holdings, queries, clock.clone()).map_err(data)?;
-    let listen = |source| NodeError::Listen { address: config.listen.clone(), source };
-    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    std::fs::create_dir_all(&config.data_dir).map_err(data)?;
+    let files = StandingFiles {
+        key: config.signing.key.clone(),
+        roster: config.signing.roster.clone(),
+        authority: config.signing.authority.clone(),
+    };
+    let standing = Arc::new(Standing::open(&files, &config.region)?);
+    let ledger = config.data_dir.join(record::FILE);
+    let store = Store::open(&ledger, &expected, &rfc3339(clock.now()))?;
+    let books = Books::new(Arc::new(store), clock.clone());
+    let desk = Desk::new(&config, holdings, books, standing, queries, clock.clone());
+    let (listener, address) = listen(Role::Node, &config.listen).await?;
     let _ = desk.holdings.now();
     Ok(Bound { listener, address, identity, desk, clock })
 }
@@ -143,12 +144,14 @@ impl Node for Service {
         request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         require_role(&request, Role::Coordinator)?;
-        let (policy, engine) = self.desk.holdings.now();
+        let InForce { policy, engine, .. } = self.desk.holdings.now();
         let mut response = v1::DescribeResponse {
             node_started_at: rfc3339(self.started_at),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             minimum_persons: policy.minimum.persons.unwrap_or(0),
             minimum_stays: policy.minimum.stays.unwrap_or(0),
+            pooled_hospitals: policy.pooled.hospitals,
+            dominance_e4: policy.pooled.dominance_e4,
             pooled: policy.scopes.pooled,
             per_hospital: policy.scopes.per_hospital,
             ..v1::DescribeResponse::default()
@@ -176,6 +179,41 @@ impl Node for Service {
         require_role(&request, Role::Coordinator)?;
         let chunks = self.desk.answer(request.into_inner()).await?;
         Ok(Response::new(Box::pin(stream::iter(chunks.into_iter().map(Ok)))))
+    }
+
+    type JoinStream = crate::round::Parts;
+
+    async fn join(
+        &self,
+        request: Request<v1::Offer>,
+    ) -> Result<Response<Self::JoinStream>, Status> {
+        require_role(&request, Role::Coordinator)?;
+        Ok(Response::new(self.desk.join(request.into_inner()).await?))
+    }
+
+    async fn name(
+        &self,
+        request: Request<v1::NameRequest>,
+    ) -> Result<Response<v1::NameResponse>, Status> {
+        require_role(&request, Role::Coordinator)?;
+        Ok(Response::new(self.desk.name(request.into_inner()).await?))
+    }
+
+    async fn checkpoint(
+        &self,
+        request: Request<v1::CheckpointRequest>,
+    ) -> Result<Response<v1::CheckpointResponse>, Status> {
+        require_role(&request, Role::Coordinator)?;
+        Ok(Response::new(self.desk.checkpoint(request.into_inner()).await?))
+    }
+
+    async fn cosigned(
+        &self,
+        request: Request<v1::CosignedNote>,
+    ) -> Result<Response<v1::CosignedAck>, Status> {
+        require_role(&request, Role::Coordinator)?;
+        self.desk.cosigned(request.into_inner()).await?;
+        Ok(Response::new(v1::CosignedAck {}))
     }
 
     async fn ping(

@@ -1,0 +1,184 @@
+//! Code lists of pooled dimensions: published ones, and those that discovery finds under masks.
+//!
+//! A published list comes with the coordinator's configuration. Everything else is discovered when
+//! a question first needs it: a masked round counts persons in hashed buckets, the witness signs
+//! which of them pass, and only codes in these are named - to the witness, in a form that it cannot
+//! read, so that nobody learns which hospital holds which code. What is rare in every hospital and
+//! not rare in the region is found; what is rare in the region is not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::join_all;
+use privacy::Domain;
+use privacy::discover::NameKey;
+use proto::v1;
+use query::domain::{DomainSpec, Listing};
+use query::question::Question;
+use tokio::sync::Mutex;
+
+use crate::ask::ProgressSender;
+use crate::codes::CodeLists;
+use crate::registry::{Registry, Site};
+use crate::round::{RoundFailure, Rounds};
+
+/// The name under which discoveries are counted and recorded.
+const ASKER: &str = "code-lists";
+/// Lists kept; a list is found again when it was dropped.
+const MAX_LISTS: usize = 1_024;
+
+/// The region's code lists.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    published: CodeLists,
+    bits: u8,
+    found: Mutex<HashMap<String, Found>>,
+}
+
+#[derive(Debug)]
+struct Found {
+    /// The snapshots over which it was found; another snapshot may hold other codes.
+    stamp: String,
+    codes: Arc<Vec<String>>,
+}
+
+impl Lists {
+    pub(crate) fn new(published: CodeLists, bits: u8) -> Self {
+        Self { published, bits, found: Mutex::default() }
+    }
+
+    /// The domains of every request of a pooled question.
+    pub(crate) async fn domains(
+        &self,
+        question: &Question,
+        rounds: &Rounds,
+        registry: &Registry,
+        until: Instant,
+        progress: &ProgressSender,
+    ) -> Result<Vec<Vec<Domain>>, RoundFailure> {
+        let mut all = Vec::new();
+        for specs in question.specs() {
+            let mut domains = Vec::new();
+            for spec in specs {
+                let codes = match spec {
+                    DomainSpec::Closed(_) => Vec::new(),
+                    DomainSpec::Listed(listing) => {
+                        let found = self.codes(listing, rounds, registry, until, progress).await?;
+                        found.as_ref().clone()
+                    }
+                };
+                let domain = spec.domain(codes);
+                domains.push(domain.map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?);
+            }
+            all.push(domains);
+        }
+        Ok(all)
+    }
+
+    /// The same, without asking anybody; `None` when a list has to be discovered first.
+    pub(crate) async fn known_domains(&self, question: &Question) -> Option<Vec<Vec<Domain>>> {
+        let found = self.found.lock().await;
+        let codes = |spec: &DomainSpec| match spec {
+            DomainSpec::Closed(_) => Some(Vec::new()),
+            DomainSpec::Listed(listing) => {
+                let published = self.published_codes(listing);
+                let known = || found.get(&listing.key).map(|found| Arc::clone(&found.codes));
+                published.or_else(known).map(|codes| codes.as_ref().clone())
+            }
+        };
+        let domain = |spec: &DomainSpec| spec.domain(codes(spec)?).ok();
+        question.specs().into_iter().map(|specs| specs.iter().map(domain).collect()).collect()
+    }
+
+    fn published_codes(&self, listing: &Listing) -> Option<Arc<Vec<String>>> {
+        let (table, column) = listing.column?;
+        self.published.get(&format!("{table}.{column}")).cloned()
+    }
+
+    async fn codes(
+        &self,
+        listing: &Listing,
+        rounds: &Rounds,
+        registry: &Registry,
+        until: Instant,
+        progress: &ProgressSender,
+    ) -> Result<Arc<Vec<String>>, RoundFailure> {
+        if let Some(codes) = self.published_codes(listing) {
+            return Ok(codes);
+        }
+        let stamp = stamp(registry);
+        // One discovery at a time: a second question waits for the first one's list.
+        let mut found = self.found.lock().await;
+        if let Some(known) = found.get(&listing.key).filter(|known| known.stamp == stamp) {
+            return Ok(Arc::clone(&known.codes));
+        }
+        let codes = self.discover(listing, rounds, registry, until, progress).await?;
+        let codes = Arc::new(codes);
+        if found.len() >= MAX_LISTS {
+            found.clear();
+        }
+        found.insert(listing.key.clone(), Found { stamp, codes: Arc::clone(&codes) });
+        Ok(codes)
+    }
+
+    async fn discover(
+        &self,
+        listing: &Listing,
+        rounds: &Rounds,
+        registry: &Registry,
+        until: Instant,
+        progress: &ProgressSender,
+    ) -> Result<Vec<String>, RoundFailure> {
+        // The round puts its sid in the place of the salt.
+        let request = listing
+            .discovery(ASKER, self.bits, [0; 32])
+            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
+        let outcome = rounds.lead(registry, &request, until, progress).await?;
+        let Some((places, signature)) = outcome.passing else {
+            return Err(RoundFailure::Internal("the witness signed no buckets".into()));
+        };
+        let signed = v1::NameRequest {
+            sid: outcome.sid.to_vec(),
+            places,
+            signature: signature.as_bytes().to_vec(),
+        };
+        let lists = join_all(outcome.present.iter().map(|site| names(site, signed.clone()))).await;
+        let lists: Vec<_> = lists.into_iter().flatten().collect();
+        let failed = |error: privacy::discover::Unreadable| {
+            RoundFailure::Internal(format!("reading names: {error}"))
+        };
+        let hidden = rounds.witness.unite(&outcome.sid, lists).await?;
+        let key = NameKey::new(&outcome.round_key).map_err(failed)?;
+        let codes = hidden.iter().map(|name| key.read(name)).collect::<Result<Vec<_>, _>>();
+        let mut codes = codes.map_err(failed)?;
+        codes.sort_unstable();
+        tracing::info!(dimension = listing.key, "code list found");
+        Ok(codes)
+    }
+}
+
+async fn names(site: &Site, request: v1::NameRequest) -> Option<v1::SealedNames> {
+    let answer = site.client().name(request).await;
+    match answer {
+        Ok(answer) => {
+            let v1::NameResponse { sealed, signature } = answer.into_inner();
+            Some(v1::SealedNames { hospital: site.id.to_string(), sealed, signature })
+        }
+        Err(status) => {
+            // The witness unites nothing without it; the next question discovers again.
+            tracing::warn!(hospital = %site.id, code = ?status.code(), "no names");
+            None
+        }
+    }
+}
+
+/// The snapshots that the region holds, as far as hospitals have told.
+fn stamp(registry: &Registry) -> String {
+    let mut stamp = String::new();
+    for site in registry.sites() {
+        let known = site.known().description.map(|one| one.snapshot_id).unwrap_or_default();
+        stamp.push_str(&format!("{} {known}\n", site.id));
+    }
+    stamp
+}

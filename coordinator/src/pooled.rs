@@ -1,0 +1,87 @@
+//! A pooled question: its code lists, one masked round for each request, and what is told of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::join_all;
+use model::HospitalId;
+use privacy::sign::hex;
+use privacy::{Combined, ReleaseRequest};
+use query::question::Question;
+
+use crate::ask::{Asker, ProgressSender};
+use crate::registry::{Absence, Site};
+use crate::round::{Outcome, RoundFailure};
+
+/// All rounds of a pooled question.
+#[derive(Debug)]
+pub(crate) struct PooledReplies {
+    pub(crate) combined: Vec<Combined>,
+    /// Hospitals in every sum.
+    pub(crate) present: Vec<Arc<Site>>,
+    /// Hospitals that are missing in some sum.
+    pub(crate) absent: Vec<(Arc<Site>, Absence)>,
+    pub(crate) bytes: u64,
+    pub(crate) sids: Vec<String>,
+}
+
+impl Asker<'_> {
+    /// Leads the rounds of a pooled question, until `until`.
+    pub(crate) async fn pooled(
+        &self,
+        question: &Question,
+        user: &str,
+        until: Instant,
+        progress: &ProgressSender,
+    ) -> Result<PooledReplies, RoundFailure> {
+        let lists = self.lists.domains(question, self.rounds, self.registry, until, progress);
+        let domains = lists.await?;
+        let requests = question
+            .requests(user, &domains)
+            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
+        let each = requests.iter().map(|request| self.one(request, until, progress));
+        let outcomes = join_all(each).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(PooledReplies::of(outcomes))
+    }
+
+    async fn one(
+        &self,
+        request: &ReleaseRequest,
+        until: Instant,
+        progress: &ProgressSender,
+    ) -> Result<Outcome, RoundFailure> {
+        self.rounds.lead(self.registry, request, until, progress).await
+    }
+}
+
+impl PooledReplies {
+    fn of(outcomes: Vec<Outcome>) -> Self {
+        let mut replies = Self {
+            combined: Vec::new(),
+            present: Vec::new(),
+            absent: Vec::new(),
+            bytes: 0,
+            sids: Vec::new(),
+        };
+        let mut seen: Vec<HospitalId> = Vec::new();
+        for outcome in &outcomes {
+            for (site, absence) in &outcome.absent {
+                if !seen.contains(&site.id) {
+                    seen.push(site.id.clone());
+                    replies.absent.push((Arc::clone(site), absence.clone()));
+                }
+            }
+        }
+        if let Some(first) = outcomes.first() {
+            let everywhere = |site: &&Arc<Site>| !seen.contains(&site.id);
+            replies.present = first.present.iter().filter(everywhere).cloned().collect();
+        }
+        for outcome in outcomes {
+            replies.bytes += outcome.bytes;
+            replies.sids.push(hex(&outcome.sid));
+            replies.combined.push(outcome.combined);
+        }
+        replies.absent.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        replies
+    }
+}

@@ -1,0 +1,156 @@
+//! What the node pays, remembers and signs with: the ledger, off the threads that serve.
+//!
+//! Every call may wait for the disk, so it runs on a thread for waiting. A question is paid for
+//! before it is computed and recorded before it is sent; what fails in between is refunded.
+
+use std::sync::Arc;
+
+use model::{Refusal, RefusalCode};
+use record::{Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket};
+use service::Clock;
+use service::clock::{day, rfc3339};
+use service::status::{internal_status, refusal_status};
+use tokio::task::spawn_blocking;
+use tonic::Status;
+
+/// A question to be paid for.
+#[derive(Debug, Clone)]
+pub(crate) struct Payment {
+    pub(crate) asker: String,
+    pub(crate) allowance: u64,
+    pub(crate) request: [u8; 32],
+    pub(crate) snapshot: String,
+    pub(crate) policy: [u8; 32],
+    pub(crate) sid: Option<[u8; 32]>,
+    pub(crate) scope: privacy::Scope,
+}
+
+/// What is about to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Release {
+    pub(crate) mode: &'static str,
+    pub(crate) withheld: Vec<&'static str>,
+    pub(crate) output: [u8; 32],
+    pub(crate) receipt: Vec<u8>,
+    pub(crate) answer: Option<Vec<u8>>,
+}
+
+/// The ledger with its clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    store: Arc<Store>,
+    clock: Clock,
+}
+
+fn failed(error: &RecordError) -> Status {
+    internal_status("writing the ledger", error)
+}
+
+fn stopped<T>(_: T) -> Status {
+    Status::internal("the ledger's thread has stopped")
+}
+
+impl Books {
+    pub(crate) const fn new(store: Arc<Store>, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    pub(crate) const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store, &str, &str) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let now = self.clock.now();
+        let (store, at, today) = (Arc::clone(&self.store), rfc3339(now), day(now));
+        spawn_blocking(move || work(&store, &at, &today)).await.map_err(stopped)
+    }
+
+    /// Pays: uses up the sid and one question of the asker's day.
+    pub(crate) async fn reserve(&self, payment: Payment) -> Result<Ticket, Status> {
+        let outcome = self.with(move |store, at, today| {
+            store.reserve(&Reservation {
+                at,
+                asker: &payment.asker,
+                day: today,
+                allowance: payment.allowance,
+                request: payment.request,
+                snapshot: &payment.snapshot,
+                policy: payment.policy,
+                sid: payment.sid,
+                scope: payment.scope,
+            })
+        });
+        outcome.await?.map_err(|error| match error {
+            ReserveError::SidSeen => refusal_status(&Refusal::new(
+                RefusalCode::Replay,
+                "sid",
+                "This round was seen before; a hospital joins a round once.",
+                "The coordinator offers a new round.",
+            )),
+            ReserveError::Usage { allowance } => refusal_status(&Refusal::new(
+                RefusalCode::Usage,
+                "asker",
+                format!("The allowance of {allowance} requests a day is used up."),
+                "It renews at midnight UTC.",
+            )),
+            ReserveError::Text(error) => {
+                tracing::warn!(%error, "a reservation could not be written");
+                Status::invalid_argument("the request cannot be recorded")
+            }
+            ReserveError::Record(error) => failed(&error),
+        })
+    }
+
+    /// Records a release. Only then may it be sent.
+    pub(crate) async fn commit(&self, ticket: Ticket, release: Release) -> Result<(), Status> {
+        let outcome = self.with(move |store, at, _| {
+            store.commit(
+                ticket,
+                &Outcome {
+                    at,
+                    mode: release.mode,
+                    withheld: &release.withheld,
+                    output: release.output,
+                    receipt: &release.receipt,
+                    answer: release.answer.as_deref(),
+                },
+            )
+        });
+        outcome.await?.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    /// Gives a question back, because nothing was or will be sent.
+    pub(crate) async fn refund(&self, ticket: Ticket, reason: &'static str) {
+        let outcome = self.with(move |store, at, _| store.refund(ticket, at, reason)).await;
+        if let Ok(Err(error)) = outcome {
+            // The ledger itself refunds what was left open, at the next reservation or start.
+            tracing::warn!(%error, "a refund was put off");
+        }
+    }
+
+    /// The recorded release of the same question.
+    pub(crate) async fn recorded(
+        &self,
+        request: [u8; 32],
+        snapshot: String,
+        policy: [u8; 32],
+    ) -> Result<Option<Vec<u8>>, Status> {
+        let found = self.with(move |store, _, _| store.recorded(&request, &snapshot, &policy));
+        found.await?.map_err(|error| failed(&error))
+    }
+
+    /// Notes a refused round, with its code.
+    pub(crate) async fn note_refusal(&self, sid: [u8; 32], code: &'static str) {
+        let noted = self.with(move |store, at, _| {
+            let mut entry = Entry::new(at, Kind::Refusal, code);
+            entry.sid = Some(sid);
+            store.append(&entry)
+        });
+        if let Ok(Err(error)) = noted.await {
+            tracing::warn!(%error, "a refusal was not recorded");
+        }
+    }
+}

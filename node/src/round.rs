@@ -1,0 +1,316 @@
+//! Masked rounds, as a hospital takes part in them.
+//!
+//! An offer is verified against the roster and the hospital's own policy, paid for, computed,
+//! masked, recorded, and only then sent. What is sent reveals nothing without the witness. After a
+//! discovery the node also names, once, the codes that it holds in the buckets that the witness
+//! has signed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use model::{Refusal, RefusalCode};
+use privacy::conceal::{Receipt, guard_binding, seed_binding};
+use privacy::discover::{NameKey, buckets_digest, names_digest, pack};
+use privacy::domain::Domain;
+use privacy::mask::Seed;
+use privacy::seal::seal;
+use privacy::sign::Context;
+use privacy::{Admitted, Concealed, Offer, Round, admit_round, conceal};
+use proto::{ReceivedOffer, UploadProof, cells_part, cells_parts, decode_offer, encode_upload, v1};
+use query::engine::Engine;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use service::fault;
+use service::status::{internal_status, refusal_status};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tonic::Status;
+use zeroize::Zeroizing;
+
+use crate::answer::{Desk, InForce};
+use crate::books::{Payment, Release};
+
+/// Discoveries whose names are still to be given.
+const MAX_DISCOVERIES: usize = 64;
+/// Bytes of one unit of the memory that uploads may take.
+const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
+/// Units of that memory: 256 MiB.
+pub(crate) const UPLOAD_UNITS: usize = 4_096;
+
+/// Messages of an upload.
+pub(crate) type Parts = BoxStream<'static, Result<v1::UploadPart, Status>>;
+
+/// Discovery rounds that this hospital has joined, until their names are given.
+#[derive(Debug, Default)]
+pub(crate) struct Discoveries(Mutex<HashMap<[u8; 32], Discovery>>);
+
+#[derive(Debug, Clone)]
+struct Discovery {
+    round: Arc<Round>,
+    engine: Arc<Engine>,
+    local_minimum: u32,
+    until: Instant,
+}
+
+fn refused(refusal: &Refusal) -> Status {
+    tracing::info!(code = refusal.code.as_str(), "refused");
+    refusal_status(refusal)
+}
+
+/// 32 bytes of the system's randomness.
+fn random() -> Result<Zeroizing<[u8; 32]>, Status> {
+    let mut bytes = Zeroizing::new([0u8; 32]);
+    SystemRandom::new()
+        .fill(bytes.as_mut())
+        .map_err(|_| Status::unavailable("the system has no randomness"))?;
+    Ok(bytes)
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0u8; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
+}
+
+impl Discoveries {
+    fn add(&self, round: &Arc<Round>, discovery: Discovery, now: Instant) -> Result<(), Status> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, known| known.until > now);
+        if open.len() >= MAX_DISCOVERIES {
+            return Err(Status::resource_exhausted("too many discoveries are open"));
+        }
+        open.insert(*round.sid(), discovery);
+        Ok(())
+    }
+
+    fn take(&self, sid: &[u8; 32], now: Instant) -> Option<Discovery> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(sid).filter(|known| known.until > now)
+    }
+}
+
+impl Desk {
+    /// Takes part in a masked round.
+    pub(crate) async fn join(&self, wire: v1::Offer) -> Result<Parts, Status> {
+        fault::point("node.offer.received");
+        let offer = decode_offer(wire).map_err(|refusal| refused(&refusal))?;
+        let deadline = Duration::from_millis(offer.deadline_ms)
+            .min(Duration::from_millis(offer.terms.lifetime_ms.into()))
+            .min(self.max_deadline);
+        let InForce { policy, policy_hash, engine } = self.holdings.now();
+        let sid = offer.terms.sid();
+        let snapshot = engine.as_ref().map(|e| e.manifest().snapshot_id.clone());
+        let round = match self.admit_offer(offer, &policy) {
+            Ok(round) => Arc::new(round),
+            Err(refusal) => {
+                self.books.note_refusal(sid, refusal.code.as_str()).await;
+                return Err(refused(&refusal));
+            }
+        };
+        fault::point("node.offer.admitted");
+        let (Some(engine), Some(snapshot)) = (engine, snapshot) else {
+            return Err(Status::not_found("the hospital has no snapshot yet"));
+        };
+        let request = round.admitted().request();
+        let payment = Payment {
+            asker: request.asker().to_owned(),
+            allowance: policy.usage.requests_per_day,
+            request: request.hash(),
+            snapshot: snapshot.clone(),
+            policy: policy_hash,
+            sid: Some(sid),
+            scope: request.scope(),
+        };
+        let ticket = self.books.reserve(payment).await?;
+        fault::point("node.offer.reserved");
+        let work = self.upload(&round, Arc::clone(&engine));
+        let upload = match timeout(deadline, work).await {
+            Ok(Ok(upload)) => upload,
+            Ok(Err(status)) => {
+                self.books.refund(ticket, "failed").await;
+                return Err(status);
+            }
+            Err(_) => {
+                self.books.refund(ticket, "deadline").await;
+                return Err(Status::deadline_exceeded("the round's time is over"));
+            }
+        };
+        if is_discovery(&round) {
+            let now = self.clock.monotonic();
+            let local_minimum = policy.pooled.local_minimum;
+            let discovery = Discovery {
+                round: Arc::clone(&round),
+                engine,
+                local_minimum,
+                until: now + deadline,
+            };
+            self.discoveries.add(&round, discovery, now)?;
+        }
+        fault::point("node.offer.before_commit");
+        let release = Release {
+            mode: "masked",
+            withheld: Vec::new(),
+            output: upload.cells.hash(),
+            receipt: upload.proof.receipt.as_bytes().to_vec(),
+            answer: None,
+        };
+        self.books.commit(ticket, release).await?;
+        fault::point("node.offer.committed");
+        tracing::info!(cells = round.terms().shape.cells(), "joined a masked round");
+        Ok(upload.into_parts(snapshot))
+    }
+
+    fn admit_offer(
+        &self,
+        offer: ReceivedOffer,
+        policy: &privacy::Policy,
+    ) -> Result<Round, Refusal> {
+        let broken =
+            |subject: &str, reason: String| Refusal::new(RefusalCode::Offer, subject, reason, "");
+        let standing = &self.standing;
+        let held = standing.roster().map_err(|error| {
+            tracing::error!(%error, "the roster cannot be used");
+            broken("roster", "The hospital holds no usable roster.".to_owned())
+        })?;
+        let roster = match &offer.roster {
+            Some(signed) if held.hash() != offer.terms.roster => {
+                standing.accept(signed).map_err(|error| {
+                    tracing::warn!(%error, "an offered roster was refused");
+                    broken("roster", "The roster that was sent along is not a newer one.".into())
+                })?
+            }
+            _ => held,
+        };
+        // The signatures come first: nothing else of a forged offer is looked at.
+        offer.terms.check(&roster)?;
+        let sid = offer.terms.verify(&roster, &offer.signatures)?;
+        let guard_key = standing
+            .seal()
+            .open("guard", &guard_binding(&sid, &self.hospital), &offer.sealed_guard_key)
+            .ok()
+            .and_then(|key| privacy::blind::GuardKey::from_slice(&key))
+            .ok_or_else(|| broken("guard_key", "The guard key is not for this hospital.".into()))?;
+        let ReceivedOffer { request, terms, signatures, round_key, .. } = offer;
+        let offer = Offer { request, terms, signatures, round_key, guard_key };
+        admit_round(offer, &roster, policy, &self.hospital, 0)
+    }
+
+    /// Computes and masks. Dropping the future stops the computation.
+    async fn upload(&self, round: &Arc<Round>, engine: Arc<Engine>) -> Result<Upload, Status> {
+        let shape = &round.terms().shape;
+        let units = shape.bytes().div_ceil(UPLOAD_UNIT_BYTES).clamp(1, UPLOAD_UNITS);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let memory = Arc::clone(&self.upload_memory).acquire_many_owned(units).await;
+        let memory = memory.map_err(|_| Status::unavailable("the node is stopping"))?;
+        let _place = self.places.acquire().await;
+        let seed = Seed::new(random()?);
+        let (masked, secret) = (Arc::clone(round), seed.clone());
+        let cells = self.on_queries(async move {
+            let partial = engine.compute(masked.admitted().clone()).await?;
+            fault::point("node.offer.computed");
+            Ok(conceal(partial, &masked, &secret))
+        });
+        let cells = Arc::new(cells.await?);
+        fault::point("node.offer.concealed");
+        let (sid, hash) = (round.sid(), cells.hash());
+        let bound = seed_binding(sid, &self.hospital, &hash);
+        let witness = &round.terms().witness_key;
+        let sealed_seed = seal(witness, "seed", &bound, seed.as_bytes(), random()?)
+            .map_err(|error| internal_status("sealing the seed", &error))?;
+        let receipt = Receipt {
+            sid: *sid,
+            request: round.terms().request,
+            upload: hash,
+            sealed: sha256(&sealed_seed),
+        };
+        let proof = UploadProof {
+            hospital: self.hospital.clone(),
+            sealed_seed,
+            receipt: receipt.sign(self.standing.key()),
+            hash,
+        };
+        Ok(Upload { cells, proof, memory })
+    }
+
+    /// Names the codes that the hospital holds in the passing buckets of a discovery, once.
+    pub(crate) async fn name(&self, wire: v1::NameRequest) -> Result<v1::NameResponse, Status> {
+        let sid = proto::decode_sid(&wire.sid).map_err(|refusal| refused(&refusal))?;
+        let unknown = || {
+            refused(&Refusal::new(
+                RefusalCode::Replay,
+                "sid",
+                "This hospital has no such discovery open; names are given once.",
+                "The coordinator begins a new discovery.",
+            ))
+        };
+        let discovery = self.discoveries.take(&sid, self.clock.monotonic()).ok_or_else(unknown)?;
+        let forged = |_| {
+            let reason = "The witness has not signed these buckets.";
+            refused(&Refusal::new(RefusalCode::Offer, "buckets", reason, ""))
+        };
+        let roster = self.standing.roster();
+        let roster = roster.map_err(|error| internal_status("reading the roster", &error))?;
+        let signature = proto::decode_signature(&wire.signature).map_err(|r| refused(&r))?;
+        let signed = buckets_digest(&sid, &wire.places);
+        roster.witness().verify(Context::Buckets, &signed, &signature).map_err(forged)?;
+        let round = Arc::clone(&discovery.round);
+        let admitted: Admitted = round.admitted().clone();
+        let codes = self.on_queries(async move {
+            discovery.engine.codes(admitted, discovery.local_minimum).await
+        });
+        let codes = codes.await?;
+        // The witness judged places of the round's secret order; codes lie in buckets.
+        let order = round.round_key().order(round.terms().shape.cells());
+        let passing: HashSet<u32> = wire.places.into_iter().collect();
+        let place = |bucket: u32| order.get(bucket as usize);
+        let held =
+            codes.iter().filter(|(bucket, _)| place(**bucket).is_some_and(|p| passing.contains(p)));
+        let names = held.flat_map(|(_, codes)| codes).map(String::as_str);
+        let failed = |error| internal_status("hiding names", &error);
+        let key = NameKey::new(round.round_key()).map_err(failed)?;
+        let list = pack(&key, names).map_err(failed)?;
+        let bound = seed_binding(&sid, &self.hospital, &[0; 32]);
+        let sealed = seal(&round.terms().witness_key, "names", &bound, &list, random()?)
+            .map_err(|error| internal_status("sealing names", &error))?;
+        let signed = names_digest(&sid, &sealed);
+        let signature = self.standing.key().sign(Context::Names, &signed).as_bytes().to_vec();
+        Ok(v1::NameResponse { sealed, signature })
+    }
+}
+
+fn is_discovery(round: &Round) -> bool {
+    let domains = round.admitted().request().domains();
+    matches!(domains, [Domain::Buckets { .. }])
+}
+
+/// A complete upload and the memory that it takes.
+struct Upload {
+    cells: Arc<Concealed>,
+    proof: UploadProof,
+    memory: OwnedSemaphorePermit,
+}
+
+impl Upload {
+    /// The messages, made one at a time.
+    fn into_parts(self, snapshot_id: String) -> Parts {
+        use v1::upload_part::Part;
+        let Self { cells, proof, memory } = self;
+        let parts = cells_parts(cells.entries().len());
+        let end = v1::UploadEnd { upload: Some(encode_upload(&proof)), snapshot_id };
+        let cells = stream::iter(0..parts).map(move |index| {
+            let _held = &memory;
+            let part = cells_part(cells.entries(), index);
+            if index == 0 {
+                fault::point("node.upload.first_part");
+            }
+            v1::UploadPart { part: Some(Part::Cells(part)) }
+        });
+        let end = stream::once(async move {
+            fault::point("node.upload.last_part");
+            v1::UploadPart { part: Some(Part::End(end)) }
+        });
+        Box::pin(cells.chain(end).map(Ok))
+    }
+}
