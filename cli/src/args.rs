@@ -50,6 +50,11 @@ pub enum Command {
     Hospitals(HospitalsArgs),
     /// Make a region on this computer, ask it, and show what left the hospitals
     Demo(DemoArgs),
+    /// Run a region's authority: invite, enrol, renew, revoke
+    Region(crate::region::args::RegionArgs),
+    /// Check or show the records of a region's parties, from their files
+    #[command(subcommand)]
+    Audit(crate::audit::args::AuditCommand),
     /// Measure what the federation costs, as ratios in one run
     Bench(BenchArgs),
     /// A node in a process of its own, for the benchmark
@@ -148,7 +153,8 @@ Examples:
   consilium demo --once --source discharges.csv.gz --mapping sparcs \\
     --split-by Permanent.Facility.Id --policy open
 
-Certificates of a demonstration last 90 days. A folder that was made earlier is used again, with
+Certificates of a demonstration last 90 days and are renewed by a start after 60; 'consilium region'
+works on the folder as on any authority's. A folder that was made earlier is used again, with
 its ports, as long as the options agree.")]
 pub struct DemoArgs {
     /// Folder of the region; a temporary one when absent
@@ -191,16 +197,20 @@ pub struct DemoArgs {
 /// `consilium bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  consilium bench --stays 10000000 --hospitals 10 --repeat 7 --format json")]
+Examples:
+  consilium bench --stays 10000000 --hospitals 10 --repeat 7 --format json
+  consilium bench --scope per-hospital --no-simulation")]
 pub struct BenchArgs {
+    /// Ask for regional sums under masks, or for each hospital's own cells
+    #[arg(long, value_enum, default_value_t)]
+    pub scope: BenchScope,
     /// Stays to make up, over all hospitals
     #[arg(long, value_name = "N", default_value_t = 1_000_000,
         value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub stays: u64,
-    /// Hospitals to make up
+    /// Hospitals to make up; fewer than three are never pooled
     #[arg(long, value_name = "N", default_value_t = 10,
-        value_parser = clap::value_parser!(u16).range(1..=200))]
+        value_parser = clap::value_parser!(u16).range(3..=200))]
     pub hospitals: u16,
     /// Counted runs of each question
     #[arg(long, value_name = "N", default_value_t = 7)]
@@ -214,9 +224,26 @@ pub struct BenchArgs {
     /// Leave out the node with all stays in a process of its own
     #[arg(long)]
     pub no_memory: bool,
+    /// Leave out the masks alone and the simulated round of 300 hospitals
+    #[arg(long)]
+    pub no_simulation: bool,
+    /// Cells of the simulated round
+    #[arg(long, value_name = "N", default_value_t = 100_000, conflicts_with = "no_simulation",
+        value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    pub cells: u32,
     /// Form of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
+}
+
+/// Whose cells the benchmark's questions open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum BenchScope {
+    /// Regional sums, masked
+    #[default]
+    Pooled,
+    /// Each hospital's own
+    PerHospital,
 }
 
 /// Form of an answer.
@@ -278,12 +305,15 @@ mod tests {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(parse("consilium query --region r -").is_ok());
         assert!(parse("consilium query --region r --file a.sql").is_ok());
+        assert!(parse("consilium bench --scope per-hospital --cells 20000").is_ok());
         for bad in [
             "consilium query --region r",
             "consilium query --region r --file a.sql x",
             "consilium query --region r --deadline 30 x",
             "consilium demo --source a.csv",
             "consilium demo --hospitals 0",
+            "consilium bench --hospitals 2",
+            "consilium bench --cells 20000 --no-simulation",
             "consilium demo --source a --mapping sparcs --split-by c --stays 5",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

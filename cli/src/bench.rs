@@ -5,10 +5,19 @@
 //! loopback. A one-cell question on small data is compared with the sum of what it is made of: an
 //! empty fan-out to the same nodes, and the question on one node's snapshot. A node's memory is
 //! that of a process of its own that holds all stays. Absolute times are reported, not promised.
+//!
+//! Pooled questions are masked, and what masks cost is also measured by itself: the stream against
+//! the bare cipher, and a simulated round of many hospitals against the cipher sealing as many
+//! bytes. The simulation comes first, in a process that holds nothing yet, so that its memory can
+//! be told.
 
+mod asked;
+mod bare;
 mod latency;
+mod masks;
 mod memory;
 mod questions;
+mod simulation;
 mod times;
 
 use std::path::{Path, PathBuf};
@@ -16,12 +25,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use service::Shutdown;
 
-use crate::args::{BenchArgs, DemoArgs, ListFormat};
+use crate::args::{BenchArgs, BenchScope, DemoArgs, ListFormat};
 use crate::demo::running::Running;
 use crate::demo::{Prepared, prepare, query_runtime};
 use crate::exit::Failure;
 use crate::message::Message;
 use crate::run::{Context, runtime};
+
+use asked::Bounds;
 
 pub use times::Times;
 
@@ -38,10 +49,15 @@ pub struct Report {
     hospitals: u16,
     repeat: usize,
     cores: usize,
+    scope: &'static str,
     questions: Vec<questions::Compared>,
     latency: latency::Latency,
     /// Peak resident memory of a node that answers the benchmark over all stays, in MiB.
     node_rss_mb: Option<f64>,
+    /// The stream of masks against the bare cipher.
+    masks: Option<masks::Masks>,
+    /// A simulated round against the bare cipher.
+    witness: Option<simulation::Simulated>,
 }
 
 /// Makes the regions, measures, prints.
@@ -49,6 +65,10 @@ pub struct Report {
 /// # Errors
 /// Every kind of [`Failure`].
 pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
+    let (witness, masks) = match args.no_simulation {
+        true => (None, None),
+        false => (Some(simulation::measure(args.cells, context)?), Some(masks::measure(context)?)),
+    };
     let temporary;
     let root = match &args.dir {
         Some(dir) => dir.clone(),
@@ -65,13 +85,16 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
         true => None,
         false => Some(region(&root, "alone", 1, args.stays, context)?),
     };
+    let mut bounds = Bounds::since(context.clock.now());
     let queries = query_runtime()?;
-    let measuring = Box::pin(measure(args, context, &large, &small, queries.handle()));
+    let regions = [&large, &small];
+    let measuring = Box::pin(measure(args, context, regions, &mut bounds, queries.handle()));
     let measured = runtime()?.block_on(measuring);
     queries.shutdown_background();
-    let mut report = measured?;
+    let mut report = Report { masks, witness, ..measured? };
     if let Some(alone) = &alone {
-        report.node_rss_mb = Some(runtime()?.block_on(memory::peak_mb(alone, context))?);
+        let peak = memory::peak_mb(alone, &mut bounds, context);
+        report.node_rss_mb = Some(runtime()?.block_on(peak)?);
     }
     print(&report, args.format, context)
 }
@@ -99,26 +122,33 @@ fn region(
 async fn measure(
     args: &BenchArgs,
     context: &Context,
-    large: &Prepared,
-    small: &Prepared,
+    [large, small]: [&Prepared; 2],
+    bounds: &mut Bounds,
     queries: &tokio::runtime::Handle,
 ) -> Result<Report, Failure> {
+    let scope = args.scope;
     let shutdown = Shutdown::new();
     let running = Running::start(large, queries, &shutdown).await?;
-    let compared = questions::compare(large, args.repeat, context).await?;
+    let compared = questions::compare(large, scope, args.repeat, bounds, context).await?;
     running.stop().await;
     let shutdown = Shutdown::new();
     let running = Running::start(small, queries, &shutdown).await?;
-    let latency = latency::measure(small, args.latency_repeat, context).await?;
+    let latency = latency::measure(small, scope, args.latency_repeat, bounds, context).await?;
     running.stop().await;
     Ok(Report {
         stays: args.stays,
         hospitals: args.hospitals,
         repeat: args.repeat,
         cores: crate::demo::configure::cores(),
+        scope: match scope {
+            BenchScope::Pooled => "pooled",
+            BenchScope::PerHospital => "per-hospital",
+        },
         questions: compared,
         latency,
         node_rss_mb: None,
+        masks: None,
+        witness: None,
     })
 }
 
@@ -132,11 +162,11 @@ fn print(report: &Report, format: ListFormat, context: &Context) -> Result<(), F
 }
 
 fn table(report: &Report) -> String {
-    let mut lines = Vec::new();
+    let mut lines = vec![format!("questions, {}", report.scope)];
     for one in &report.questions {
         lines.push(format!(
-            "{:<10} pooled {:>8.1} ms   federated {:>8.1} ms   ratio {:.2}",
-            one.name, one.pooled_ms.median, one.federated_ms.median, one.ratio
+            "{:<10} pooled {:>8.1} ms   federated {:>8.1} ms   ratio {:.2}   first {:.1} ms",
+            one.name, one.pooled_ms.median, one.federated_ms.median, one.ratio, one.first_ms
         ));
     }
     let latency = &report.latency;
@@ -149,8 +179,21 @@ fn table(report: &Report) -> String {
              snapshot {local:.2} ms   ratio {ratio:.2}"
         ));
     }
+    lines.push(format!(
+        "latency p50 masked {:.2} ms   per hospital {:.2} ms   ratio {:.2}",
+        latency.masked_ms.p50, latency.per_hospital_ms.p50, latency.masked_per_hospital_p50
+    ));
     if let Some(rss) = report.node_rss_mb {
         lines.push(format!("node with all stays: {rss:.0} MiB resident at its peak"));
+    }
+    if let Some(masks) = &report.masks {
+        lines.push(format!(
+            "masks {:.2} GB/s   bare cipher {:.2} GB/s   ratio {:.2}",
+            masks.mask_gb_s, masks.bare_gb_s, masks.ratio
+        ));
+    }
+    if let Some(witness) = &report.witness {
+        lines.extend(witness.lines());
     }
     lines.join("\n")
 }

@@ -64,6 +64,8 @@ pub struct IdentityFile<'a> {
     pub key: &'a str,
     /// Authority.
     pub authority: &'a str,
+    /// Revocation list.
+    pub revocations: &'a str,
 }
 
 /// A user's way to the coordinator.

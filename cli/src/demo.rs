@@ -3,7 +3,8 @@
 //! It guarantees that nothing here is a short cut: data is ingested as `consilium-node ingest`
 //! does it, nodes and coordinator run the services of their own binaries with mutual TLS, and the
 //! question goes through the client. A folder made earlier is used again; what exists in it is
-//! never overwritten. It leaves out enrolment: the authority's key lies in the folder.
+//! never overwritten. It leaves out tokens and requests: the authority's key lies in the folder,
+//! so it vouches for everybody at once.
 
 pub mod benchmark;
 pub mod certificates;
@@ -40,6 +41,8 @@ use crate::run::{Context, runtime};
 pub const REGION: &str = "demo";
 /// Hospitals that are not online by then are shown as missing.
 const READY_WAIT: Duration = Duration::from_secs(20);
+/// Fewest hospitals whose uploads the witness opens.
+const QUORUM: u32 = 3;
 const READY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the region lives, and whether it goes away.
@@ -98,6 +101,8 @@ pub fn prepare(root: &Path, args: &DemoArgs, context: &Context) -> Result<Prepar
     let peers = certificates::issue(&folder, &members, &context.clock)?;
     configure::write_nodes(&folder, &members)?;
     policy::write(&folder, &members, policy.as_deref())?;
+    let floor = policy::floor(&folder)?;
+    configure::write_witness(&folder, floor, QUORUM, policy.is_some())?;
     step.done(context.console.text(Message::StepIdentity, &[&peers]));
 
     let hospitals = load::ingest(&folder, &plan, &members, context)?;

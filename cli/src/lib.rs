@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod args;
+pub mod audit;
 pub mod bench;
 pub mod catalog;
 pub mod client;
@@ -17,6 +18,7 @@ pub mod exit;
 pub mod hospitals;
 pub mod message;
 pub mod query;
+pub mod region;
 pub mod run;
 pub mod sheet;
 pub mod synth;

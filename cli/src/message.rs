@@ -105,7 +105,7 @@ messages! {
     StepIngest = "ingested {} stays ({} rows) into {} snapshots, {} used again",
         "已导入 {} 次住院（{} 行），共 {} 个快照，其中 {} 个沿用";
     StepQuarantine = "{} rows in quarantine", "{} 行进入隔离区";
-    StepServing = "{} nodes and the coordinator at {}, mutual TLS", "{} 个节点与协调端（{}）已启动，双向 TLS";
+    StepServing = "{} nodes, the witness and the coordinator at {}, mutual TLS", "{} 个节点、见证端与协调端（{}）已启动，双向 TLS";
     StepReady = "{} of {} hospitals online", "{} / {} 家医院在线";
     StepAsked = "asked the region", "已向区域提问";
     WorkSources = "making data", "准备数据";
@@ -123,17 +123,91 @@ messages! {
     BenchmarkTitle = "DRG cost benchmark of region {}: {} groups, {} stays, {} hospitals",
         "区域 {} 的 DRG 费用基准：{} 组，{} 次住院，{} 家医院";
     MoreGroups = "... and {} more groups", "……另有 {} 组";
-    LeftHospitals = "What left the hospitals: {} cells, {} bytes. What stayed: all {} rows of {} stays.",
-        "离开医院的：{} 个单元，{} 字节。留在院内的：全部 {} 行（{} 次住院）。";
-    Withheld = "Withheld by the hospitals' own rules: {} cells. Coverage: {} of stays pooled, {} by hospital.",
-        "按医院自身规则扣留：{} 个单元。覆盖：汇总 {}，分医院 {} 的住院。";
-    ClearNote = "Mode clear: a pooled answer is the sum of what each hospital releases by itself; \
-        masked sums, which hide even that from the coordinator, are not built yet.",
-        "模式 clear：汇总结果为各医院各自放行单元之和；连协调端也看不到单院数值的掩码求和尚未实现。";
+    LeftHospitals = "What left the hospitals: {} regional sums (masked) and {} cells of single hospitals, {} bytes. What stayed: all {} rows of {} stays.",
+        "离开医院的：{} 个区域汇总单元（掩码）与 {} 个单院单元，{} 字节。留在院内的：全部 {} 行（{} 次住院）。";
+    Withheld = "Withheld: {} regional groups below the rules, {} cells by the hospitals' own. Coverage: {} of stays pooled, {} by hospital.",
+        "扣留：{} 个区域组低于规则，{} 个单元按医院自身规则。覆盖：汇总 {}，分医院 {} 的住院。";
+    MaskedNote = "Mode masked: hospitals mask what they upload; coordinator and witness together open only \
+        regional sums that pass, and neither sees one hospital's part.",
+        "模式 masked：医院上传掩码后的单元；协调端与见证端共同、且只打开符合规则的区域汇总，双方均看不到任何一家医院的部分。";
     ServingOn = "The region is serving. Ask it from another terminal; Ctrl-C ends it:",
         "区域正在运行。可在另一终端提问；Ctrl-C 结束：";
     KeptFolder = "The folder is kept: {}", "文件夹保留在：{}";
     Draining = "stopping", "正在停止";
+    RegionMade = "region {} made in {}; keep {} to yourself and back it up",
+        "区域 {} 已建于 {}；{} 请自行保管并备份";
+    MayEnrol = "{} may enrol until {}; the token is shown once, tell it to that party only:",
+        "{} 可在 {} 之前注册；令牌只显示这一次，请仅告知该方：";
+    RequestWritten = "request written to {}; the keys stay in {}. At the region's authority:",
+        "请求已写入 {}；密钥留在 {}。在区域管理方执行：";
+    Delivered = "{} has a certificate until {}, roster version {}; its files are in {}:",
+        "{} 的证书有效至 {}，名册版本 {}；文件在 {}：";
+    Revoked = "{} is revoked since {}; bring {} (number {}) and {} (version {}) to every party",
+        "{} 自 {} 起已吊销；请将 {}（编号 {}）与 {}（版本 {}）分发给各方";
+    ListRenewed = "{}, number {}, is good until {}; bring it to every party",
+        "{}，编号 {}，有效至 {}；请分发给各方";
+    ListExpired = "the revocation list expired at {}: every door is closed; run consilium region crl",
+        "吊销列表已于 {} 过期：所有连接均被拒绝；请运行 consilium region crl";
+    RecordRestored = "{} is older than what was published from it, as a restored backup is: \
+        revocations were taken over; invite again who was enrolled since",
+        "{} 比已发布的名册或吊销列表更旧（如恢复的备份）：已沿用吊销记录；此后注册的各方须重新邀请";
+    Party = "party", "参与方";
+    Until = "until", "有效至";
+    RenewFrom = "renew from", "可续期自";
+    Serial = "serial", "序列号";
+    Enrolled = "enrolled", "已注册";
+    Invited = "invited", "已邀请";
+    Vacant = "vacant", "空缺";
+    RevokedSince = "revoked since {}", "自 {} 起已吊销";
+    RegionState = "region {}, roster version {}, revocation list {} until {}",
+        "区域 {}，名册版本 {}，吊销列表 {}，有效至 {}";
+    SignKey = "signing key", "签名密钥";
+    SealKey = "key for sealed messages", "密封密钥";
+    RosterState = "region {}, version {}, {} hospitals, SHA-256 {}",
+        "区域 {}，版本 {}，{} 家医院，SHA-256 {}";
+    TokenUnknown = "no invitation of this region has the token; check it, or invite again",
+        "本区域没有使用该令牌的邀请；请核对，或重新邀请";
+    TokenUsed = "the token was used at {}; a token enrols once, invite again",
+        "该令牌已于 {} 使用；一个令牌只能注册一次，请重新邀请";
+    TokenExpired = "the token expired at {}; invite again", "该令牌已于 {} 过期；请重新邀请";
+    TokenWithdrawn = "the invitation was withdrawn at {}; invite again",
+        "该邀请已于 {} 撤回；请重新邀请";
+    TokenOther = "the token invites {}, but the request is of {}", "该令牌邀请的是 {}，而请求来自 {}";
+    KeyRetired = "a key of {} was revoked or replaced earlier; remove its key files, make new ones",
+        "{} 的某个密钥此前已吊销或更换；请移除其密钥文件并重新生成";
+    KeyShared = "{} has a key of {}; every party makes its own", "{} 使用了 {} 的密钥；各方须自行生成密钥";
+    NotEnrolled = "{} is not enrolled in this region; invite it first", "{} 未在本区域注册；请先邀请";
+    WasRevoked = "{} was revoked at {}; only a new invitation brings it back",
+        "{} 已于 {} 吊销；只有重新邀请才能恢复";
+    KeysOther = "the keys of {} are not those that it was enrolled with; new keys take an invitation",
+        "{} 的密钥与注册时不同；更换密钥须重新邀请";
+    RenewEarly = "the certificate of {} can be renewed from {} on, at two thirds of its life",
+        "{} 的证书自 {} 起（有效期过三分之二）方可续期";
+    RegionFull = "the region has {} hospitals, as many as sums are proved for",
+        "本区域已有 {} 家医院，达到求和上界所证明的数量";
+    Entries = "entries", "条目数";
+    Checkpoints = "checkpoints", "检查点数";
+    CosignedBy = "cosigned by", "联署";
+    CosignedUpTo = "{} up to {}", "{} 至 {} 条";
+    Findings = "findings", "问题数";
+    AuditGood = "{} records with {} entries: nothing is wrong", "{} 份记录，共 {} 条：未发现问题";
+    AuditWrong = "{} findings, listed above", "发现 {} 个问题，见上";
+    AuditNewer = "note: {}: nobody else has cosigned the newest {} entries yet",
+        "提示：{}：最新 {} 条尚无他方联署";
+    AuditOpen = "note: {} has {} open reservations: questions in flight, or left by a crash",
+        "提示：{} 有 {} 笔未结预留：正在处理的问题，或崩溃所遗留";
+    AuditUnfinished = "note: {} has {} rounds of which nothing was answered and the witness knows nothing",
+        "提示：{} 有 {} 轮未作出回答，见证方亦无记录";
+    AuditNotHere = "note: {} vouches for logs that are not in this folder: {}",
+        "提示：{} 联署过的下列日志不在此文件夹中：{}";
+    Index = "entry", "条目";
+    Time = "time", "时间";
+    Kind = "kind", "类别";
+    Outcome = "outcome", "结果";
+    Scope = "scope", "范围";
+    Round = "round", "轮次";
+    Request = "request", "请求";
+    WithheldBy = "withheld by", "扣留规则";
 }
 
 /// The message with its parts.
@@ -177,6 +251,10 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::Scope => "scope that is not answered",
         RefusalCode::PolicyUnset => "hospital closed",
         RefusalCode::Usage => "allowance used up",
+        RefusalCode::Offer => "masked round not in order",
+        RefusalCode::RosterUnknown => "roster not known",
+        RefusalCode::Replay => "round seen before",
+        RefusalCode::Quorum => "hospitals too few or too nearly the same",
         RefusalCode::Request => "malformed request",
     }
 }
@@ -201,6 +279,10 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::Scope => "医院不回答该范围",
         RefusalCode::PolicyUnset => "医院未开放",
         RefusalCode::Usage => "当日次数已用完",
+        RefusalCode::Offer => "掩码轮次无效",
+        RefusalCode::RosterUnknown => "名册未知",
+        RefusalCode::Replay => "轮次重复",
+        RefusalCode::Quorum => "医院过少或与先前过于相近",
         RefusalCode::Request => "请求格式有误",
     }
 }

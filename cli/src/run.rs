@@ -9,7 +9,7 @@ use service::telemetry::{self, LogFormat};
 use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
-use crate::{bench, catalog, demo, hospitals, query};
+use crate::{audit, bench, catalog, demo, hospitals, query, region};
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Catalog(args) => runtime()?.block_on(catalog::run(args, context)),
         Command::Hospitals(args) => runtime()?.block_on(hospitals::run(args, context)),
         Command::Demo(args) => demo::run(args, context),
+        Command::Region(args) => region::run(args, context),
+        Command::Audit(command) => audit::run(command, context),
         Command::Bench(args) => bench::run(args, context),
         // Handled before the dispatch: it has its own exit codes.
         Command::ServeNode { .. } => Ok(()),

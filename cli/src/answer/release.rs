@@ -13,7 +13,7 @@ pub struct Release {
     pub id: String,
     /// `pooled` or `per_hospital`.
     pub scope: String,
-    /// `clear`: sums of what each hospital releases by itself.
+    /// `masked`: regional sums that nobody can take apart; `clear`: each hospital's own release.
     pub mode: String,
     /// Who was asked and who answered.
     pub hospitals: Hospitals,
@@ -27,6 +27,9 @@ pub struct Release {
     pub bytes_received: u64,
     /// Requests sent to each hospital.
     pub rounds: u32,
+    /// Names of the masked rounds, for the audit; empty in mode `clear`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sids: Vec<String>,
     /// From question to answer, at the coordinator.
     pub elapsed_ms: u64,
 }
@@ -47,7 +50,8 @@ pub struct Hospitals {
 pub struct Missing {
     /// Its id.
     pub hospital: String,
-    /// `unreachable`, `deadline`, `refused: <code>`, `no_snapshot`, `identity`, `failed`.
+    /// `unreachable`, `deadline`, `refused: <code>`, `no_snapshot`, `identity`, `failed`,
+    /// `held_back`.
     pub reason: String,
 }
 
@@ -78,6 +82,7 @@ impl From<proto::v1::Provenance> for Release {
             measures_withheld: told.measures_withheld,
             bytes_received: told.bytes_received,
             rounds: told.rounds,
+            sids: told.sids,
             elapsed_ms: told.elapsed_ms,
         }
     }

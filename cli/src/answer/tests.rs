@@ -21,6 +21,7 @@ fn provenance() -> v1::Provenance {
         id: "r-1".to_owned(),
         scope: "pooled".to_owned(),
         mode: "clear".to_owned(),
+        sids: Vec::new(),
         hospitals_asked: 3,
         hospitals_answered: 2,
         missing: vec![v1::Missing { hospital: "h-3".to_owned(), reason: "deadline".to_owned() }],

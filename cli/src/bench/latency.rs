@@ -1,6 +1,11 @@
-//! A one-cell question on small data against what it is made of.
+//! A one-cell question on small data against what it is made of, and masked against per hospital.
+//!
+//! In every round both forms are asked, the empty fan-out is timed, and the question runs on one
+//! snapshot. All of a round carry the same bound that no earlier round had, so that neither the
+//! record of the hospitals nor a kept plan helps one side only.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use model::{Peer, Role};
@@ -11,26 +16,28 @@ use service::connect::ConnectOptions;
 use service::{Connector, ReloadingIdentity};
 use tonic::transport::Channel;
 
+use super::asked::{Bounds, ONE_CELL};
 use super::note;
 use super::questions::{federated, plain, pooled};
 use super::times::{milliseconds, percentile};
+use crate::args::BenchScope;
 use crate::client::Client;
 use crate::demo::{Prepared, REGION};
 use crate::exit::Failure;
 use crate::run::Context;
 
-const ONE_CELL: &str = "SELECT avg(total_cost) AS mean_cost FROM stay WHERE sex = 'F'";
 /// Rounds before the first that counts.
 const WARM_UP: usize = 20;
 
 /// Milliseconds at p50 and p99.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Percentiles {
-    p50: f64,
-    p99: f64,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
 }
 
-/// The three, and the ratios of the question to the sum of the other two.
+/// The four, the ratios of the scope's question to the sum of fan-out and snapshot, and of the
+/// masked question to that per hospital.
 #[derive(Debug, Serialize)]
 pub(super) struct Latency {
     rounds: usize,
@@ -39,6 +46,9 @@ pub(super) struct Latency {
     one_snapshot_ms: Percentiles,
     pub(super) ratio_p50: f64,
     pub(super) ratio_p99: f64,
+    pub(super) masked_ms: Percentiles,
+    pub(super) per_hospital_ms: Percentiles,
+    pub(super) masked_per_hospital_p50: f64,
 }
 
 impl Latency {
@@ -74,42 +84,89 @@ pub(super) fn nodes(
         .collect()
 }
 
+async fn fan_out(nodes: &[NodeClient<Channel>], context: &Context) -> Result<Duration, Failure> {
+    let started = context.clock.monotonic();
+    let pings = nodes.iter().map(|node| {
+        let mut node = node.clone();
+        async move { node.ping(PingRequest {}).await }
+    });
+    try_join_all(pings).await.map_err(|status| Failure::Unavailable(status.to_string()))?;
+    Ok(context.clock.monotonic().duration_since(started))
+}
+
 pub(super) async fn measure(
     prepared: &Prepared,
+    scope: BenchScope,
     rounds: usize,
+    bounds: &mut Bounds,
     context: &Context,
 ) -> Result<Latency, Failure> {
     note(context, "measuring latency");
     let client = Client::open(prepared.folder.root(), &context.clock)?;
     let yardstick = pooled(prepared, 1)?;
     let nodes = nodes(prepared, context)?;
-    let mut all = [Vec::new(), Vec::new(), Vec::new()];
+    let mut all = [const { Vec::new() }; 4];
     for round in 0..WARM_UP + rounds {
-        let question = federated(&client, ONE_CELL, context).await?;
-        let started = context.clock.monotonic();
-        let pings = nodes.iter().map(|node| {
-            let mut node = node.clone();
-            async move { node.ping(PingRequest {}).await }
-        });
-        try_join_all(pings).await.map_err(|status| Failure::Unavailable(status.to_string()))?;
-        let fan_out = context.clock.monotonic().duration_since(started);
-        let local = plain(&yardstick, ONE_CELL, context).await?;
+        let bound = Some(bounds.next());
+        let sqls = [BenchScope::Pooled, BenchScope::PerHospital].map(|s| ONE_CELL.sql(s, bound));
+        let [masked, own] = &sqls;
+        let on_one = if scope == BenchScope::Pooled { masked } else { own };
+        // Neither form always comes right after the yardstick.
+        let own_first = round % 2 == 1;
+        let (first, second) = if own_first { (own, masked) } else { (masked, own) };
+        let mut both =
+            [federated(&client, first, context).await?, federated(&client, second, context).await?];
+        if own_first {
+            both.reverse();
+        }
+        let [masked, own] = both;
+        let fan_out = fan_out(&nodes, context).await?;
+        let took = [masked, own, fan_out, plain(&yardstick, on_one, context).await?];
         if round >= WARM_UP {
-            for (times, took) in all.iter_mut().zip([question, fan_out, local]) {
+            for (times, took) in all.iter_mut().zip(took) {
                 times.push(milliseconds(took));
             }
         }
     }
-    let [question_ms, empty_fan_out_ms, one_snapshot_ms] = all.map(|mut times| {
+    Ok(summarise(scope, rounds, all))
+}
+
+/// Masked, per hospital, empty fan-out, one snapshot: each in milliseconds, one for each round.
+fn summarise(scope: BenchScope, rounds: usize, all: [Vec<f64>; 4]) -> Latency {
+    let [masked_ms, per_hospital_ms, empty_fan_out_ms, one_snapshot_ms] = all.map(|mut times| {
         times.sort_by(f64::total_cmp);
         Percentiles { p50: percentile(&times, 50), p99: percentile(&times, 99) }
     });
-    Ok(Latency {
+    let question_ms = match scope {
+        BenchScope::Pooled => masked_ms,
+        BenchScope::PerHospital => per_hospital_ms,
+    };
+    Latency {
         rounds,
         ratio_p50: question_ms.p50 / (empty_fan_out_ms.p50 + one_snapshot_ms.p50),
         ratio_p99: question_ms.p99 / (empty_fan_out_ms.p99 + one_snapshot_ms.p99),
+        masked_per_hospital_p50: masked_ms.p50 / per_hospital_ms.p50,
         question_ms,
         empty_fan_out_ms,
         one_snapshot_ms,
-    })
+        masked_ms,
+        per_hospital_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_those_of_the_scope() {
+        let times = || [vec![6.0, 8.0], vec![4.0, 5.0], vec![1.0, 1.0], vec![2.0, 3.0]];
+        let ratios = |scope| {
+            let latency = summarise(scope, 2, times());
+            let Latency { ratio_p50, ratio_p99, masked_per_hospital_p50, .. } = latency;
+            format!("{ratio_p50:.3} {ratio_p99:.3} {masked_per_hospital_p50:.3}")
+        };
+        assert_eq!(ratios(BenchScope::Pooled), "2.000 2.000 1.500");
+        assert_eq!(ratios(BenchScope::PerHospital), "1.333 1.250 1.500");
+    }
 }

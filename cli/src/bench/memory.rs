@@ -1,16 +1,23 @@
 //! The memory of a node in a process of its own.
+//!
+//! Its region has one hospital, so nothing can be pooled: it is asked for its own cells, each time
+//! by another request, because a repeated one would be answered from the record.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use privacy::Policy;
 use proto::encode_request;
 use proto::v1::PingRequest;
+use proto::v1::node_client::NodeClient;
 use query::question::Planner;
+use tonic::transport::Channel;
 
+use super::asked::{BENCHMARK, Bounds};
 use super::latency::nodes;
 use super::note;
-use super::questions::BENCHMARK;
+use crate::args::BenchScope;
 use crate::demo::Prepared;
 use crate::demo::configure::{settle_port, write_coordinator};
 use crate::exit::Failure;
@@ -22,6 +29,8 @@ const START_PAUSE: Duration = Duration::from_millis(50);
 /// Longest time for one answer, in milliseconds.
 const DEADLINE_MS: u64 = 120_000;
 const RUNS: usize = 3;
+/// Nobody listens there: a hospital's own cells need no witness.
+const NO_WITNESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const PLANNER_BYTES: usize = 64 << 20;
 
 /// Ends the process when it is dropped.
@@ -40,7 +49,11 @@ fn internal(error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// Peak resident memory in MiB of the region's only node while it answers the benchmark.
-pub(super) async fn peak_mb(prepared: &Prepared, context: &Context) -> Result<f64, Failure> {
+pub(super) async fn peak_mb(
+    prepared: &Prepared,
+    bounds: &mut Bounds,
+    context: &Context,
+) -> Result<f64, Failure> {
     note(context, "measuring memory");
     let Some(hospital) = prepared.hospitals.first() else {
         return Err(internal(&"the region has no hospital"));
@@ -55,7 +68,7 @@ pub(super) async fn peak_mb(prepared: &Prepared, context: &Context) -> Result<f6
     // A kept region has its port from an earlier run.
     let address = node::Config::load(&path).map_err(|e| internal(&e))?.listen;
     let address = address.parse().map_err(|e| internal(&e))?;
-    write_coordinator(&prepared.folder, &[(id, address)])?;
+    write_coordinator(&prepared.folder, &[(id, address)], NO_WITNESS, prepared.plan.mapping())?;
     let program = std::env::current_exe().map_err(|e| internal(&e))?;
     let child = Command::new(program)
         .args(["serve-node", "run", "--config"])
@@ -76,19 +89,26 @@ pub(super) async fn peak_mb(prepared: &Prepared, context: &Context) -> Result<f6
         .await
         .map_err(|_| internal(&"the node does not start"))?;
     let planner = Planner::new(PLANNER_BYTES).map_err(|e| internal(&e))?;
-    let question = planner.plan(BENCHMARK, &Policy::default()).await.map_err(|e| internal(&e))?;
-    let requests = question.requests("bench").map_err(|e| internal(&e))?;
     for _ in 0..RUNS {
-        for request in &requests {
-            let answer = node.release(encode_request(request, DEADLINE_MS)).await;
-            let mut stream = answer.map_err(|e| internal(&e))?.into_inner();
-            while stream.message().await.map_err(|e| internal(&e))?.is_some() {}
-        }
+        let sql = BENCHMARK.sql(BenchScope::PerHospital, Some(bounds.next()));
+        ask(&mut node, &planner, &sql).await?;
     }
     peak_of(guard.0.id())
 }
 
-fn peak_of(process: u32) -> Result<f64, Failure> {
+/// Asks the node and reads the whole answer.
+async fn ask(node: &mut NodeClient<Channel>, planner: &Planner, sql: &str) -> Result<(), Failure> {
+    let question = planner.plan(sql, &Policy::default()).await.map_err(|e| internal(&e))?;
+    for request in question.requests("bench", &[]).map_err(|e| internal(&e))? {
+        let answer = node.release(encode_request(&request, DEADLINE_MS)).await;
+        let mut stream = answer.map_err(|e| internal(&e))?.into_inner();
+        while stream.message().await.map_err(|e| internal(&e))?.is_some() {}
+    }
+    Ok(())
+}
+
+/// Peak resident memory of a process until now, in MiB.
+pub(super) fn peak_of(process: u32) -> Result<f64, Failure> {
     let path = format!("/proc/{process}/status");
     let text = std::fs::read_to_string(&path).map_err(|e| internal(&e))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));

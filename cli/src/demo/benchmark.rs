@@ -109,19 +109,19 @@ impl Benchmark {
 
     fn footer(&self, prepared: &Prepared, console: Console) -> [String; 3] {
         let (pooled, single) = (&self.pooled.release, &self.by_hospital.release);
-        let cells = pooled.cells.released + single.cells.released;
-        let withheld = pooled.cells.withheld + single.cells.withheld;
         let bytes = pooled.bytes_received + single.bytes_received;
         let rows: u64 = prepared.hospitals.iter().map(Loaded::rows).sum();
         let stays: u64 = prepared.hospitals.iter().map(|h| h.manifest.stays()).sum();
-        let left: [&dyn Display; 4] =
-            [&grouped(cells), &grouped(bytes), &grouped(rows), &grouped(stays)];
-        let kept: [&dyn Display; 3] =
-            [&grouped(withheld), &pooled.coverage(console), &single.coverage(console)];
+        let (regional, own) = (grouped(pooled.cells.released), grouped(single.cells.released));
+        let left: [&dyn Display; 5] =
+            [&regional, &own, &grouped(bytes), &grouped(rows), &grouped(stays)];
+        let (groups, cells) = (grouped(pooled.cells.withheld), grouped(single.cells.withheld));
+        let kept: [&dyn Display; 4] =
+            [&groups, &cells, &pooled.coverage(console), &single.coverage(console)];
         [
             console.text(Message::LeftHospitals, &left),
             console.text(Message::Withheld, &kept),
-            console.text(Message::ClearNote, &[]),
+            console.text(Message::MaskedNote, &[]),
         ]
     }
 }

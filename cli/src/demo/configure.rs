@@ -1,4 +1,4 @@
-//! Configuration files of nodes, coordinator and client.
+//! Configuration files of nodes, witness, coordinator and client.
 //!
 //! A new file says port 0; once its process listens, the port that it got is written in, so that
 //! a region starts again on the same ports and no port is ever guessed.
@@ -8,14 +8,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use model::HospitalId;
+use privacy::Floor;
 use serde::Serialize;
 
 use super::REGION;
+use super::certificates::SIGNING_KEY;
 use super::folder::{Folder, toml_text, write, write_missing};
 use super::sources::Member;
 use crate::client::{ClientConfig, ClientFile, IdentityFile};
 use crate::exit::Failure;
 
+/// Mappings for which the coordinator ships published code lists; others are discovered.
+const PUBLISHED: &[&str] = &["sparcs"];
 const ANY_PORT: &str = "127.0.0.1:0";
 
 #[derive(Serialize)]
@@ -26,8 +30,16 @@ struct NodeFile<'a> {
     policy: &'static str,
     hospital: HospitalFile<'a>,
     identity: IdentityFile<'static>,
+    signing: SigningFile,
     keys: KeysFile,
     engine: NodeEngine,
+}
+
+#[derive(Serialize)]
+struct SigningFile {
+    key: &'static str,
+    roster: &'static str,
+    authority: &'static str,
 }
 
 #[derive(Serialize)]
@@ -52,8 +64,35 @@ struct CoordinatorFile<'a> {
     region: &'static str,
     listen: String,
     policy: &'static str,
+    code_lists: Vec<&'static str>,
     identity: IdentityFile<'static>,
+    signing: SigningFile,
+    witness: AddressFile,
     hospital: Vec<EntryFile<'a>>,
+}
+
+#[derive(Serialize)]
+struct AddressFile {
+    address: String,
+}
+
+#[derive(Serialize)]
+struct WitnessFile {
+    region: &'static str,
+    listen: String,
+    data_dir: &'static str,
+    identity: IdentityFile<'static>,
+    signing: SigningFile,
+    rules: RulesFile,
+}
+
+#[derive(Serialize)]
+struct RulesFile {
+    minimum_persons: u32,
+    minimum_stays: u32,
+    minimum_hospitals: u32,
+    dominance_e4: u32,
+    minimum_quorum: u32,
 }
 
 #[derive(Serialize)]
@@ -90,6 +129,12 @@ pub fn write_nodes(folder: &Folder, members: &[Member]) -> Result<(), Failure> {
                 certificate: "node.pem",
                 key: "node.key",
                 authority: "../../authority.pem",
+                revocations: "../../revoked.crl.pem",
+            },
+            signing: SigningFile {
+                key: SIGNING_KEY,
+                roster: "../../roster.json",
+                authority: "../../authority.key.pub",
             },
             keys: KeysFile { hmac: "hmac.key" },
             engine: NodeEngine { threads },
@@ -100,13 +145,59 @@ pub fn write_nodes(folder: &Folder, members: &[Member]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes `coordinator.toml` unless it names these nodes already.
+/// Writes `witness.toml` unless it is there; if `anew`, also then, with the port that it has.
+///
+/// # Errors
+/// [`Failure::Output`], [`Failure::Configuration`] when the file that is there cannot be read.
+pub fn write_witness(
+    folder: &Folder,
+    floor: Floor,
+    quorum: u32,
+    anew: bool,
+) -> Result<(), Failure> {
+    let path = folder.witness("witness.toml");
+    let kept = path.is_file().then(|| witness::Config::load(&path)).transpose();
+    let kept = kept.map_err(|error| Failure::Configuration(error.to_string()))?;
+    if kept.is_some() && !anew {
+        return Ok(());
+    }
+    let file = WitnessFile {
+        region: REGION,
+        listen: kept.map_or_else(|| ANY_PORT.to_owned(), |kept| kept.listen),
+        data_dir: "data",
+        identity: IdentityFile {
+            certificate: "witness.pem",
+            key: "witness.key",
+            authority: "../authority.pem",
+            revocations: "../revoked.crl.pem",
+        },
+        signing: beside_region(),
+        rules: RulesFile {
+            minimum_persons: floor.persons,
+            minimum_stays: floor.stays,
+            minimum_hospitals: floor.hospitals,
+            dominance_e4: floor.dominance_e4,
+            minimum_quorum: quorum,
+        },
+    };
+    let comment = "The second authority's witness. Paths are relative to this file.";
+    write(&path, &toml_text(comment, &file)?)
+}
+
+/// The signing section of a party whose folder lies in the region's.
+const fn beside_region() -> SigningFile {
+    SigningFile { key: SIGNING_KEY, roster: "../roster.json", authority: "../authority.key.pub" }
+}
+
+/// Writes `coordinator.toml` unless it names these nodes and this witness already.
 ///
 /// # Errors
 /// [`Failure::Output`], [`Failure::Configuration`] when the file that is there cannot be read.
 pub fn write_coordinator(
     folder: &Folder,
     nodes: &[(HospitalId, SocketAddr)],
+    witness: SocketAddr,
+    mapping: &str,
 ) -> Result<(), Failure> {
     let path = folder.coordinator("coordinator.toml");
     let mut listen = ANY_PORT.to_owned();
@@ -114,7 +205,8 @@ pub fn write_coordinator(
         let kept = coordinator::Config::load(&path)
             .map_err(|error| Failure::Configuration(error.to_string()))?;
         let named = kept.hospitals.iter().map(|entry| (&entry.id, entry.address.clone()));
-        if named.eq(nodes.iter().map(|(id, address)| (id, address.to_string()))) {
+        let same_witness = kept.witness.address == witness.to_string();
+        if same_witness && named.eq(nodes.iter().map(|(id, address)| (id, address.to_string()))) {
             return Ok(());
         }
         listen = kept.listen;
@@ -125,11 +217,15 @@ pub fn write_coordinator(
         region: REGION,
         listen,
         policy: "policy.toml",
+        code_lists: PUBLISHED.iter().copied().filter(|name| *name == mapping).collect(),
         identity: IdentityFile {
             certificate: "coordinator.pem",
             key: "coordinator.key",
             authority: "../authority.pem",
+            revocations: "../revoked.crl.pem",
         },
+        signing: beside_region(),
+        witness: AddressFile { address: witness.to_string() },
         hospital: entries
             .iter()
             .map(|(id, address)| EntryFile { id, address: address.clone() })
@@ -155,6 +251,7 @@ pub fn write_client(folder: &Folder, coordinator: SocketAddr) -> Result<(), Fail
             certificate: "client/analyst.pem",
             key: "client/analyst.key",
             authority: "authority.pem",
+            revocations: "revoked.crl.pem",
         },
     };
     write(&path, &toml_text("An analyst's way into the region.", &file)?)
@@ -195,13 +292,36 @@ mod tests {
         assert_eq!((node.listen.as_str(), node.hospital.county.as_str()), {
             ("127.0.0.1:4711", "St. \"L\"")
         });
+        assert_eq!(
+            node.identity.revocations,
+            Some(folder.node(&member.id, "../../revoked.crl.pem"))
+        );
+        assert_eq!(node.signing.key, folder.node(&member.id, "signing.key"));
         let nodes = [(member.id.clone(), address)];
-        write_coordinator(&folder, &nodes).unwrap();
+        let second: SocketAddr = "127.0.0.1:4713".parse().unwrap();
+        write_coordinator(&folder, &nodes, second, "synthetic").unwrap();
         let path = folder.coordinator("coordinator.toml");
         settle_port(&path, "127.0.0.1:4712".parse().unwrap()).unwrap();
-        write_coordinator(&folder, &nodes).unwrap();
+        let settled = fs::read_to_string(&path).unwrap();
+        write_coordinator(&folder, &nodes, second, "synthetic").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), settled, "nothing has changed");
+        write_coordinator(&folder, &nodes, address, "synthetic").unwrap();
         let kept = coordinator::Config::load(&path).unwrap();
         assert_eq!((kept.listen.as_str(), kept.hospitals.len()), ("127.0.0.1:4712", 1));
+        assert_eq!(kept.witness.address, address.to_string());
+        let floor = Floor { persons: 11, stays: 12, hospitals: 3, dominance_e4: 5_625 };
+        write_witness(&folder, floor, 4, false).unwrap();
+        let path = folder.witness("witness.toml");
+        settle_port(&path, second).unwrap();
+        write_witness(&folder, Floor { stays: 1, ..floor }, 3, false).unwrap();
+        let witness = witness::Config::load(&path).unwrap();
+        assert_eq!(witness.rules.problems(), [""; 0]);
+        let rules = witness.rules;
+        assert_eq!((rules.minimum_stays, rules.minimum_quorum), (Some(12), Some(4)));
+        assert_eq!(witness.signing.roster, folder.witness("../roster.json"));
+        write_witness(&folder, Floor { stays: 1, ..floor }, 3, true).unwrap();
+        let witness = witness::Config::load(&path).unwrap();
+        assert_eq!((witness.rules.minimum_stays, witness.listen), (Some(1), second.to_string()));
         write_client(&folder, address).unwrap();
         let client: ClientConfig = service::config::load(&folder.client()).unwrap();
         assert_eq!((client.region.as_str(), client.coordinator.as_str()), {

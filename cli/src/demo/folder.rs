@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use certs::Layout;
 use model::HospitalId;
 
 use crate::client::CLIENT_FILE;
@@ -37,16 +38,10 @@ impl Folder {
         self.root.join("demo.toml")
     }
 
-    /// The authority's certificate, which every peer trusts.
+    /// Where the region's authority keeps what; `consilium region` works on the same folder.
     #[must_use]
-    pub fn authority(&self) -> PathBuf {
-        self.root.join("authority.pem")
-    }
-
-    /// The authority's key.
-    #[must_use]
-    pub fn authority_key(&self) -> PathBuf {
-        self.root.join("authority").join("authority.key")
+    pub fn authority(&self) -> Layout {
+        Layout::new(&self.root)
     }
 
     /// The client's configuration.
@@ -65,6 +60,12 @@ impl Folder {
     #[must_use]
     pub fn coordinator(&self, file: &str) -> PathBuf {
         self.root.join("coordinator").join(file)
+    }
+
+    /// A file of the witness.
+    #[must_use]
+    pub fn witness(&self, file: &str) -> PathBuf {
+        self.root.join("witness").join(file)
     }
 
     /// A file of a hospital's node.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use privacy::Policy;
+use privacy::{Floor, Policy};
 
 use super::folder::{self, Folder};
 use super::sources::Member;
@@ -49,6 +49,26 @@ pub fn write(folder: &Folder, members: &[Member], text: Option<&str>) -> Result<
     };
     give(&folder.coordinator("policy.toml"))?;
     members.iter().try_for_each(|member| give(&folder.node(&member.id, "policy.toml")))
+}
+
+/// What the witness asks of every opened group: the coordinator's policy.
+///
+/// # Errors
+/// [`Failure::Configuration`].
+pub fn floor(folder: &Folder) -> Result<Floor, Failure> {
+    let path = folder.coordinator("policy.toml");
+    let policy: Policy =
+        service::config::load(&path).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let unset = || {
+        let path = path.display();
+        Failure::Configuration(format!("{path}: [minimum] persons and stays must be set"))
+    };
+    Ok(Floor {
+        persons: policy.minimum.persons.ok_or_else(unset)?,
+        stays: policy.minimum.stays.ok_or_else(unset)?,
+        hospitals: policy.pooled.hospitals,
+        dominance_e4: policy.pooled.dominance_e4,
+    })
 }
 
 #[cfg(test)]

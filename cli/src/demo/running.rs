@@ -1,4 +1,4 @@
-//! A region's nodes and coordinator in this process, over real sockets with mutual TLS.
+//! A region's nodes, witness and coordinator in this process, over real sockets with mutual TLS.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::HospitalId;
 use node::NodeError;
 use service::Shutdown;
+use service::role::RoleError;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -27,7 +28,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts every node, then the coordinator, and points the client at it.
+    /// Starts every node and the witness, then the coordinator, and points the client at it.
     ///
     /// # Errors
     /// [`Failure`], naming who does not start and why.
@@ -46,7 +47,11 @@ impl Running {
             let (shutdown, name) = (shutdown.clone(), id.to_string());
             servers.spawn(async move { ended(&name, bound.serve(shutdown).await) });
         }
-        write_coordinator(folder, &nodes)?;
+        let bound = bind_witness(folder).await?;
+        let witness = bound.local_addr();
+        let signal = shutdown.clone();
+        servers.spawn(async move { ended("the witness", bound.serve(signal).await) });
+        write_coordinator(folder, &nodes, witness, prepared.plan.mapping())?;
         let bound = bind_coordinator(folder).await?;
         let address = bound.local_addr();
         write_client(folder, address)?;
@@ -90,8 +95,20 @@ async fn bind_node(
     let config =
         node::Config::load(&path).map_err(|error| Failure::Configuration(error.to_string()))?;
     let bound = node::bind(config, queries.clone()).await.map_err(|error| match error {
-        NodeError::Identity(error) => outdated(folder, id, &error),
-        NodeError::Listen { .. } => taken(&error, folder),
+        NodeError::Role(error) => role_failure(folder, id, &error),
+        other => Failure::Configuration(format!("{}: {other}", path.display())),
+    })?;
+    settle_port(&path, bound.local_addr())?;
+    Ok(bound)
+}
+
+async fn bind_witness(folder: &Folder) -> Result<witness::Bound, Failure> {
+    use witness::WitnessError;
+    let path = folder.witness("witness.toml");
+    let config =
+        witness::Config::load(&path).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let bound = witness::bind(config).await.map_err(|error| match error {
+        WitnessError::Role(error) => role_failure(folder, &"the witness", &error),
         other => Failure::Configuration(format!("{}: {other}", path.display())),
     })?;
     settle_port(&path, bound.local_addr())?;
@@ -104,28 +121,25 @@ async fn bind_coordinator(folder: &Folder) -> Result<coordinator::Bound, Failure
     let config = coordinator::Config::load(&path)
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let bound = coordinator::bind(config).await.map_err(|error| match error {
-        CoordinatorError::Identity(error) => outdated(folder, &"the coordinator", &error),
-        CoordinatorError::Listen { .. } => taken(&error, folder),
+        CoordinatorError::Role(error) => role_failure(folder, &"the coordinator", &error),
         other => Failure::Configuration(format!("{}: {other}", path.display())),
     })?;
     settle_port(&path, bound.local_addr())?;
     Ok(bound)
 }
 
-fn outdated(folder: &Folder, who: &dyn Display, error: &dyn Display) -> Failure {
-    Failure::Configuration(format!(
-        "{who} of region {REGION}: {error}; certificates of a demonstration last 90 days: remove \
-         the .pem and .key files of {} except the authority's to have new ones, or use another \
-         --dir",
-        folder.root().display()
-    ))
-}
-
-fn taken(error: &dyn Display, folder: &Folder) -> Failure {
-    Failure::Unavailable(format!(
-        "{error} If this region is running already, ask it with: consilium query --region {}",
-        folder.root().display()
-    ))
+fn role_failure(folder: &Folder, who: &dyn Display, error: &RoleError) -> Failure {
+    let root = folder.root().display();
+    match error {
+        RoleError::Listen { .. } => Failure::Unavailable(format!(
+            "{error} If this region is running already, ask it with: consilium query --region \
+             {root}"
+        )),
+        _ => Failure::Configuration(format!(
+            "{who} of region {REGION}: {error}; start again to have old certificates renewed, or \
+             use another folder than {root}"
+        )),
+    }
 }
 
 fn ended<E: Display>(name: &str, outcome: Result<(), E>) -> Failure {
