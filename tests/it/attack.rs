@@ -1,4 +1,7 @@
 //! Traps that other systems fell into (DESIGN.md, section 15), one file each.
+//!
+//! A trap that exists for a hospital's own cells and for masked regional sums is set for both: the
+//! sums with the same stays, spread over three hospitals.
 
 mod absent_not_zero;
 mod conditional;
@@ -14,11 +17,16 @@ mod same_bits;
 mod selectivity;
 mod usage;
 
+use model::Refusal;
 use privacy::Policy;
 use tests::fixture::{self, Stay};
 use tests::{Answer, HospitalSource, Region};
+use tonic::Status;
 
-/// A region of one hospital with these stays under the default policy.
+/// The hospitals of [`spread`]: as few as can hide in a sum.
+const SPREAD: [&str; 3] = ["h-1", "h-2", "h-3"];
+
+/// A region of one hospital with these stays under the default policy, for questions by hospital.
 async fn hospital(stays: Vec<Stay>) -> Region {
     hospital_under(Policy::default(), stays).await
 }
@@ -28,6 +36,21 @@ async fn hospital_under(policy: Policy, stays: Vec<Stay>) -> Region {
     let source = fixture::write(folder.path(), "h-1", stays);
     let hospital = HospitalSource::small("h-1", source);
     Region::builder().hospitals([hospital]).policy(policy).start().await.unwrap()
+}
+
+/// The same stays, the first at the first of three hospitals, the second at the second, and so
+/// on: for pooled questions.
+async fn spread(stays: Vec<Stay>) -> Region {
+    spread_under(Policy::default(), stays).await
+}
+
+async fn spread_under(policy: Policy, stays: Vec<Stay>) -> Region {
+    let folder = tempfile::tempdir().unwrap();
+    let hospitals = SPREAD.into_iter().enumerate().map(|(turn, id)| {
+        let own = stays.iter().skip(turn).step_by(SPREAD.len()).cloned();
+        HospitalSource::small(id, fixture::write(folder.path(), id, own))
+    });
+    Region::builder().hospitals(hospitals).policy(policy).start().await.unwrap()
 }
 
 /// `count` plain stays, the first `few` of them changed.
@@ -42,14 +65,41 @@ fn stays(count: u32, few: u32, change: impl Fn(&mut Stay)) -> Vec<Stay> {
     each.collect()
 }
 
-/// What an asker can see of an answer, apart from its name and its duration.
-fn visible(answer: &Answer) -> (Vec<Vec<String>>, [u64; 4], Option<f64>, u32) {
+/// What an asker can see of an answer, apart from its names and its duration.
+#[derive(Debug, Clone, PartialEq)]
+struct Visible {
+    rows: Vec<Vec<String>>,
+    /// Groups.
+    released: u64,
+    withheld: u64,
+    measures_withheld: u64,
+    bytes: u64,
+    coverage: Option<f64>,
+    answered: u32,
+    missing: Vec<(String, String)>,
+    rounds: u32,
+    named_rounds: usize,
+}
+
+fn visible(answer: &Answer) -> Visible {
     let release = &answer.release;
-    let numbers = [
-        release.cells_released,
-        release.cells_withheld,
-        release.measures_withheld,
-        release.bytes_received,
-    ];
-    (answer.rows(), numbers, release.stays_coverage, release.hospitals_answered)
+    let missing = answer.missing().into_iter();
+    Visible {
+        rows: answer.rows(),
+        released: release.cells_released,
+        withheld: release.cells_withheld,
+        measures_withheld: release.measures_withheld,
+        bytes: release.bytes_received,
+        coverage: release.stays_coverage,
+        answered: release.hospitals_answered,
+        missing: missing.map(|(id, reason)| (id.to_owned(), reason.to_owned())).collect(),
+        rounds: release.rounds,
+        named_rounds: release.sids.len(),
+    }
+}
+
+/// The refusal that a question met; an error of another kind is a failed test.
+fn refusal(outcome: Result<Answer, Status>) -> Refusal {
+    let status = outcome.unwrap_err();
+    service::status::refusal_of(&status).unwrap_or_else(|| panic!("no refusal: {status:?}"))
 }

@@ -1,41 +1,73 @@
 //! The coordinator is bypassed: a valid coordinator certificate sends forbidden requests to a
-//! node itself. The node decides alone, and nothing leaves.
+//! node itself, for its own cells and in masked rounds that both authorities have signed. The node
+//! decides alone, and nothing leaves.
 
-use model::{RefusalCode, Role};
-use proto::v1;
+mod forged;
+mod messages;
+mod rogue;
+
+use model::RefusalCode;
+use proto::v1::code_domain::Outside;
 use proto::v1::measure::Kind;
-use proto::v1::node_client::NodeClient;
+use proto::{decode_request, v1};
+use record::Archive;
+use rogue::{Rogue, VICTIM};
 use tests::fixture::{self, Stay};
-use tests::{HospitalSource, Region, peer};
-use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tests::{HospitalSource, Region};
+use tonic::Status;
 
 const KEYS: &str = "stay.person_key AS person_key, stay.stay_key AS stay_key";
 const COST_BOUND: u128 = 1_000_000_000_000;
 
-/// A request that is fine: stays and cost by DRG group.
+/// A request that is fine: stays and cost by DRG group, of one hospital.
 fn fine() -> v1::ReleaseRequest {
     let relation_sql =
         format!("SELECT stay.drg_code AS d0, stay.total_cost AS m0, {KEYS} FROM stay");
     v1::ReleaseRequest {
-        version: 1,
-        scope: v1::Scope::Pooled.into(),
+        version: 2,
+        scope: v1::Scope::PerHospital.into(),
         asker: "ana".to_owned(),
         relation_sql,
         dimensions: vec!["drg_code".to_owned()],
         inputs: vec![input(COST_BOUND)],
         measures: vec![measure(Kind::Rows), measure(Kind::Sum)],
         deadline_ms: 20_000,
+        domains: Vec::new(),
+        supports: vec![0, 4],
     }
 }
 
 fn input(bound: u128) -> v1::Input {
     let scale = Some(v1::input::Scale::DecimalDigits(4));
-    v1::Input { scale, bound: bound.to_le_bytes().to_vec() }
+    v1::Input { scale, bound: bound.to_le_bytes().to_vec(), money: true }
 }
 
 fn measure(kind: Kind) -> v1::Measure {
     v1::Measure { kind: kind.into(), x: 0, y: 0 }
+}
+
+/// A list of these codes and all others.
+fn list(codes: &[&str]) -> v1::Domain {
+    let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+    let list = v1::CodeDomain { codes, outside: Outside::Named.into() };
+    v1::Domain { kind: Some(v1::domain::Kind::Codes(list)) }
+}
+
+/// `2^bits` buckets.
+fn buckets(bits: u32, salt: usize) -> v1::Domain {
+    let buckets = v1::BucketDomain { bits, salt: vec![0; salt] };
+    v1::Domain { kind: Some(v1::domain::Kind::Buckets(buckets)) }
+}
+
+/// The same request for masked cells, with a code list for each dimension.
+fn masked(mut request: v1::ReleaseRequest) -> v1::ReleaseRequest {
+    if request.scope() == v1::Scope::PerHospital {
+        request.scope = v1::Scope::Pooled.into();
+    }
+    if request.domains.is_empty() {
+        request.domains = request.dimensions.iter().map(|_| list(&["DA1", "DB2"])).collect();
+    }
+    request
 }
 
 /// The same request about another relation.
@@ -49,42 +81,90 @@ fn changed(change: impl FnOnce(&mut v1::ReleaseRequest)) -> v1::ReleaseRequest {
     request
 }
 
-async fn release(
-    client: &mut NodeClient<Channel>,
-    request: v1::ReleaseRequest,
-) -> Result<Vec<v1::ReleaseChunk>, Status> {
-    let mut stream = client.release(request).await?.into_inner();
-    let mut chunks = Vec::new();
-    while let Some(chunk) = stream.message().await? {
-        chunks.push(chunk);
-    }
-    Ok(chunks)
-}
+/// A request that is refused with this code.
+type Case<'a> = (RefusalCode, &'a str, v1::ReleaseRequest);
 
-async fn node() -> (tempfile::TempDir, Region, NodeClient<Channel>) {
+/// Three hospitals of sixty stays each.
+async fn region() -> (tempfile::TempDir, Region) {
     let folder = tempfile::tempdir().unwrap();
-    let source = fixture::write(folder.path(), "h-1", (0..60).map(Stay::plain));
-    let hospital = HospitalSource::small("h-1", source);
-    let region = Region::builder().hospitals([hospital]).start().await.unwrap();
-    let client = region.node_client_as("h-1", &peer(Role::Coordinator, "main")).unwrap();
-    (folder, region, client)
+    let hospitals = ["h-1", "h-2", "h-3"].map(|id| {
+        HospitalSource::small(id, fixture::write(folder.path(), id, (0..60).map(Stay::plain)))
+    });
+    let region = Region::builder().hospitals(hospitals).start().await.unwrap();
+    (folder, region)
 }
 
-async fn all_refused(requests: Vec<(RefusalCode, &str, v1::ReleaseRequest)>) {
-    let (_folder, _region, mut client) = node().await;
-    let chunks = release(&mut client, fine()).await.unwrap();
-    assert_eq!(chunks.iter().map(|chunk| chunk.groups).sum::<u32>(), 1, "the fine one passes");
+/// What was found wrong, if anything.
+fn met<T>(
+    expected: RefusalCode,
+    what: &str,
+    outcome: Result<T, Status>,
+    size: impl Fn(&T) -> usize,
+) -> Option<String> {
+    match outcome {
+        Ok(answer) => Some(format!("{what}: ANSWERED with {}", size(&answer))),
+        Err(status) => match service::status::refusal_of(&status) {
+            Some(refusal) if refusal.code == expected => None,
+            Some(refusal) => Some(format!("{what}: {expected} expected: {refusal}")),
+            None => Some(format!("{what}: {expected} expected: {status:?}")),
+        },
+    }
+}
+
+/// The ways to a node's cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// `Release`, for the hospital's own cells.
+    Own,
+    /// `Release`, for cells that only a signed round opens.
+    Unsigned,
+    /// `Join`, with a round that both authorities have signed.
+    Signed,
+}
+
+/// What of `cases` was not refused as it should be on `ways`. What is fine passes before and after.
+async fn wrong_on(ways: &[Way], cases: &[Case<'_>]) -> Vec<String> {
+    let (_folder, region) = region().await;
+    let mut rogue = Rogue::of(&region);
+    let fine_masked = decode_request(masked(fine())).unwrap();
     let mut wrong = Vec::new();
-    for (code, what, request) in requests {
-        match release(&mut client, request).await {
-            Ok(chunks) => wrong.push(format!("{what}: ANSWERED {chunks:?}")),
-            Err(status) => match service::status::refusal_of(&status) {
-                Some(refusal) if refusal.code == code => {}
-                Some(refusal) => wrong.push(format!("{what}: {code} expected: {refusal}")),
-                None => wrong.push(format!("{what}: {code} expected: {status:?}")),
-            },
+    for (code, what, request) in cases {
+        for way in ways {
+            let what = format!("{way:?}: {what}");
+            wrong.extend(match way {
+                Way::Own => met(*code, &what, rogue.release(request.clone()).await, Vec::len),
+                Way::Unsigned => {
+                    let request = masked(request.clone());
+                    // What cannot be parsed is refused as that.
+                    let parsed = decode_request(request.clone());
+                    let code = parsed.map_or_else(|refusal| refusal.code, |_| RefusalCode::Offer);
+                    met(code, &what, rogue.release(request).await, Vec::len)
+                }
+                Way::Signed => {
+                    let offer = rogue.offer(masked(request.clone()), &fine_masked).await;
+                    met(*code, &what, rogue.join(offer).await, Vec::len)
+                }
+            });
         }
     }
+    let chunks = rogue.release(fine()).await.unwrap();
+    assert_eq!(chunks.iter().map(|chunk| chunk.groups).sum::<u32>(), 1, "the fine one passes");
+    let offer = rogue.offer(masked(fine()), &fine_masked).await;
+    let upload = rogue.join(offer).await.unwrap();
+    assert_eq!(upload.len(), privacy::Shape::of(&fine_masked).unwrap().bytes());
+    assert_eq!(released(&region), ["masked", "clear"], "nothing else has left");
+    wrong
+}
+
+/// The modes of what the victim has released, newest first.
+fn released(region: &Region) -> Vec<String> {
+    let file = region.site(VICTIM).folder().join("data").join(record::FILE);
+    let rows = Archive::open(&file).unwrap().releases(1_000).unwrap();
+    rows.into_iter().map(|row| row.mode).collect()
+}
+
+async fn all_refused(cases: Vec<Case<'_>>) {
+    let wrong = wrong_on(&[Way::Own, Way::Unsigned, Way::Signed], &cases).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -156,7 +236,6 @@ async fn forbidden_conditions_are_refused() {
             C::Identity,
             "WHERE stay.stay_key IN (SELECT stay.stay_key FROM stay WHERE stay.person_key = 7)",
         ),
-        (C::Scope, "WHERE stay.hospital_id = 'h-1'"),
     ];
     let sql = |condition: &str| {
         format!("SELECT stay.drg_code AS d0, stay.total_cost AS m0, KEYS FROM stay {condition}")
@@ -206,55 +285,4 @@ async fn forbidden_statements_and_clauses_are_refused() {
     ];
     let named: Vec<_> = cases.iter().map(|(code, sql)| (*code, &**sql, relation(sql))).collect();
     all_refused(named).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_requests_are_refused() {
-    use RefusalCode as C;
-    let cases = vec![
-        (C::Request, "version 99", changed(|r| r.version = 99)),
-        (C::Request, "version 0", changed(|r| r.version = 0)),
-        (C::Request, "no scope", changed(|r| r.scope = 0)),
-        (C::Request, "unknown scope", changed(|r| r.scope = 77)),
-        (C::Request, "no asker", changed(|r| r.asker.clear())),
-        (C::Request, "a long asker", changed(|r| r.asker = "a".repeat(65))),
-        (C::Request, "a kind of measure", changed(|r| r.measures[0].kind = 99)),
-        (C::Request, "no scale", changed(|r| r.inputs[0].scale = None)),
-        (C::Request, "a short bound", changed(|r| r.inputs[0].bound = vec![1])),
-        (
-            C::Request,
-            "another scale than the column's",
-            changed(|r| r.inputs[0].scale = Some(v1::input::Scale::DecimalDigits(2))),
-        ),
-        (
-            C::Request,
-            "a binary scale for a decimal",
-            changed(|r| r.inputs[0].scale = Some(v1::input::Scale::BinaryBits(40))),
-        ),
-        (C::Request, "another number of dimensions", changed(|r| r.dimensions.clear())),
-        (C::TooLarge, "a bound that overflows", changed(|r| r.inputs = vec![input(1 << 100)])),
-        (C::TooLarge, "a bound of zero", changed(|r| r.inputs = vec![input(0)])),
-        (
-            C::TooLarge,
-            "squares that overflow",
-            changed(|r| {
-                r.inputs = vec![input(1 << 60)];
-                r.measures = vec![measure(Kind::Squares)];
-            }),
-        ),
-        (C::TooLarge, "65 inputs", changed(|r| r.inputs = vec![input(COST_BOUND); 65])),
-        (C::TooLarge, "65 measures", changed(|r| r.measures = vec![measure(Kind::Rows); 65])),
-        (C::TooLarge, "9 dimensions", changed(|r| r.dimensions = vec!["d".to_owned(); 9])),
-        (C::TooLarge, "an input that is not there", changed(|r| r.measures[1].x = 1)),
-        (C::Bounds, "a long SQL", changed(|r| r.relation_sql.push_str(&" ".repeat(64 * 1024)))),
-        (
-            C::Scope,
-            "pooled, but naming hospitals",
-            relation("SELECT stay.hospital_id AS d0, stay.total_cost AS m0, KEYS FROM stay"),
-        ),
-    ];
-    all_refused(cases).await;
-    let (_folder, _region, mut client) = node().await;
-    let late = release(&mut client, changed(|r| r.deadline_ms = 0)).await.unwrap_err();
-    assert_eq!(late.code(), Code::DeadlineExceeded);
 }

@@ -1,9 +1,10 @@
 //! Federated = pooled, to the bit.
 //!
-//! The same rows are spread over 1 to 16 hospitals in several ways. Random questions are asked of
-//! two such regions through real TLS, with gate and all (minima of 1, so that every cell shows).
-//! The two answers must be the same bits, and must agree with plain DataFusion over all rows:
-//! exactly for counts and decimals, to 1e-9 for doubles.
+//! The same rows are spread over 3 to 16 hospitals in several ways. Random questions are asked of
+//! two such regions through real TLS, masked, with a witness and all (minima of 1, so that every
+//! cell shows). The two answers must be the same bits, and must agree with plain DataFusion over
+//! all rows: exactly for counts and decimals, to 1e-9 for doubles. When hospitals drop out before
+//! their upload, the answer must be that over the survivors' rows.
 
 mod compare;
 mod questions;
@@ -24,7 +25,7 @@ use tests::{HospitalSource, Region};
 const QUESTIONS: usize = 2_000;
 const STAYS: u64 = 2_500;
 /// Hospitals of each region; an even index keeps each person in one hospital.
-const PARTITIONS: [usize; 7] = [1, 3, 4, 7, 2, 11, 16];
+const PARTITIONS: [usize; 7] = [3, 4, 5, 7, 9, 11, 16];
 const SEED: u64 = 20_261_121;
 /// Below this magnitude a difference of doubles is the yardstick's own rounding.
 const FLOOR: f64 = 1.0;
@@ -34,6 +35,7 @@ fn open_policy() -> Policy {
     policy.minimum.persons = Some(1);
     policy.minimum.stays = Some(1);
     policy.selectivity.persons = 1;
+    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
     policy.usage.requests_per_day = u64::MAX >> 1;
     policy
 }
@@ -61,7 +63,12 @@ fn spread(source: &str, folder: &Path, parts: usize, by_person: bool) -> Vec<Pat
 
 async fn region(source: &str, folder: &Path, index: usize) -> Region {
     let parts = PARTITIONS[index];
-    let sources = spread(source, folder, parts, index.is_multiple_of(2));
+    let hospitals = hospitals_of(source, folder, parts, index.is_multiple_of(2));
+    Region::builder().hospitals(hospitals).policy(open_policy()).start().await.unwrap()
+}
+
+fn hospitals_of(source: &str, folder: &Path, parts: usize, by_person: bool) -> Vec<HospitalSource> {
+    let sources = spread(source, folder, parts, by_person);
     let sources = sources.into_iter().enumerate().map(|(number, source)| HospitalSource {
         id: format!("h-{number:03}"),
         tier: "tertiary".into(),
@@ -69,7 +76,7 @@ async fn region(source: &str, folder: &Path, index: usize) -> Region {
         source: Some(source),
         mapping: "synthetic".into(),
     });
-    Region::builder().hospitals(sources).policy(open_policy()).start().await.unwrap()
+    sources.collect()
 }
 
 fn source() -> String {
@@ -133,7 +140,10 @@ async fn random_questions_have_the_same_answer_in_every_partition() {
     for index in 0..PARTITIONS.len() {
         regions.push(region(&source, folder.path(), index).await);
     }
-    let pooled = Pooled::open(&regions[0].snapshot_folders().unwrap(), 2).unwrap();
+    // All rows in one hospital, where a key means one thing; it is never asked.
+    let whole = hospitals_of(&source, folder.path(), 1, true);
+    let alone = Region::builder().hospitals(whole).start().await.unwrap();
+    let pooled = Pooled::open(&alone.snapshot_folders().unwrap(), 2).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut asked = Vec::new();
     for _ in 0..QUESTIONS {
@@ -160,4 +170,70 @@ async fn random_questions_have_the_same_answer_in_every_partition() {
         wrong.len(),
         wrong.iter().take(8).cloned().collect::<Vec<_>>().join("\n")
     );
+}
+
+/// The rows of several files as one, so that a key means one thing.
+fn together(files: &[&PathBuf], path: &Path) {
+    let mut whole = String::new();
+    for (index, file) in files.iter().enumerate() {
+        let text = std::fs::read_to_string(file).unwrap();
+        let (header, rows) = text.split_once('\n').unwrap();
+        if index == 0 {
+            whole.push_str(header);
+            whole.push('\n');
+        }
+        whole.push_str(rows);
+    }
+    std::fs::write(path, whole).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_drops_out_the_answer_is_that_of_the_survivors() {
+    const HOSPITALS: usize = 9;
+    const DROPOUTS: usize = 24;
+    let folder = tempfile::tempdir().unwrap();
+    let hospitals = hospitals_of(&source(), folder.path(), HOSPITALS, true);
+    let files: Vec<_> = hospitals.iter().filter_map(|one| one.source.clone()).collect();
+    let builder = Region::builder().hospitals(hospitals.clone()).policy(open_policy()).proxied();
+    let region = builder.start().await.unwrap();
+    // Never asked: it ingests the survivors' rows for the yardstick.
+    let alone = Region::builder().hospitals([hospitals[0].clone()]).start().await.unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED + 1);
+    let mut wrong = Vec::new();
+    for _ in 0..DROPOUTS {
+        let question = random_question(&mut rng);
+        // Code lists are found while everybody is there; it is the rounds that lose hospitals.
+        if let Err(status) = region.ask(&question.sql).await {
+            wrong.push(format!("{}\n  {status}", question.sql));
+            continue;
+        }
+        // At least three apart from all, so that the same question may be opened again.
+        let mut lost: Vec<usize> = (0..HOSPITALS).collect();
+        rand::seq::SliceRandom::shuffle(lost.as_mut_slice(), &mut rng);
+        lost.truncate(rng.random_range(3..=HOSPITALS - 3));
+        lost.iter().for_each(|index| region.sites()[*index].proxy().cut());
+        let answer = region.ask(&question.sql).await;
+        lost.iter().for_each(|index| region.sites()[*index].proxy().pass());
+        let survivors = (0..HOSPITALS).filter(|index| !lost.contains(index));
+        let survivors: Vec<_> = survivors.map(|index| &files[index]).collect();
+        let whole = folder.path().join("survivors.csv");
+        together(&survivors, &whole);
+        let site = std::sync::Arc::clone(&alone.sites()[0]);
+        let ingesting = std::sync::Arc::clone(&site);
+        let ingest = move || ingesting.ingest(&whole, "synthetic").map(|_| ());
+        tokio::task::spawn_blocking(ingest).await.unwrap().unwrap();
+        let pooled = Pooled::open(&[site.snapshot_folder().unwrap()], 2).unwrap();
+        let read =
+            |batches: &[_]| rows(batches, question.dimensions, !question.sql.contains("ORDER BY"));
+        let expected = read(&pooled.query(&question.sql).await.unwrap());
+        let outcome = match answer {
+            Ok(answer) if answer.missing().len() != lost.len() => {
+                Some(format!("missing: {:?}, lost: {lost:?}", answer.missing()))
+            }
+            Ok(answer) => difference(&read(&answer.batches), &expected),
+            Err(status) => Some(status.to_string()),
+        };
+        wrong.extend(outcome.map(|text| format!("{}\n  {text}", question.sql)));
+    }
+    assert!(wrong.is_empty(), "{} wrong, for example:\n{}", wrong.len(), wrong.join("\n"));
 }

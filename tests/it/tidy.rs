@@ -10,20 +10,36 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("privacy", &["model"]),
     ("proto", &["model", "privacy"]),
     ("query", &["model", "privacy"]),
+    ("record", &["model", "privacy"]),
     ("service", &["model"]),
-    ("certs", &["model"]),
-    ("node", &["model", "privacy", "query", "service", "proto"]),
-    ("coordinator", &["model", "privacy", "query", "service", "proto"]),
+    ("certs", &["model", "privacy"]),
+    ("node", &["model", "privacy", "query", "record", "service", "proto", "certs"]),
+    ("coordinator", &["model", "privacy", "query", "record", "service", "proto"]),
+    ("witness", &["model", "privacy", "proto", "record", "service"]),
     ("cli", ALL),
     ("tests", ALL),
 ];
-const ALL: &[&str] =
-    &["model", "privacy", "proto", "query", "service", "certs", "node", "coordinator", "cli"];
+const ALL: &[&str] = &[
+    "model",
+    "privacy",
+    "proto",
+    "query",
+    "record",
+    "service",
+    "certs",
+    "node",
+    "coordinator",
+    "witness",
+    "cli",
+];
 /// What of ours a crate may use in its own tests only.
 const IN_TESTS: &[(&str, &str)] = &[("service", "certs")];
 /// Heavy dependencies and their one owner.
 const OWNERS: &[(&str, &str)] = &[
     ("datafusion", "query"),
+    ("rusqlite", "record"),
+    ("tlog_tiles", "record"),
+    ("signed_note", "record"),
     ("rustls", "service"),
     ("tokio-rustls", "service"),
     ("webpki", "service"),

@@ -21,7 +21,20 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(exe: &Path, words: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(exe, words, &[])
+    }
+
+    /// The same, with variables in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_with(
+        exe: &Path,
+        words: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(exe);
+        command.envs(variables.iter().copied());
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let log = Arc::new(Mutex::new(String::new()));

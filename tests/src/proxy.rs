@@ -1,8 +1,8 @@
-//! A TCP proxy between coordinator and node that fails on command.
+//! A TCP proxy before a node or the witness that fails on command, and notes what passes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -31,7 +31,31 @@ pub struct Proxy {
     mode: watch::Sender<Mode>,
     target: watch::Sender<SocketAddr>,
     held: Arc<AtomicUsize>,
+    noted: Arc<Notebook>,
     task: AbortHandle,
+}
+
+/// What has passed since somebody asked for it. It is what a listener on the line would have:
+/// TLS records.
+#[derive(Debug, Default)]
+struct Notebook(Mutex<Option<Passed>>);
+
+/// Bytes that passed a proxy, of all connections, in order of their arrival.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// From clients to the server.
+    pub to_server: Vec<u8>,
+    /// From the server to clients.
+    pub to_client: Vec<u8>,
+}
+
+impl Notebook {
+    fn note(&self, way: fn(&mut Passed) -> &mut Vec<u8>, bytes: &[u8]) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(passed) = noted.as_mut() {
+            way(passed).extend_from_slice(bytes);
+        }
+    }
 }
 
 impl Proxy {
@@ -45,9 +69,27 @@ impl Proxy {
         let mode = watch::Sender::new(Mode::Pass);
         let held = Arc::new(AtomicUsize::new(0));
         let target = watch::Sender::new(target);
-        let task = accept(listener, target.clone(), mode.clone(), Arc::clone(&held));
+        let noted = Arc::new(Notebook::default());
+        let shared = (Arc::clone(&held), Arc::clone(&noted));
+        let task = accept(listener, target.clone(), mode.clone(), shared);
         let task = tokio::spawn(task).abort_handle();
-        Ok(Self { address, mode, target, held, task })
+        Ok(Self { address, mode, target, held, noted, task })
+    }
+
+    /// Notes from now on what passes.
+    pub fn record(&self) {
+        let mut noted = self.noted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = Some(Passed::default());
+    }
+
+    /// What has passed since [`Proxy::record`], which ends.
+    ///
+    /// # Panics
+    /// When nothing was being recorded.
+    #[must_use]
+    pub fn recorded(&self) -> Passed {
+        let mut noted = self.noted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.take().expect("the proxy records")
     }
 
     /// Where to connect instead of the target.
@@ -93,11 +135,11 @@ async fn accept(
     listener: TcpListener,
     target: watch::Sender<SocketAddr>,
     mode: watch::Sender<Mode>,
-    held: Arc<AtomicUsize>,
+    shared: (Arc<AtomicUsize>, Arc<Notebook>),
 ) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        let (mode, held) = (mode.subscribe(), Arc::clone(&held));
+        let (mode, (held, noted)) = (mode.subscribe(), shared.clone());
         let mut target = target.subscribe();
         connections.spawn(async move {
             if *mode.borrow() == Mode::Cut {
@@ -106,7 +148,7 @@ async fn accept(
             let address = *target.borrow_and_update();
             let Ok(server) = TcpStream::connect(address).await else { return };
             tokio::select! {
-                () = connection(client, server, mode, &held) => {}
+                () = connection(client, server, mode, (&held, &noted)) => {}
                 _ = target.changed() => {}
             }
         });
@@ -118,15 +160,25 @@ async fn connection(
     client: TcpStream,
     server: TcpStream,
     mut mode: watch::Receiver<Mode>,
-    held: &AtomicUsize,
+    shared: (&AtomicUsize, &Notebook),
 ) {
-    let (mut from_client, to_client) = client.into_split();
-    let (from_server, mut to_server) = server.into_split();
-    let responses = forward(from_server, to_client, mode.clone(), held);
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let responses = forward(from_server, to_client, mode.clone(), shared);
     tokio::select! {
-        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+        () = pass_on(from_client, to_server, shared.1) => {}
         () = responses => {}
         _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
+    }
+}
+
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, noted: &Notebook) {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        noted.note(|passed| &mut passed.to_server, &buffer[..count]);
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -134,7 +186,7 @@ async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut mode: watch::Receiver<Mode>,
-    held: &AtomicUsize,
+    (held, noted): (&AtomicUsize, &Notebook),
 ) {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut kept = Vec::new();
@@ -150,6 +202,7 @@ async fn forward(
             read = from.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => return,
                 Ok(count) => {
+                    noted.note(|passed| &mut passed.to_client, &buffer[..count]);
                     kept.extend_from_slice(&buffer[..count]);
                     if *mode.borrow() == Mode::Stall {
                         held.fetch_add(count, Ordering::SeqCst);

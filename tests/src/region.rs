@@ -1,230 +1,41 @@
 //! A whole region inside one test.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use arrow::array::RecordBatch;
-use arrow::ipc::reader::StreamReader;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use futures::future::try_join_all;
 use model::{Peer, Role};
-use privacy::Policy;
 use proto::v1;
-use proto::v1::answer_event::Event;
 use proto::v1::node_client::NodeClient;
 use proto::v1::region_client::RegionClient;
+use proto::v1::witness_client::WitnessClient;
 use service::connect::ConnectOptions;
-use service::{Clock, Connector, IdentityConfig, ReloadingIdentity, Shutdown};
-use tokio::sync::Semaphore;
+use service::{Clock, Connector, IdentityConfig, ReloadingIdentity};
 use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::answer::{Answer, ask};
+use crate::builder::RegionBuilder;
+use crate::party::Party;
 use crate::pki::{Pki, peer};
 use crate::process::Process;
-use crate::site::{HospitalSource, Running, Site};
+use crate::proxy::Proxy;
+use crate::site::Site;
 
-/// Ingests at the same time.
-const INGESTS: usize = 4;
 /// The user in whose name [`Region::ask`] asks.
 pub const USER: &str = "ana";
-
-/// An answer as the client sees it.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The rows.
-    pub batches: Vec<RecordBatch>,
-    /// How they came about.
-    pub release: v1::Provenance,
-}
-
-impl Answer {
-    /// The rows as text: whole numbers and decimals exact, doubles shortest, NULL empty.
-    ///
-    /// # Panics
-    /// When a column has a type that has no text.
-    #[must_use]
-    pub fn rows(&self) -> Vec<Vec<String>> {
-        let options = FormatOptions::default();
-        let mut rows = Vec::new();
-        for batch in &self.batches {
-            let columns: Vec<_> = batch
-                .columns()
-                .iter()
-                .map(|column| ArrayFormatter::try_new(column, &options).expect("a printable type"))
-                .collect();
-            for row in 0..batch.num_rows() {
-                rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());
-            }
-        }
-        rows
-    }
-
-    /// Which hospitals are missing, and why.
-    #[must_use]
-    pub fn missing(&self) -> Vec<(&str, &str)> {
-        let missing = self.release.missing.iter();
-        missing.map(|one| (one.hospital.as_str(), one.reason.as_str())).collect()
-    }
-}
-
-/// What a region shall be.
-#[derive(Debug, Default)]
-pub struct RegionBuilder {
-    hospitals: Vec<HospitalSource>,
-    policy: Policy,
-    policies: BTreeMap<String, Policy>,
-    proxied: bool,
-    nodes_exe: Option<PathBuf>,
-    coordinator_exe: Option<PathBuf>,
-}
-
-impl RegionBuilder {
-    /// Adds hospitals.
-    #[must_use]
-    pub fn hospitals(mut self, hospitals: impl IntoIterator<Item = HospitalSource>) -> Self {
-        self.hospitals.extend(hospitals);
-        self
-    }
-
-    /// The policy of every hospital and of the coordinator's early feedback; else the default.
-    #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// The policy of one hospital.
-    #[must_use]
-    pub fn policy_of(mut self, hospital: &str, policy: Policy) -> Self {
-        self.policies.insert(hospital.to_owned(), policy);
-        self
-    }
-
-    /// Puts a [`crate::Proxy`] before every node.
-    #[must_use]
-    pub const fn proxied(mut self) -> Self {
-        self.proxied = true;
-        self
-    }
-
-    /// Runs every node as a process of its own.
-    #[must_use]
-    pub fn node_processes(mut self, exe: impl Into<PathBuf>) -> Self {
-        self.nodes_exe = Some(exe.into());
-        self
-    }
-
-    /// Runs the coordinator as a process of its own.
-    #[must_use]
-    pub fn coordinator_process(mut self, exe: impl Into<PathBuf>) -> Self {
-        self.coordinator_exe = Some(exe.into());
-        self
-    }
-
-    /// Makes certificates and files, ingests, starts everything, and waits until the coordinator
-    /// has heard of every hospital.
-    ///
-    /// # Errors
-    /// When any of it fails.
-    pub async fn start(self) -> anyhow::Result<Region> {
-        let root = tempfile::tempdir()?;
-        let pki = Arc::new(Pki::create(&root.path().join("authority"))?);
-        let places = Arc::new(Semaphore::new(INGESTS));
-        let sites = self.hospitals.iter().map(|hospital| {
-            let (hospital, pki, places) = (hospital.clone(), Arc::clone(&pki), Arc::clone(&places));
-            let policy = self.policies.get(&hospital.id).unwrap_or(&self.policy).clone();
-            let (root, exe) = (root.path().to_owned(), self.nodes_exe.clone());
-            async move {
-                let _place = places.acquire().await?;
-                let making = move || {
-                    let site = Site::prepare(&root, &pki, &hospital, &policy, exe)?;
-                    site.fill(&hospital)?;
-                    anyhow::Ok(site)
-                };
-                let site = tokio::task::spawn_blocking(making);
-                let site = site.await??;
-                site.start().await.with_context(|| format!("node {}", site.id()))?;
-                if self.proxied {
-                    site.add_proxy().await?;
-                }
-                anyhow::Ok(Arc::new(site))
-            }
-        });
-        let sites = try_join_all(sites).await?;
-        let coordinator = Coordinator::start(root.path(), &pki, &sites, &self).await?;
-        let user =
-            pki.issue(&root.path().join("users"), USER, &peer(Role::User, USER), Pki::validity())?;
-        let to = peer(Role::Coordinator, "main");
-        let channel = Region::channel(&user, Clock::system(), to, coordinator.address)?;
-        let region = Region { sites, coordinator, user, channel, pki, root };
-        region.hospitals().await.context("the coordinator does not answer")?;
-        Ok(region)
-    }
-}
-
-#[derive(Debug)]
-struct Coordinator {
-    address: SocketAddr,
-    running: Mutex<Option<Running>>,
-}
-
-impl Coordinator {
-    async fn start(
-        root: &Path,
-        pki: &Pki,
-        sites: &[Arc<Site>],
-        wanted: &RegionBuilder,
-    ) -> anyhow::Result<Self> {
-        let folder = root.join("coordinator");
-        pki.issue(&folder, "coordinator", &peer(Role::Coordinator, "main"), Pki::validity())?;
-        std::fs::copy(pki.certificate(), folder.join("authority.pem"))?;
-        std::fs::write(folder.join("policy.toml"), toml::to_string(&wanted.policy)?)?;
-        let mut text = format!(
-            "region = \"{}\"\nlisten = \"127.0.0.1:0\"\npolicy = \"policy.toml\"\n[identity]\n\
-             certificate = \"coordinator.pem\"\nkey = \"coordinator.key\"\n\
-             authority = \"authority.pem\"\n",
-            crate::REGION
-        );
-        for site in sites {
-            let (id, address) = (site.id(), site.public_address());
-            text.push_str(&format!("[[hospital]]\nid = \"{id}\"\naddress = \"{address}\"\n"));
-        }
-        let path = folder.join("coordinator.toml");
-        std::fs::write(&path, text)?;
-        let (running, address) = match &wanted.coordinator_exe {
-            None => {
-                let bound = coordinator::bind(coordinator::Config::load(&path)?).await?;
-                let (address, shutdown) = (bound.local_addr(), Shutdown::new());
-                let stop = shutdown.clone();
-                let task = tokio::spawn(async move {
-                    let _ = bound.serve(stop).await;
-                });
-                (Running::Task { shutdown, task }, address)
-            }
-            Some(exe) => {
-                let words = ["coordinator", "run", "--config", &path.to_string_lossy()];
-                let mut process = Process::start(exe, &words)?;
-                let address = process.address().await;
-                (Running::Process(process), address)
-            }
-        };
-        Ok(Self { address, running: Mutex::new(Some(running)) })
-    }
-}
 
 /// A region that runs. Dropping it ends everything and removes its folder.
 #[derive(Debug)]
 pub struct Region {
-    sites: Vec<Arc<Site>>,
-    coordinator: Coordinator,
-    user: IdentityConfig,
-    channel: Channel,
-    pki: Arc<Pki>,
-    root: tempfile::TempDir,
+    pub(crate) sites: Vec<Arc<Site>>,
+    pub(crate) coordinator: Party,
+    pub(crate) witness: Party,
+    pub(crate) user: IdentityConfig,
+    pub(crate) channel: Channel,
+    pub(crate) pki: Arc<Pki>,
+    pub(crate) root: tempfile::TempDir,
 }
 
 impl Region {
@@ -248,8 +59,23 @@ impl Region {
 
     /// Where the coordinator listens.
     #[must_use]
-    pub const fn coordinator_address(&self) -> SocketAddr {
-        self.coordinator.address
+    pub fn coordinator_address(&self) -> SocketAddr {
+        self.coordinator.address()
+    }
+
+    /// Where the witness itself listens, whatever its proxy does.
+    #[must_use]
+    pub fn witness_address(&self) -> SocketAddr {
+        self.witness.address()
+    }
+
+    /// The proxy before the witness.
+    ///
+    /// # Panics
+    /// When the region was built without proxies.
+    #[must_use]
+    pub fn witness_proxy(&self) -> Arc<Proxy> {
+        self.witness.proxy()
     }
 
     /// Certificate, key and authority of the user of [`Region::ask`].
@@ -287,12 +113,72 @@ impl Region {
     /// When the coordinator is not a process.
     #[must_use]
     pub fn terminate_coordinator(&self) -> Process {
-        let mut running =
-            self.coordinator.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running::Process(process)) = &mut running else { panic!("it is no process") };
-        process.terminate();
-        let nothing = Process::start(Path::new("true"), &[]).expect("true runs");
-        std::mem::replace(process, nothing)
+        self.coordinator.terminate()
+    }
+
+    /// Hands over the witness's process after SIGTERM.
+    ///
+    /// # Panics
+    /// When the witness is not a process.
+    #[must_use]
+    pub fn terminate_witness(&self) -> Process {
+        self.witness.terminate()
+    }
+
+    /// Drains and stops the coordinator; its port and folder stay.
+    pub async fn stop_coordinator(&self) {
+        self.coordinator.stop().await;
+    }
+
+    /// Ends the coordinator at once, `kill -9` when it is a process; its port and folder stay.
+    pub fn kill_coordinator(&self) {
+        self.coordinator.kill();
+    }
+
+    /// Ends the witness at once, `kill -9` when it is a process; its port and folder stay.
+    pub fn kill_witness(&self) {
+        self.witness.kill();
+    }
+
+    /// Drains and stops the witness; its port and folder stay.
+    pub async fn stop_witness(&self) {
+        self.witness.stop().await;
+    }
+
+    /// Starts the coordinator again at its address; with a fault, its process ends when it reaches
+    /// that point, as if its power were cut.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_coordinator(&self, fault: Option<&str>) -> anyhow::Result<()> {
+        self.coordinator.start(fault).await
+    }
+
+    /// Starts the witness again at its address; with a fault, its process ends when it reaches
+    /// that point, as if its power were cut.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_witness(&self, fault: Option<&str>) -> anyhow::Result<()> {
+        self.witness.start(fault).await
+    }
+
+    /// Waits until the coordinator's process has ended by itself; the exit code, `None` after a
+    /// signal.
+    ///
+    /// # Panics
+    /// When the coordinator is not a process.
+    pub async fn coordinator_ended(&self) -> Option<i32> {
+        self.coordinator.ended().await
+    }
+
+    /// Waits until the witness's process has ended by itself; the exit code, `None` after a
+    /// signal.
+    ///
+    /// # Panics
+    /// When the witness is not a process.
+    pub async fn witness_ended(&self) -> Option<i32> {
+        self.witness.ended().await
     }
 
     /// A channel to `to` at `address` that shows the certificate of `identity`.
@@ -330,7 +216,7 @@ impl Region {
     /// When the certificate cannot be made.
     pub fn client_as(&self, who: &Peer) -> anyhow::Result<RegionClient<Channel>> {
         let (identity, to) = (self.identity_of(who)?, peer(Role::Coordinator, "main"));
-        Self::channel(&identity, Clock::system(), to, self.coordinator.address).map(client)
+        Self::channel(&identity, Clock::system(), to, self.coordinator_address()).map(client)
     }
 
     /// Makes a certificate of the region's authority for any peer.
@@ -355,6 +241,16 @@ impl Region {
         let (to, address) = (peer(Role::Node, hospital), self.site(hospital).address());
         let channel = Self::channel(&self.identity_of(who)?, Clock::system(), to, address)?;
         Ok(NodeClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
+    }
+
+    /// A client that speaks to the witness itself, in the name of any peer.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn witness_client_as(&self, who: &Peer) -> anyhow::Result<WitnessClient<Channel>> {
+        let (to, address) = (peer(Role::Witness, "main"), self.witness_address());
+        let channel = Self::channel(&self.identity_of(who)?, Clock::system(), to, address)?;
+        Ok(WitnessClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
     }
 
     /// Asks the region in the name of [`USER`].
@@ -385,35 +281,4 @@ impl Region {
 
 fn client(channel: Channel) -> RegionClient<Channel> {
     RegionClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
-}
-
-/// Asks through `client` and puts the answer together.
-///
-/// # Errors
-/// The coordinator's status.
-pub async fn ask(
-    mut client: RegionClient<Channel>,
-    sql: &str,
-    deadline: Option<Duration>,
-) -> Result<Answer, Status> {
-    let deadline_ms = deadline.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-    let question = v1::Question { sql: sql.to_owned(), deadline_ms };
-    let mut events = client.ask(question).await?.into_inner();
-    let (mut ipc, mut release) = (Vec::new(), None);
-    while let Some(event) = events.message().await? {
-        match event.event {
-            Some(Event::ArrowIpc(part)) => ipc.extend_from_slice(&part),
-            Some(Event::Release(provenance)) => release = Some(provenance),
-            Some(Event::Progress(_)) | None => {}
-        }
-    }
-    let broken = |error: arrow::error::ArrowError| Status::unknown(error.to_string());
-    let batches = if ipc.is_empty() {
-        Vec::new()
-    } else {
-        let reader = StreamReader::try_new(ipc.as_slice(), None).map_err(broken)?;
-        reader.collect::<Result<Vec<_>, _>>().map_err(broken)?
-    };
-    let release = release.ok_or_else(|| Status::unknown("the answer has no release"))?;
-    Ok(Answer { batches, release })
 }

@@ -2,18 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use model::Role;
 use node::ingest::{IngestReport, IngestRequest};
 use privacy::Policy;
-use service::Shutdown;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
-use crate::pki::{Pki, now, peer};
+use crate::party::Party;
+use crate::pki::{Pki, now};
 use crate::process::Process;
 use crate::proxy::Proxy;
 
@@ -46,53 +43,16 @@ impl HospitalSource {
     }
 }
 
-/// A node that runs.
-#[derive(Debug)]
-pub(crate) enum Running {
-    Task { shutdown: Shutdown, task: JoinHandle<()> },
-    Process(Process),
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Self::Task { task, .. } = self {
-            task.abort();
-        }
-    }
-}
-
-impl Running {
-    /// Drains, and waits for the end; a process must end with 0.
-    pub(crate) async fn stop(mut self) {
-        match &mut self {
-            Self::Task { shutdown, task } => {
-                shutdown.trigger();
-                if tokio::time::timeout(Duration::from_secs(5), &mut *task).await.is_err() {
-                    shutdown.trigger();
-                    let _ = task.await;
-                }
-            }
-            Self::Process(process) => {
-                process.terminate();
-                assert_eq!(process.exit_code().await, Some(0), "{}", process.log());
-            }
-        }
-    }
-}
-
 /// One hospital.
 #[derive(Debug)]
 pub struct Site {
     id: String,
-    folder: PathBuf,
-    exe: Option<PathBuf>,
-    address: Mutex<Option<SocketAddr>>,
-    running: Mutex<Option<Running>>,
-    proxy: Mutex<Option<std::sync::Arc<Proxy>>>,
+    party: Party,
 }
 
 impl Site {
-    /// Writes the folder of a hospital: certificate, policy, `node.toml`. Starts nothing.
+    /// Writes the folder of a hospital that was enlisted: its keys, certificate, policy and
+    /// `node.toml`. Starts nothing.
     pub(crate) fn prepare(
         root: &Path,
         pki: &Pki,
@@ -100,32 +60,17 @@ impl Site {
         policy: &Policy,
         exe: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
-        let folder = root.join("nodes").join(&hospital.id);
-        pki.issue(&folder, "node", &peer(Role::Node, &hospital.id), Pki::validity())?;
-        std::fs::copy(pki.certificate(), folder.join("authority.pem"))?;
-        let site = Self {
-            id: hospital.id.clone(),
-            folder,
-            exe,
-            address: Mutex::default(),
-            running: Mutex::default(),
-            proxy: Mutex::default(),
-        };
-        site.set_policy(policy)?;
-        site.write_config("127.0.0.1:0", &hospital.tier, &hospital.county)?;
-        Ok(site)
-    }
-
-    fn write_config(&self, listen: &str, tier: &str, county: &str) -> anyhow::Result<()> {
-        let region = crate::REGION;
-        let id = &self.id;
-        let text = format!(
-            "region = \"{region}\"\nlisten = \"{listen}\"\ndata_dir = \"data\"\n\
-             policy = \"policy.toml\"\n\n[hospital]\nid = \"{id}\"\ntier = \"{tier}\"\n\
-             county = \"{county}\"\n\n[identity]\ncertificate = \"node.pem\"\nkey = \"node.key\"\n\
-             authority = \"authority.pem\"\n\n[keys]\nhmac = \"hmac.key\"\n"
+        let HospitalSource { id, tier, county, .. } = hospital;
+        let folder = root.join("nodes").join(id);
+        let rest = format!(
+            "[hospital]\nid = \"{id}\"\ntier = \"{tier}\"\ncounty = \"{county}\"\n\n\
+             [keys]\nhmac = \"hmac.key\"\n"
         );
-        Ok(std::fs::write(self.config_path(), text)?)
+        let config = ("policy = \"policy.toml\"\n", rest.as_str());
+        let party = Party::prepare(pki, (Role::Node, id), folder, exe, config)?;
+        let site = Self { id: id.clone(), party };
+        site.set_policy(policy)?;
+        Ok(site)
     }
 
     /// The hospital's id.
@@ -134,16 +79,17 @@ impl Site {
         &self.id
     }
 
-    /// The hospital's folder: `node.toml`, `policy.toml`, `node.pem`, `node.key`, `data/`.
+    /// The hospital's folder: `node.toml`, `policy.toml`, `node.pem`, `node.key`, `signing.key`,
+    /// `roster.json`, `data/`.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.party.folder()
     }
 
     /// `node.toml`.
     #[must_use]
     pub fn config_path(&self) -> PathBuf {
-        self.folder.join("node.toml")
+        self.party.config_path()
     }
 
     /// Puts `policy` in the place of the policy file, at once.
@@ -159,9 +105,9 @@ impl Site {
     /// # Errors
     /// When it cannot be written.
     pub fn set_policy_text(&self, text: &str) -> anyhow::Result<()> {
-        let incoming = self.folder.join("policy.incoming");
+        let incoming = self.folder().join("policy.incoming");
         std::fs::write(&incoming, text)?;
-        Ok(std::fs::rename(incoming, self.folder.join("policy.toml"))?)
+        Ok(std::fs::rename(incoming, self.folder().join("policy.toml"))?)
     }
 
     /// Ingests `source`. Blocks.
@@ -196,7 +142,7 @@ impl Site {
     /// # Errors
     /// When there is none.
     pub fn snapshot_folder(&self) -> anyhow::Result<PathBuf> {
-        let current = node::ingest::current(&self.folder.join("data"))?;
+        let current = node::ingest::current(&self.folder().join("data"))?;
         Ok(current.with_context(|| format!("{} has no snapshot", self.id))?.0)
     }
 
@@ -206,7 +152,7 @@ impl Site {
     /// When it was never started.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address.lock().unwrap_or_else(PoisonError::into_inner).expect("the node was started")
+        self.party.address()
     }
 
     /// The proxy before the node.
@@ -214,21 +160,17 @@ impl Site {
     /// # Panics
     /// When the region was built without proxies.
     #[must_use]
-    pub fn proxy(&self) -> std::sync::Arc<Proxy> {
-        let proxy = self.proxy.lock().unwrap_or_else(PoisonError::into_inner);
-        std::sync::Arc::clone(proxy.as_ref().expect("the region has proxies"))
+    pub fn proxy(&self) -> Arc<Proxy> {
+        self.party.proxy()
     }
 
     pub(crate) async fn add_proxy(&self) -> anyhow::Result<()> {
-        let proxy = std::sync::Arc::new(Proxy::start(self.address()).await?);
-        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(proxy);
-        Ok(())
+        self.party.add_proxy().await
     }
 
     /// Where the coordinator finds the node.
     pub(crate) fn public_address(&self) -> SocketAddr {
-        let proxy = self.proxy.lock().unwrap_or_else(PoisonError::into_inner);
-        proxy.as_ref().map_or_else(|| self.address(), |proxy| proxy.address())
+        self.party.public_address()
     }
 
     /// Starts the node, at the address it had before if it ran before.
@@ -236,46 +178,36 @@ impl Site {
     /// # Errors
     /// When it does not start.
     pub async fn start(&self) -> anyhow::Result<()> {
-        let (running, address) = match &self.exe {
-            None => {
-                let config = node::Config::load(&self.config_path())?;
-                let bound = node::bind(config, Handle::current()).await?;
-                let (address, shutdown) = (bound.local_addr(), Shutdown::new());
-                let stop = shutdown.clone();
-                let task = tokio::spawn(async move {
-                    let _ = bound.serve(stop).await;
-                });
-                (Running::Task { shutdown, task }, address)
-            }
-            Some(exe) => {
-                let config = self.config_path();
-                let words = ["node", "run", "--config", &config.to_string_lossy()];
-                let mut process = Process::start(exe, &words)?;
-                let address = process.address().await;
-                (Running::Process(process), address)
-            }
-        };
-        let text = std::fs::read_to_string(self.config_path())?;
-        let kept = text.replace("127.0.0.1:0\"", &format!("{address}\""));
-        std::fs::write(self.config_path(), kept)?;
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
-        Ok(())
+        self.party.start(None).await
     }
 
-    fn take(&self) -> Running {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        running.expect("the node runs")
+    /// The same; its process ends when it reaches the point `fault`, as if its power were cut.
+    ///
+    /// # Errors
+    /// When it does not start.
+    ///
+    /// # Panics
+    /// When there is a fault and the node is no process.
+    pub async fn start_to_crash(&self, fault: Option<&str>) -> anyhow::Result<()> {
+        self.party.start(fault).await
     }
 
     /// Drains and stops the node; its port and folder stay.
     pub async fn stop(&self) {
-        self.take().stop().await;
+        self.party.stop().await;
     }
 
     /// Ends the node at once: `kill -9` when it is a process.
     pub fn kill(&self) {
-        drop(self.take());
+        self.party.kill();
+    }
+
+    /// Waits until the node's process has ended by itself; the exit code, `None` after a signal.
+    ///
+    /// # Panics
+    /// When the node is not a process.
+    pub async fn ended(&self) -> Option<i32> {
+        self.party.ended().await
     }
 
     /// Sends SIGTERM to the node's process and hands it over.
@@ -284,10 +216,6 @@ impl Site {
     /// When the node is not a process.
     #[must_use]
     pub fn terminate(&self) -> Process {
-        let mut running = self.take();
-        let Running::Process(process) = &mut running else { panic!("the node is no process") };
-        process.terminate();
-        let nothing = Process::start(Path::new("true"), &[]).expect("true runs");
-        std::mem::replace(process, nothing)
+        self.party.terminate()
     }
 }

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     match program.as_deref().and_then(OsStr::to_str) {
         Some("node") => node::command::main_from(line("consilium-node")),
         Some("coordinator") => coordinator::command::main_from(line("consilium-coordinator")),
+        Some("witness") => witness::command::main_from(line("consilium-witness")),
         Some("cli") => match cli::args::Cli::try_parse_from(line("consilium")) {
             Ok(cli) => cli::run::run(&cli),
             Err(error) => cli::run::usage(&error),
