@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use model::Refusal;
+use num_traits::ToPrimitive as _;
 use privacy::request::{ReleaseRequest, Scope};
 use privacy::{Combined, Received};
 use proto::{Assembler, WireError, encode_request, v1};
@@ -27,7 +28,7 @@ const FINISH_LIMIT: Duration = Duration::from_secs(2);
 /// Tries of one request; only a lost connection is tried again.
 const TRIES: u32 = 2;
 /// Pause before the second try.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What one hospital sent for all requests of a question.
 #[derive(Debug)]
@@ -255,7 +256,6 @@ fn masked_coverage(
     if !explained.iter().all(whole) {
         return None;
     }
-    use num_traits::ToPrimitive;
     let released: u64 = combined.iter().map(|one| one.released_rows).sum();
     let everybody = present.iter().chain(absent.iter().map(|(site, _)| site));
     let stays = everybody.map(|site| site.stays()).sum::<Option<u64>>()?;
@@ -270,7 +270,6 @@ fn coverage(
     present: &[Arc<Site>],
     absent: &[(Arc<Site>, Absence)],
 ) -> Option<f64> {
-    use num_traits::ToPrimitive;
     let released: u64 = combined.iter().map(|one| one.released_rows).sum();
     let withheld: u64 = combined.iter().map(|one| one.withheld_rows).sum();
     let share = |part: u64, whole: u64| {

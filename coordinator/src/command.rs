@@ -11,7 +11,7 @@ use service::command::{Check, Failure, finish, runtime, start_logging};
 use service::{Clock, Shutdown};
 
 use crate::config::Config;
-use crate::server::{CoordinatorError, bind};
+use crate::server::{CoordinatorError, bind, policy, standing};
 
 /// The commission's coordinator: asks hospitals for cells and adds them up.
 #[derive(Debug, Parser)]
@@ -88,14 +88,38 @@ fn check(path: &Path) -> Result<(), Failure> {
         Ok(expected) => check.identity(&expected, &config.identity, &Clock::system()),
         Err(error) => check.problem(error.to_string()),
     }
+    check.line("witness", &config.witness.address);
+    let held = standing(&config)
+        .and_then(|standing| standing.roster().map_err(CoordinatorError::Standing));
+    match held {
+        Ok(roster) => {
+            let (version, hospitals) = (roster.version(), roster.hospitals().len());
+            check.line("roster", &format_args!("version {version}, {hospitals} hospitals"));
+            check.problems(
+                config
+                    .hospitals
+                    .iter()
+                    .filter(|hospital| !roster.hospitals().contains_key(&hospital.id))
+                    .map(|hospital| format!("the roster does not know hospital {}", hospital.id)),
+            );
+        }
+        Err(error) => check.problem(error.to_string()),
+    }
+    match crate::codes::read(&config.code_sources()) {
+        Ok(_) => check.line("code lists", &config.code_lists.len()),
+        Err(error) => check.problem(error.to_string()),
+    }
     if config.hospitals.is_empty() {
         check.problem("no [[hospital]] is listed, so nothing can be asked");
     }
-    if let Some(path) = &config.policy {
-        match service::config::load::<privacy::Policy>(path) {
-            Ok(policy) => check.problems(policy.problems()),
-            Err(error) => check.problem(error.to_string()),
+    match policy(&config) {
+        Ok(policy) => {
+            if privacy::Floor::of(&policy).is_none() {
+                check.problem(CoordinatorError::NoMinimum.to_string());
+            }
+            check.problems(policy.problems());
         }
+        Err(error) => check.problem(error.to_string()),
     }
     check.finish()
 }

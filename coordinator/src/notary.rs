@@ -148,17 +148,15 @@ impl Rounds {
     async fn show(&self) -> Result<(), String> {
         let witness = Peer::new(&self.region, Role::Witness, "main").map_err(|e| e.to_string())?;
         let key = self.key_of(&witness).ok_or("the roster has no witness")?;
-        let (store, own) = (self.store.clone(), self.standing.key().clone());
-        let made = spawn_blocking(move || store.checkpoint(&own)).await;
-        let checkpoint = made.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-        let note = String::from_utf8(checkpoint.to_bytes()).map_err(|e| e.to_string())?;
+        let own = self.standing.key().clone();
         let mut old_size = 0;
         for _ in 0..2 {
-            let (store, size) = (self.store.clone(), checkpoint.size());
-            let proof = spawn_blocking(move || store.consistency(old_size.min(size), size)).await;
-            let proof = proof.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+            let (store, own) = (self.store.clone(), own.clone());
+            let shown = spawn_blocking(move || store.show(&own, old_size)).await;
+            let (checkpoint, proof) =
+                shown.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
             let request = v1::CosignRequest {
-                note: note.clone(),
+                note: checkpoint.to_text(),
                 old_size,
                 consistency: proof.into_iter().map(|hash| hash.to_vec()).collect(),
             };
@@ -169,9 +167,10 @@ impl Rounds {
                 old_size = answer.accepted_size;
                 continue;
             }
-            let (store, witness) = (self.store.clone(), witness.clone());
-            let kept =
-                spawn_blocking(move || store.add_cosignature(size, &answer.line, &witness, &key));
+            let store = self.store.clone();
+            let kept = spawn_blocking(move || {
+                store.add_cosignature(checkpoint.size(), &answer.line, &witness, &key)
+            });
             return kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string());
         }
         Err("the witness accepts no beginning".to_owned())

@@ -11,27 +11,25 @@ use std::time::{Duration, Instant};
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::RoundKey;
-use privacy::conceal::{Receipt, entries_hash};
+use privacy::conceal::Receipt;
 use privacy::open::Opened;
 use privacy::reveal::{Total, reveal};
 use privacy::roster::{FEWEST_HOSPITALS, Roster};
 use privacy::sign::Signature;
 use privacy::terms::{MAX_LIFETIME_MS, Signatures};
-use privacy::{Combined, Floor, ReleaseRequest, Shape, Sid, Terms};
+use privacy::{Combined, Floor, ReleaseRequest, Scope, Shape, Sid, Terms, sha256};
 use proto::{UploadProof, decode_upload, encode_offer, v1};
 use record::{Entry, Kind, RoundError, Standing, Store};
-use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use service::clock::{day, rfc3339};
+use service::random::secret32;
 use service::status::refusal_of;
 use service::{Clock, fault};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tonic::Status;
-use zeroize::Zeroizing;
 
-use crate::ask::{ProgressSender, millis};
+use crate::ask::{ProgressSender, RETRY_PAUSE, millis};
 use crate::choose::choose;
 use crate::registry::{Absence, Registry, Site};
 use crate::witness::{Countersigned, Witness, WitnessError};
@@ -124,18 +122,6 @@ struct Arrived {
     cells: Vec<u8>,
 }
 
-fn random32() -> Result<Zeroizing<[u8; 32]>, RoundFailure> {
-    let mut bytes = Zeroizing::new([0u8; 32]);
-    SystemRandom::new().fill(bytes.as_mut()).map_err(|_| internal("no randomness"))?;
-    Ok(bytes)
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
-}
-
 fn too_large(error: impl std::fmt::Display) -> RoundFailure {
     let reason = format!("The question is too large to be masked: {error}.");
     let instead = "Group by fewer or coarser columns, or ask in several questions.";
@@ -187,10 +173,10 @@ impl Rounds {
             });
         }
         let chosen = self.choose(&gathered, &answered, agreed.terms.family, need)?;
-        let (total, proofs) = settle(gathered, &chosen, &shape)?;
+        let bytes = gathered.bytes;
+        let (total, proofs) = settle(gathered, &chosen)?;
         self.record_round(&agreed, &chosen).await?;
-        let bytes = total.1;
-        let witnessed = total.0.witnessed(&shape).to_vec();
+        let witnessed = total.witnessed(&shape).to_vec();
         fault::point("coordinator.round.before_open");
         let opening = self.witness.open(
             &agreed.sid,
@@ -204,7 +190,7 @@ impl Rounds {
             timeout(left, opening).await.map_err(|_| RoundFailure::WitnessAway)??;
         fault::point("coordinator.round.opened");
         let combined =
-            reveal(&total.0, &opened, request, &shape, &agreed.round_key).map_err(|error| {
+            reveal(&total, &opened, request, &shape, &agreed.round_key).map_err(|error| {
                 tracing::error!(%error, "a round was thrown away");
                 internal(error)
             })?;
@@ -230,7 +216,7 @@ impl Rounds {
         roster: &Arc<Roster>,
         until: Instant,
     ) -> Result<Agreed, RoundFailure> {
-        let round_key = RoundKey::new(random32()?);
+        let round_key = RoundKey::new(secret32().map_err(internal)?);
         let mut hospitals: Vec<_> = sites.iter().map(|site| site.id.clone()).collect();
         hospitals.sort_unstable();
         if hospitals.len() < FEWEST_HOSPITALS {
@@ -241,7 +227,7 @@ impl Rounds {
         let lifetime = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         let terms = Terms {
             region: self.region.clone(),
-            nonce_a: *random32()?,
+            nonce_a: *secret32().map_err(internal)?,
             nonce_b: [0; 32],
             request: request.hash(),
             family: request.family(),
@@ -380,6 +366,7 @@ impl Rounds {
     async fn record_release(&self, agreed: &Agreed, opened: &Opened) -> Result<(), RoundFailure> {
         let mut entry = Entry::new(&rfc3339(self.clock.now()), Kind::Release, "opened");
         entry.mode = Some("masked".to_owned());
+        entry.scope = Some(Scope::Pooled);
         entry.sid = Some(agreed.sid);
         entry.request = Some(agreed.terms.request);
         entry.family = Some(agreed.terms.family);
@@ -412,21 +399,19 @@ impl Gathered {
     }
 }
 
-/// The sum over the chosen hospitals with its size in bytes, and their proofs in order.
+/// The sum over the chosen hospitals, and their proofs in order.
 fn settle(
     gathered: Gathered,
     chosen: &[HospitalId],
-    shape: &Shape,
-) -> Result<((Total, u64), Vec<UploadProof>), RoundFailure> {
-    let Gathered { mut total, kept, proofs, bytes } = gathered;
-    debug_assert_eq!(shape.bytes() * proofs.len(), usize::try_from(bytes).unwrap_or(0));
+) -> Result<(Total, Vec<UploadProof>), RoundFailure> {
+    let Gathered { mut total, kept, proofs, .. } = gathered;
     for hospital in chosen {
         if let Some(cells) = kept.as_ref().and_then(|kept| kept.get(hospital)) {
             total.add(cells).map_err(internal)?;
         }
     }
     let proofs = proofs.into_iter().filter(|(id, _)| chosen.contains(id)).map(|(_, p)| p);
-    Ok(((total, bytes), proofs.collect()))
+    Ok((total, proofs.collect()))
 }
 
 /// Offers the round to one hospital and takes in its upload, whole and vouched for.
@@ -436,11 +421,20 @@ async fn upload(
     agreed: &Agreed,
     signed_roster: &[u8],
 ) -> Result<Arrived, Absence> {
-    let outcome = take_in(site, offer.clone(), agreed).await;
-    match outcome {
+    match take_in(site, offer.clone(), agreed).await {
         Err(Absence::Refused(refusal)) if refusal.code == RefusalCode::RosterUnknown => {
             let offer = v1::Offer { roster: signed_roster.to_vec(), ..offer };
             take_in(site, offer, agreed).await
+        }
+        Err(Absence::Unreachable) => {
+            tokio::time::sleep(RETRY_PAUSE).await;
+            match take_in(site, offer, agreed).await {
+                // The first offer had reached it: the answer was lost, and is not given twice.
+                Err(Absence::Refused(refusal)) if refusal.code == RefusalCode::Replay => {
+                    Err(Absence::Unreachable)
+                }
+                outcome => outcome,
+            }
         }
         outcome => outcome,
     }
@@ -478,17 +472,12 @@ async fn take_in(site: &Site, offer: v1::Offer, agreed: &Agreed) -> Result<Arriv
     let proof = end.upload.and_then(|upload| decode_upload(upload).ok());
     let proof = proof.ok_or_else(|| unusable("it has no receipt"))?;
     let keys = agreed.roster.hospitals().get(&site.id).ok_or(Absence::Identity)?;
-    let receipt = Receipt {
-        sid: agreed.sid,
-        request: agreed.terms.request,
-        upload: proof.hash,
-        sealed: sha256(&proof.sealed_seed),
-    };
+    let receipt = Receipt::of(agreed.sid, agreed.terms.request, proof.hash, &proof.sealed_seed);
     let vouched = receipt.verify(&keys.sign, &proof.receipt).is_ok();
     if cells.len() != size || proof.hospital != site.id || !vouched {
         return Err(unusable("it is not the one that its receipt vouches for"));
     }
-    if entries_hash(&cells) != proof.hash {
+    if sha256(&cells) != proof.hash {
         return Err(unusable("its cells are not those of its receipt"));
     }
     Ok(Arrived { proof, cells })

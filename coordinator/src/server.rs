@@ -119,11 +119,7 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let clock = Clock::system();
     let expected = Peer::new(&config.region, Role::Coordinator, "main")?;
     let identity = identify(&expected, &config.identity, &clock)?;
-    let policy = match &config.policy {
-        Some(path) => service::config::load(path)
-            .map_err(|error| CoordinatorError::Policy(error.to_string()))?,
-        None => Policy::default(),
-    };
+    let policy = policy(&config)?;
     let rounds = Arc::new(rounds(&config, &policy, &identity, &expected, &clock)?);
     let codes = crate::codes::read(&config.code_sources())?;
     let lists = Lists::new(codes, config.pooled.discovery_bits);
@@ -136,6 +132,22 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let state =
         Arc::new(State { registry, rounds, lists, planner, policy, deadline, clock, planned });
     Ok(Bound { listener, address, identity, state, log_interval })
+}
+
+/// The region's rules, as the configuration names them.
+pub(crate) fn policy(config: &Config) -> Result<Policy, CoordinatorError> {
+    let Some(path) = &config.policy else { return Ok(Policy::default()) };
+    service::config::load(path).map_err(|error| CoordinatorError::Policy(error.to_string()))
+}
+
+/// The signing key and the roster that the configuration names.
+pub(crate) fn standing(config: &Config) -> Result<Standing, CoordinatorError> {
+    let files = StandingFiles {
+        key: config.signing.key.clone(),
+        roster: config.signing.roster.clone(),
+        authority: config.signing.authority.clone(),
+    };
+    Ok(Standing::open(&files, &config.region)?)
 }
 
 /// What leading masked rounds needs, from the files that the configuration names.
@@ -151,14 +163,9 @@ fn rounds(
         folder: folder.display().to_string(),
         source,
     })?;
-    let files = StandingFiles {
-        key: config.signing.key.clone(),
-        roster: config.signing.roster.clone(),
-        authority: config.signing.authority.clone(),
-    };
     Ok(Rounds {
         region: config.region.clone(),
-        standing: Standing::open(&files, &config.region)?,
+        standing: standing(config)?,
         store: Store::open(&folder.join(record::FILE), own, &rfc3339(clock.now()))?,
         witness: Witness::new(&config.region, config.witness.address.clone(), identity)?,
         floor: Floor::of(policy).ok_or(CoordinatorError::NoMinimum)?,

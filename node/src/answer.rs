@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::HospitalId;
 use privacy::{Admitted, Released, admit, release};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
-use record::Standing;
-use ring::digest::{SHA256, digest};
+use record::{Standing, Ticket};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
 use tokio::runtime::Handle;
@@ -68,9 +67,10 @@ impl Desk {
         wire: v1::ReleaseRequest,
     ) -> Result<Vec<v1::ReleaseChunk>, Status> {
         let deadline = Duration::from_millis(wire.deadline_ms).min(self.max_deadline);
+        let until = self.clock.monotonic() + deadline;
         let request = decode_request(wire).map_err(|refusal| refusal_status(&refusal))?;
         let InForce { policy, policy_hash, engine } = self.holdings.now();
-        let admitted = admit(request.clone(), &policy, 0).map_err(|refusal| {
+        let admitted = admit(request.clone(), &policy).map_err(|refusal| {
             tracing::info!(code = refusal.code.as_str(), "refused");
             refusal_status(&refusal)
         })?;
@@ -97,17 +97,7 @@ impl Desk {
             let _place = self.places.acquire().await;
             self.compute(engine, admitted).await
         };
-        let released = match timeout(deadline, work).await {
-            Ok(Ok(released)) => released,
-            Ok(Err(status)) => {
-                self.books.refund(ticket, "failed").await;
-                return Err(status);
-            }
-            Err(_) => {
-                self.books.refund(ticket, "deadline").await;
-                return Err(Status::deadline_exceeded("the question's deadline has passed"));
-            }
-        };
+        let (ticket, released) = self.in_time(ticket, until, work).await?;
         let answer = chunks(&released, &request, &snapshot);
         fault::point("node.release.before_commit");
         self.books.commit(ticket, recorded(&released, &answer)).await?;
@@ -120,6 +110,30 @@ impl Desk {
             "released"
         );
         Ok(answer)
+    }
+
+    /// Does paid `work` until `until`. What fails or comes too late is refunded.
+    pub(crate) async fn in_time<T>(
+        &self,
+        ticket: Ticket,
+        until: Instant,
+        work: impl Future<Output = Result<T, Status>>,
+    ) -> Result<(Ticket, T), Status> {
+        let left = until.saturating_duration_since(self.clock.monotonic());
+        let outcome = timeout(left, work).await;
+        // Work that never pauses is done at its first poll, however long that took.
+        let is_late = self.clock.monotonic() > until;
+        match outcome {
+            Ok(Ok(result)) if !is_late => Ok((ticket, result)),
+            Ok(Err(status)) => {
+                self.books.refund(ticket, "failed").await;
+                Err(status)
+            }
+            Ok(Ok(_)) | Err(_) => {
+                self.books.refund(ticket, "deadline").await;
+                Err(Status::deadline_exceeded("the time for this question is over"))
+            }
+        }
     }
 
     /// Computes an admitted request and lets pass what its rules allow.
@@ -154,8 +168,7 @@ impl Desk {
 /// What the ledger keeps of a release: enough to repeat it byte for byte.
 fn recorded(released: &Released, answer: &[v1::ReleaseChunk]) -> Release {
     let bytes = to_record(answer);
-    let mut output = [0u8; 32];
-    output.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+    let output = privacy::sha256(&bytes);
     let mut withheld = Vec::new();
     if released.withheld_groups() > 0 {
         withheld.push("minimum");

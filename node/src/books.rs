@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use model::{Refusal, RefusalCode};
+use privacy::admit::allowance_used;
 use record::{Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket};
 use service::Clock;
 use service::clock::{day, rfc3339};
@@ -70,6 +71,7 @@ impl Books {
 
     /// Pays: uses up the sid and one question of the asker's day.
     pub(crate) async fn reserve(&self, payment: Payment) -> Result<Ticket, Status> {
+        let asker = payment.asker.clone();
         let outcome = self.with(move |store, at, today| {
             store.reserve(&Reservation {
                 at,
@@ -90,12 +92,7 @@ impl Books {
                 "This round was seen before; a hospital joins a round once.",
                 "The coordinator offers a new round.",
             )),
-            ReserveError::Usage { allowance } => refusal_status(&Refusal::new(
-                RefusalCode::Usage,
-                "asker",
-                format!("The allowance of {allowance} requests a day is used up."),
-                "It renews at midnight UTC.",
-            )),
+            ReserveError::Usage { allowance } => refusal_status(&allowance_used(&asker, allowance)),
             ReserveError::Text(error) => {
                 tracing::warn!(%error, "a reservation could not be written");
                 Status::invalid_argument("the request cannot be recorded")
@@ -142,12 +139,19 @@ impl Books {
         found.await?.map_err(|error| failed(&error))
     }
 
+    /// Records names that are about to be sent after the discovery `sid`, by their hash.
+    pub(crate) async fn record_names(&self, sid: [u8; 32], output: [u8; 32]) -> Result<(), Status> {
+        let recorded = self.with(move |store, at, _| {
+            let (sid, output) = (Some(sid), Some(output));
+            store.append(&Entry { sid, output, ..Entry::new(at, Kind::Names, "sealed") })
+        });
+        recorded.await?.map(|_| ()).map_err(|error| failed(&error))
+    }
+
     /// Notes a refused round, with its code.
     pub(crate) async fn note_refusal(&self, sid: [u8; 32], code: &'static str) {
         let noted = self.with(move |store, at, _| {
-            let mut entry = Entry::new(at, Kind::Refusal, code);
-            entry.sid = Some(sid);
-            store.append(&entry)
+            store.append(&Entry { sid: Some(sid), ..Entry::new(at, Kind::Refusal, code) })
         });
         if let Ok(Err(error)) = noted.await {
             tracing::warn!(%error, "a refusal was not recorded");

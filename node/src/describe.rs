@@ -86,6 +86,6 @@ async fn ask(
         supports: vec![0],
     };
     let request = ReleaseRequest::try_from(parts).ok()?;
-    let admitted = admit(request, policy, 0).ok()?;
+    let admitted = admit(request, policy).ok()?;
     desk.compute(Arc::clone(engine), admitted).await.ok()
 }

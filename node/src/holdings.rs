@@ -12,7 +12,6 @@ use std::time::SystemTime;
 use privacy::Policy;
 use privacy::policy::Minimum;
 use query::engine::{Engine, Limits, runtime};
-use ring::digest::{SHA256, digest};
 use service::config::load;
 
 use crate::config::Config;
@@ -45,9 +44,7 @@ struct Opened {
 fn hash_of(policy: &Policy) -> [u8; 32] {
     // A policy is numbers and names, which always have a JSON form, with fields in one order.
     let text = serde_json::to_vec(policy).unwrap_or_default();
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(digest(&SHA256, &text).as_ref());
-    hash
+    privacy::sha256(&text)
 }
 
 /// The snapshot and policy in force.

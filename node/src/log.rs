@@ -1,8 +1,7 @@
 //! The node's audit log, shown to the coordinator and cosigned by others.
 
 use model::{Peer, Role};
-use proto::v1;
-use record::RecordError;
+use proto::{encode_checkpoint, v1};
 use record::cosign::CosignatureError;
 use service::status::internal_status;
 use tokio::task::spawn_blocking;
@@ -25,20 +24,12 @@ impl Desk {
     ) -> Result<v1::CheckpointResponse, Status> {
         let store = self.books.store().clone();
         let standing = self.standing.clone();
-        let work = spawn_blocking(move || {
-            let checkpoint = store.checkpoint(standing.key())?;
-            let old = wire.old_size.min(checkpoint.size());
-            let consistency = store.consistency(old, checkpoint.size())?;
-            Ok::<_, RecordError>((checkpoint, consistency))
-        });
-        let (checkpoint, consistency) = work
+        let work = spawn_blocking(move || store.show(standing.key(), wire.old_size));
+        let (checkpoint, proof) = work
             .await
             .map_err(stopped)?
             .map_err(|error| internal_status("making a checkpoint", &error))?;
-        Ok(v1::CheckpointResponse {
-            note: String::from_utf8(checkpoint.to_bytes()).unwrap_or_default(),
-            consistency: consistency.into_iter().map(|hash| hash.to_vec()).collect(),
-        })
+        Ok(encode_checkpoint(checkpoint.to_text(), &proof))
     }
 
     /// Keeps the cosignatures of coordinator and witness under an own checkpoint.

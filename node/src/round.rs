@@ -17,15 +17,13 @@ use privacy::domain::Domain;
 use privacy::mask::Seed;
 use privacy::seal::seal;
 use privacy::sign::Context;
-use privacy::{Admitted, Concealed, Offer, Round, admit_round, conceal};
+use privacy::{Admitted, Concealed, Offer, Round, Sid, admit_round, conceal};
 use proto::{ReceivedOffer, UploadProof, cells_part, cells_parts, decode_offer, encode_upload, v1};
 use query::engine::Engine;
-use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use service::fault;
+use service::random::secret32;
 use service::status::{internal_status, refusal_status};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 use tonic::Status;
 use zeroize::Zeroizing;
 
@@ -61,27 +59,17 @@ fn refused(refusal: &Refusal) -> Status {
 
 /// 32 bytes of the system's randomness.
 fn random() -> Result<Zeroizing<[u8; 32]>, Status> {
-    let mut bytes = Zeroizing::new([0u8; 32]);
-    SystemRandom::new()
-        .fill(bytes.as_mut())
-        .map_err(|_| Status::unavailable("the system has no randomness"))?;
-    Ok(bytes)
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
+    secret32().map_err(|error| internal_status("drawing a secret", &error))
 }
 
 impl Discoveries {
-    fn add(&self, round: &Arc<Round>, discovery: Discovery, now: Instant) -> Result<(), Status> {
+    fn add(&self, sid: Sid, discovery: Discovery, now: Instant) -> Result<(), Status> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, known| known.until > now);
         if open.len() >= MAX_DISCOVERIES {
             return Err(Status::resource_exhausted("too many discoveries are open"));
         }
-        open.insert(*round.sid(), discovery);
+        open.insert(sid, discovery);
         Ok(())
     }
 
@@ -99,6 +87,7 @@ impl Desk {
         let deadline = Duration::from_millis(offer.deadline_ms)
             .min(Duration::from_millis(offer.terms.lifetime_ms.into()))
             .min(self.max_deadline);
+        let until = self.clock.monotonic() + deadline;
         let InForce { policy, policy_hash, engine } = self.holdings.now();
         let sid = offer.terms.sid();
         let snapshot = engine.as_ref().map(|e| e.manifest().snapshot_id.clone());
@@ -126,27 +115,12 @@ impl Desk {
         let ticket = self.books.reserve(payment).await?;
         fault::point("node.offer.reserved");
         let work = self.upload(&round, Arc::clone(&engine));
-        let upload = match timeout(deadline, work).await {
-            Ok(Ok(upload)) => upload,
-            Ok(Err(status)) => {
-                self.books.refund(ticket, "failed").await;
-                return Err(status);
-            }
-            Err(_) => {
-                self.books.refund(ticket, "deadline").await;
-                return Err(Status::deadline_exceeded("the round's time is over"));
-            }
-        };
+        let (ticket, upload) = self.in_time(ticket, until, work).await?;
         if is_discovery(&round) {
             let now = self.clock.monotonic();
-            let local_minimum = policy.pooled.local_minimum;
-            let discovery = Discovery {
-                round: Arc::clone(&round),
-                engine,
-                local_minimum,
-                until: now + deadline,
-            };
-            self.discoveries.add(&round, discovery, now)?;
+            let (round, local_minimum) = (Arc::clone(&round), policy.pooled.local_minimum);
+            let discovery = Discovery { round, engine, local_minimum, until: now + deadline };
+            self.discoveries.add(sid, discovery, now)?;
         }
         fault::point("node.offer.before_commit");
         let release = Release {
@@ -194,7 +168,7 @@ impl Desk {
             .ok_or_else(|| broken("guard_key", "The guard key is not for this hospital.".into()))?;
         let ReceivedOffer { request, terms, signatures, round_key, .. } = offer;
         let offer = Offer { request, terms, signatures, round_key, guard_key };
-        admit_round(offer, &roster, policy, &self.hospital, 0)
+        admit_round(offer, &roster, policy, &self.hospital)
     }
 
     /// Computes and masks. Dropping the future stops the computation.
@@ -219,12 +193,7 @@ impl Desk {
         let witness = &round.terms().witness_key;
         let sealed_seed = seal(witness, "seed", &bound, seed.as_bytes(), random()?)
             .map_err(|error| internal_status("sealing the seed", &error))?;
-        let receipt = Receipt {
-            sid: *sid,
-            request: round.terms().request,
-            upload: hash,
-            sealed: sha256(&sealed_seed),
-        };
+        let receipt = Receipt::of(*sid, round.terms().request, hash, &sealed_seed);
         let proof = UploadProof {
             hospital: self.hospital.clone(),
             sealed_seed,
@@ -276,6 +245,7 @@ impl Desk {
             .map_err(|error| internal_status("sealing names", &error))?;
         let signed = names_digest(&sid, &sealed);
         let signature = self.standing.key().sign(Context::Names, &signed).as_bytes().to_vec();
+        self.books.record_names(sid, privacy::sha256(&sealed)).await?;
         Ok(v1::NameResponse { sealed, signature })
     }
 }

@@ -15,8 +15,8 @@ pub use chunks::{Assembler, WireError, chunks, from_record, to_record};
 pub use request::{decode_request, encode_request};
 pub use round::{
     OpenedAssembler, ReceivedOffer, UploadProof, add_cells, cells_part, cells_parts, decode_offer,
-    decode_sid, decode_signature, decode_terms, decode_upload, encode_offer, encode_opened,
-    encode_terms, encode_upload,
+    decode_sid, decode_signature, decode_terms, decode_upload, encode_checkpoint, encode_offer,
+    encode_opened, encode_terms, encode_upload,
 };
 
 /// Largest message of either service, in bytes.

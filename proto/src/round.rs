@@ -194,6 +194,12 @@ pub fn decode_offer(wire: v1::Offer) -> Result<ReceivedOffer, Refusal> {
     })
 }
 
+/// A log's checkpoint, a signed note, with the proof that it continues an earlier one.
+#[must_use]
+pub fn encode_checkpoint(note: String, proof: &[[u8; 32]]) -> v1::CheckpointResponse {
+    v1::CheckpointResponse { note, consistency: proof.iter().map(|hash| hash.to_vec()).collect() }
+}
+
 /// What stands behind an upload, as it travels.
 #[must_use]
 pub fn encode_upload(proof: &UploadProof) -> v1::Upload {

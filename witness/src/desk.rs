@@ -11,18 +11,17 @@ use privacy::roster::{Roster, SignedRoster};
 use privacy::{Scope, Sid, Terms};
 use proto::{decode_sid, decode_terms, v1};
 use record::{Entry, Kind, RecordError, Standing, StandingError, Store};
-use ring::rand::{SecureRandom, SystemRandom};
 use service::clock::rfc3339;
+use service::random::secret32;
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tonic::Status;
-use zeroize::Zeroizing;
 
 use crate::book::{Book, NotKept, NotOpen};
 use crate::config::{Limits, Rules};
-use crate::round::{Round, SignError, check, refuse, sha256};
+use crate::round::{Round, check, refuse};
 
 /// Everything that the witness's requests share.
 #[derive(Debug)]
@@ -54,12 +53,6 @@ pub(crate) fn refused(refusal: &Refusal) -> Status {
 
 pub(crate) fn unrecorded(error: &RecordError) -> Status {
     internal_status("writing the record", error)
-}
-
-fn random() -> Result<Zeroizing<[u8; 32]>, SignError> {
-    let mut bytes = Zeroizing::new([0u8; 32]);
-    SystemRandom::new().fill(bytes.as_mut()).map_err(|_| SignError::Randomness)?;
-    Ok(bytes)
 }
 
 impl Desk {
@@ -108,7 +101,7 @@ impl Desk {
             .map_err(|refusal| refused(&refusal))?;
         fault::point("witness.countersign.checked");
         let end = now + Duration::from_millis(terms.lifetime_ms.into());
-        let (round, reply) = Round::countersign(terms, roster, self.standing.key(), &mut random)
+        let (round, reply) = Round::countersign(terms, roster, self.standing.key(), &mut secret32)
             .map_err(|error| internal_status("countersigning", &error))?;
         self.book().keep(round, end, now).map_err(not_kept)?;
         fault::point("witness.countersign.before_reply");
@@ -165,7 +158,7 @@ impl Desk {
             let at = rfc3339(desk.clock.now());
             let entry = match &names {
                 Ok(names) => Entry {
-                    output: Some(sha256(&names.concat())),
+                    output: Some(privacy::sha256(&names.concat())),
                     ..Entry::new(&at, Kind::Release, "united")
                 },
                 Err(refusal) => Entry::new(&at, Kind::Refusal, refusal.code.as_str()),

@@ -36,7 +36,6 @@ use zeroize::Zeroizing;
 
 use crate::config::{Limits, Rules};
 use crate::desk::Desk;
-use crate::round::sha256;
 
 /// Hospitals of the region: `h-0` to `h-6`.
 pub(crate) const HOSPITALS: u8 = 7;
@@ -248,7 +247,7 @@ impl World {
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::default() };
         let roster = self.desk.standing.roster().unwrap();
-        admit_round(offer, &roster, &policy, &own, 0).unwrap()
+        admit_round(offer, &roster, &policy, &own).unwrap()
     }
 
     fn upload(
@@ -326,7 +325,7 @@ pub(crate) fn round_key(nonce: u8) -> RoundKey {
 /// What a hospital vouches for.
 pub(crate) fn proof(agreed: &Agreed, number: u8, hash: [u8; 32], sealed: Vec<u8>) -> UploadProof {
     let (sid, request) = (agreed.terms.sid(), agreed.terms.request);
-    let receipt = Receipt { sid, request, upload: hash, sealed: sha256(&sealed) };
+    let receipt = Receipt::of(sid, request, hash, &sealed);
     let receipt = receipt.sign(&hospital_key(number));
     UploadProof { hospital: hospital(number), sealed_seed: sealed, receipt, hash }
 }

@@ -4,10 +4,10 @@ use std::sync::{Arc, PoisonError};
 
 use model::{Peer, Refusal, RefusalCode, Role};
 use privacy::roster::Roster;
-use proto::v1;
+use proto::{encode_checkpoint, v1};
+use record::Checkpoint;
 use record::cosign::{CosignError, CosignatureError, Shown};
 use record::log::MAX_PROOF_HASHES;
-use record::{Checkpoint, RecordError};
 use service::status::internal_status;
 use tonic::Status;
 
@@ -65,17 +65,9 @@ impl Desk {
         request: v1::CheckpointRequest,
     ) -> Result<v1::CheckpointResponse, Status> {
         let desk = Arc::clone(self);
-        let made = on_thread(move || {
-            let checkpoint = desk.store.checkpoint(desk.standing.key())?;
-            let old_size = request.old_size.min(checkpoint.size());
-            let consistency = desk.store.consistency(old_size, checkpoint.size())?;
-            Ok::<_, RecordError>((checkpoint, consistency))
-        });
-        let (checkpoint, consistency) = made.await?.map_err(|error| unrecorded(&error))?;
-        Ok(v1::CheckpointResponse {
-            note: String::from_utf8(checkpoint.to_bytes()).unwrap_or_default(),
-            consistency: consistency.into_iter().map(|hash| hash.to_vec()).collect(),
-        })
+        let made = on_thread(move || desk.store.show(desk.standing.key(), request.old_size));
+        let (checkpoint, proof) = made.await?.map_err(|error| unrecorded(&error))?;
+        Ok(encode_checkpoint(checkpoint.to_text(), &proof))
     }
 
     /// Keeps the coordinator's cosignature under an own checkpoint.

@@ -18,7 +18,7 @@ use privacy::seal::{SealKey, seal};
 use privacy::sign::{Context, Signature, SigningKey};
 use privacy::{Floor, Sid, Terms};
 use proto::{UploadProof, decode_signature, decode_upload, v1};
-use ring::digest::{SHA256, digest};
+use service::random::NoRandomness;
 use zeroize::Zeroizing;
 
 use crate::config::Rules;
@@ -52,14 +52,14 @@ pub(crate) struct Discovery {
 /// Why a round cannot be countersigned, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignError {
-    #[error("the system gives no randomness")]
-    Randomness,
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
     #[error("nothing can be sealed for {0}: the roster's key of it is no X25519 key")]
     Key(HospitalId),
 }
 
 /// 32 random bytes a call.
-pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<Zeroizing<[u8; 32]>, SignError>;
+pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<Zeroizing<[u8; 32]>, NoRandomness>;
 
 // === proposals ===
 
@@ -182,12 +182,7 @@ impl Round {
         let keys = self.roster.hospitals().get(hospital);
         let asked = self.terms.hospitals.binary_search(hospital).is_ok();
         let keys = keys.filter(|_| asked).ok_or_else(not_asked)?;
-        let receipt = Receipt {
-            sid: self.sid,
-            request: self.terms.request,
-            upload: upload.hash,
-            sealed: sha256(&upload.sealed_seed),
-        };
+        let receipt = Receipt::of(self.sid, self.terms.request, upload.hash, &upload.sealed_seed);
         receipt.verify(&keys.sign, &upload.receipt).map_err(|_| {
             let reason = "A hospital's signature does not fit its upload.";
             refuse(RefusalCode::Offer, "receipt", reason, "")
@@ -300,10 +295,4 @@ fn not_asked() -> Refusal {
 fn unreadable() -> Refusal {
     let reason = "A hospital's names were not signed and sealed by it for this round.";
     refuse(RefusalCode::Offer, "lists", reason, "Begin a new discovery.")
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
 }

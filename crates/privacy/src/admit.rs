@@ -113,7 +113,6 @@ pub fn admit_round(
     roster: &Roster,
     policy: &Policy,
     hospital: &HospitalId,
-    asked_today: u64,
 ) -> Result<Round, Refusal> {
     let Offer { request, terms, signatures, round_key, guard_key } = offer;
     terms.check(roster)?;
@@ -129,7 +128,7 @@ pub fn admit_round(
         return Err(Refusal::new(RefusalCode::Offer, "salt", reason, ""));
     }
     terms.bind(&request, policy, hospital)?;
-    let mut admitted = admit_scope(request, policy, asked_today)?;
+    let mut admitted = admit_scope(request, policy)?;
     // What is counted up to a threshold must reach the strictest rule that anybody applies.
     let thresholds = &mut admitted.thresholds;
     thresholds.persons = thresholds.persons.max(terms.floor.persons);
@@ -139,16 +138,12 @@ pub fn admit_round(
     Ok(Round { admitted, terms, sid, local_minimum, hospital, round_key, guard_key })
 }
 
-/// Admits a per-hospital `request` under the hospital's own `policy`; `asked_today` counts this asker's earlier
-/// requests of the day.
+/// Admits a per-hospital `request` under the hospital's own `policy`. Whether the asker's allowance
+/// lasts, the node's ledger decides, in the transaction that pays for the question.
 ///
 /// # Errors
-/// A [`Refusal`] with code `policy_unset`, `scope` or `usage`.
-pub fn admit(
-    request: ReleaseRequest,
-    policy: &Policy,
-    asked_today: u64,
-) -> Result<Admitted, Refusal> {
+/// A [`Refusal`] with code `policy_unset`, `scope` or `offer`.
+pub fn admit(request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Refusal> {
     if request.scope() == Scope::Pooled {
         return Err(Refusal::new(
             RefusalCode::Offer,
@@ -157,14 +152,21 @@ pub fn admit(
             "The coordinator offers a round that the witness has countersigned.",
         ));
     }
-    admit_scope(request, policy, asked_today)
+    admit_scope(request, policy)
 }
 
-fn admit_scope(
-    request: ReleaseRequest,
-    policy: &Policy,
-    asked_today: u64,
-) -> Result<Admitted, Refusal> {
+/// What an asker is told whose `allowance` of the day is used up.
+#[must_use]
+pub fn allowance_used(asker: &str, allowance: u64) -> Refusal {
+    Refusal::new(
+        RefusalCode::Usage,
+        asker,
+        format!("The allowance of {allowance} requests a day is used up."),
+        "It renews at midnight UTC.",
+    )
+}
+
+fn admit_scope(request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Refusal> {
     let in_range = |value: &u32| (1..=LARGEST_MINIMUM).contains(value);
     let minima = policy.minimum.persons.filter(in_range).zip(policy.minimum.stays.filter(in_range));
     let Some((persons, stays)) = minima.filter(|_| in_range(&policy.selectivity.persons)) else {
@@ -182,15 +184,6 @@ fn admit_scope(
             scope,
             format!("The hospital's policy does not answer {scope} questions."),
             "Ask without naming hospitals, or ask the hospital's steward.",
-        ));
-    }
-    let allowed = policy.usage.requests_per_day;
-    if asked_today >= allowed {
-        return Err(Refusal::new(
-            RefusalCode::Usage,
-            request.asker(),
-            format!("The allowance of {allowed} requests a day is used up."),
-            "It renews at midnight UTC.",
         ));
     }
     let thresholds = Thresholds { persons, stays, selectivity: policy.selectivity.persons };

@@ -4,37 +4,43 @@ use ring::digest::{SHA256, digest};
 
 /// Writes fields; two different sequences of fields never give the same bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Writer(Vec<u8>);
+pub struct Writer(Vec<u8>);
 
 impl Writer {
     /// Begins with the name of what is written.
-    pub(crate) fn new(name: &str) -> Self {
+    #[must_use]
+    pub fn new(name: &str) -> Self {
         let mut writer = Self::default();
         writer.text(name);
         writer
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    /// Writes a field.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend((bytes.len() as u64).to_le_bytes());
         self.0.extend(bytes);
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
+    /// Writes a field of text.
+    pub fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
-    pub(crate) fn number(&mut self, number: u64) {
+    /// Writes a number, in 8 bytes.
+    pub fn number(&mut self, number: u64) {
         self.bytes(&number.to_le_bytes());
     }
 
     /// SHA-256 of all fields.
-    pub(crate) fn hash(&self) -> [u8; 32] {
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
         sha256(&self.0)
     }
 }
 
-/// SHA-256.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0u8; 32];
     hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash

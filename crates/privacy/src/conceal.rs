@@ -18,7 +18,7 @@ use ring::digest::{Context, SHA256};
 
 use crate::admit::Round;
 use crate::blind::{Factor, accumulate, blinded, shift};
-use crate::canonical::Writer;
+use crate::canonical::{Writer, sha256};
 use crate::domain::Places;
 use crate::mask::{CELL_BYTES, Expander, Seed};
 use crate::partial::{Partial, PartialGroup};
@@ -68,6 +68,12 @@ impl Concealed {
 }
 
 impl Receipt {
+    /// The receipt of an upload whose cells hash to `upload` and whose seed was sealed so.
+    #[must_use]
+    pub fn of(sid: [u8; 32], request: [u8; 32], upload: [u8; 32], sealed_seed: &[u8]) -> Self {
+        Self { sid, request, upload, sealed: sha256(sealed_seed) }
+    }
+
     fn bytes(&self) -> [u8; 32] {
         let mut writer = Writer::new("consilium/receipt/v1");
         for hash in [&self.sid, &self.request, &self.upload, &self.sealed] {
@@ -247,13 +253,6 @@ fn combine_into(
         accumulate(&mut sum, coefficient, &entries[column * cells..(column + 1) * cells]);
     }
     entries[check * cells..(check + 1) * cells].copy_from_slice(&sum);
-}
-
-/// Bytes of an upload, for hashing what arrived.
-#[must_use]
-pub fn entries_hash(bytes: &[u8]) -> [u8; 32] {
-    debug_assert_eq!(bytes.len() % CELL_BYTES, 0);
-    crate::canonical::sha256(bytes)
 }
 
 #[cfg(test)]

@@ -298,7 +298,7 @@ impl Fixture {
     }
 
     pub(crate) fn admit(&self, offer: Offer, index: usize) -> Result<Round, Refusal> {
-        admit_round(offer, &self.roster, &self.policy, &hospital(index), 0)
+        admit_round(offer, &self.roster, &self.policy, &hospital(index))
     }
 
     pub(crate) fn round(&self, index: usize) -> Round {

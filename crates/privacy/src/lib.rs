@@ -19,7 +19,7 @@
 
 pub mod admit;
 pub mod blind;
-mod canonical;
+pub mod canonical;
 pub mod combine;
 pub mod conceal;
 pub mod discover;
@@ -41,6 +41,7 @@ pub mod sign;
 pub mod terms;
 
 pub use admit::{Admitted, Offer, Round, admit, admit_round};
+pub use canonical::sha256;
 pub use combine::{Combined, Received};
 pub use conceal::{Concealed, conceal};
 pub use domain::Domain;

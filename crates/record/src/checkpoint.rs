@@ -76,6 +76,9 @@ impl Checkpoint {
         if bytes.len() > MAX_CHECKPOINT_BYTES {
             return Err(Malformed("it is longer than 16 KiB"));
         }
+        if std::str::from_utf8(bytes).is_err() {
+            return Err(Malformed("it is no UTF-8 text"));
+        }
         let note = Note::from_bytes(bytes).map_err(|_| Malformed("it is no signed note"))?;
         let head = tlog_tiles::Checkpoint::from_bytes(note.text())
             .map_err(|_| Malformed("its text is no checkpoint"))?;
@@ -109,6 +112,12 @@ impl Checkpoint {
         bytes.push(b'\n');
         bytes.extend(self.signatures.iter().flat_map(Signature::to_bytes));
         bytes
+    }
+
+    /// The note as text, which every note that was signed or parsed here is.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        String::from_utf8_lossy(&self.to_bytes()).into_owned()
     }
 
     /// Whose log it is about.

@@ -86,6 +86,21 @@ pub struct Shown<'a> {
 // === the owner of a log ===
 
 impl Store {
+    /// The checkpoint of the log as it is now, with the proof that the log's first `old_size`
+    /// entries are its beginning; all of the log when it is shorter.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn show(
+        &self,
+        key: &SigningKey,
+        old_size: u64,
+    ) -> Result<(Checkpoint, Vec<[u8; 32]>), RecordError> {
+        let checkpoint = self.checkpoint(key)?;
+        let proof = self.consistency(old_size.min(checkpoint.size()), checkpoint.size())?;
+        Ok((checkpoint, proof))
+    }
+
     /// A checkpoint of the log as it is now, signed and stored; the newest one if nothing was
     /// appended since.
     ///

@@ -1,31 +1,13 @@
 //! SHA-256 over rows and sets, so that a log entry can stand for more than it shows.
 
-use ring::digest::{Context, SHA256};
+use privacy::canonical::Writer;
+pub(crate) use privacy::sha256;
 
-/// SHA-256 of `bytes`.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(bytes);
-    finish(context)
-}
-
-/// SHA-256 of several fields under a label. Each field is preceded by its length, so no two
-/// lists of fields have one encoding.
+/// SHA-256 of several fields under a label, in the one byte form that is used everywhere.
 pub(crate) fn fields(label: &str, fields: &[&[u8]]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for field in std::iter::once(label.as_bytes()).chain(fields.iter().copied()) {
-        // A length has at most 64 bits on every machine that runs this.
-        let length = u64::try_from(field.len()).unwrap_or(u64::MAX);
-        context.update(&length.to_le_bytes());
-        context.update(field);
-    }
-    finish(context)
-}
-
-fn finish(context: Context) -> [u8; 32] {
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
+    let mut writer = Writer::new(label);
+    fields.iter().for_each(|field| writer.bytes(field));
+    writer.hash()
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Kind {
     Round,
     /// Cells, shares of them or an answer left this party.
     Release,
+    /// Names of codes left this party, hidden and sealed, after a discovery.
+    Names,
     /// A request was refused.
     Refusal,
     /// A reservation was given back; nothing was sent.
@@ -129,6 +131,7 @@ impl Kind {
             Self::Offer => "offer",
             Self::Round => "round",
             Self::Release => "release",
+            Self::Names => "names",
             Self::Refusal => "refusal",
             Self::Refund => "refund",
         }

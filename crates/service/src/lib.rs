@@ -14,6 +14,7 @@ pub mod fault;
 pub mod identity;
 mod lifetime;
 pub mod output;
+pub mod random;
 pub mod role;
 pub mod serve;
 pub mod shutdown;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use model::{HospitalId, Role};
 use privacy::conceal::{Receipt, seed_binding};
 use privacy::seal::seal;
+use privacy::sha256;
 use privacy::sign::SigningKey;
 use proto::v1;
 use proto::v1::opened_part::Part as Opened;
 use proto::v1::upload_part::Part;
 use record::Kind;
-use ring::digest::{SHA256, digest};
 use tests::fixture::Stay;
 use tests::{Region, RegionBuilder, peer};
 use tonic::Code;
@@ -40,10 +40,6 @@ fn question(number: usize) -> String {
 fn answer_of(hospitals: u32) -> Vec<Vec<String>> {
     let cost: u32 = (0..40).map(|number| 1_000 + number).sum();
     vec![vec![(hospitals * 40).to_string(), format!("{}.0000", hospitals * cost)]]
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    digest(&SHA256, bytes).as_ref().try_into().unwrap()
 }
 
 fn cells(cells: Vec<u8>) -> v1::UploadPart {
@@ -133,8 +129,7 @@ fn vouched(key: &SigningKey, offer: &v1::Offer, bytes: Vec<u8>) -> Vec<v1::Uploa
     let drawn = SigningKey::from_seed(random()).derive("drawn");
     let bound = seed_binding(&sid, &own, &hash);
     let sealed_seed = seal(&terms.witness_key, "seed", &bound, &random(), drawn).unwrap();
-    let sealed = sha256(&sealed_seed);
-    let receipt = Receipt { sid, request: terms.request, upload: hash, sealed };
+    let receipt = Receipt::of(sid, terms.request, hash, &sealed_seed);
     let upload = v1::Upload {
         hospital: LIAR.to_owned(),
         sealed_seed,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use model::HospitalId;
 use privacy::blind::{GuardKey, RoundKey};
-use privacy::conceal::{Receipt, entries_hash, seed_binding};
+use privacy::conceal::{Receipt, seed_binding};
 use privacy::mask::{Expander, Seed};
 use privacy::partial::{PartialGroup, Support};
 use privacy::policy::Minimum;
@@ -20,7 +20,6 @@ use privacy::{
     Floor, Measure, Offer, Partial, Policy, ReleaseRequest, Shape, Sid, Terms, admit_round, conceal,
 };
 use query::question::Planner;
-use ring::digest::{SHA256, digest};
 
 use super::wrong;
 use crate::exit::Failure;
@@ -66,12 +65,6 @@ pub(super) struct Proof {
 
 fn secret(purpose: &str) -> [u8; 32] {
     derive(&[0; 32], &[purpose.as_bytes()])
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
 }
 
 /// The pooled request over a list of codes that has `cells` places.
@@ -196,7 +189,7 @@ impl Parties {
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
         };
-        let round = admit_round(offer, &self.roster, &self.policy, &first.id, 0).map_err(wrong)?;
+        let round = admit_round(offer, &self.roster, &self.policy, &first.id).map_err(wrong)?;
         let groups = self.codes().map(|code| self.group(code)).collect();
         let partial = Partial::new(round.admitted().clone(), groups, 0, false);
         let mut entries = conceal(partial, &round, &first.seed).entries().to_vec();
@@ -220,7 +213,7 @@ impl Parties {
 
     fn receipt(&self, upload: [u8; 32], sealed_seed: &[u8]) -> Receipt {
         let (sid, request) = (self.sid, self.terms.request);
-        Receipt { sid, request, upload, sealed: sha256(sealed_seed) }
+        Receipt::of(sid, request, upload, sealed_seed)
     }
 
     /// What the witness does with a proof: the receipt is checked, the seed opened.
@@ -236,5 +229,5 @@ impl Parties {
 
 /// The hash of an upload, as hospital and coordinator compute it.
 pub(super) fn hash(upload: &[u8]) -> [u8; 32] {
-    entries_hash(upload)
+    privacy::sha256(upload)
 }

@@ -50,7 +50,7 @@ pub(super) fn verify(
         let needs_row = match entry.kind {
             Kind::Round => true,
             Kind::Release | Kind::Refund => is_node,
-            Kind::Offer | Kind::Refusal => false,
+            Kind::Offer | Kind::Names | Kind::Refusal => false,
         };
         if needs_row && !rows.described.contains(index) {
             rows.findings.add(Place::Entry(*index), Wrong::EntryWithoutRow);
