@@ -1,7 +1,8 @@
 //! One party of a test region, whatever its role: its folder, what runs, and the proxy before it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,20 @@ use crate::pki::{Pki, peer};
 use crate::process::Process;
 use crate::proxy::Proxy;
 
-const ANY_PORT: &str = "127.0.0.1:0\"";
+/// Parties that this process has prepared.
+static PARTIES: AtomicU16 = AtomicU16::new(0);
+
+/// An address on loopback for one party alone, where the system has them: a party that is started
+/// again finds its port free, because no connection of another test begins there.
+fn own_host() -> Ipv4Addr {
+    if cfg!(target_os = "linux") {
+        let [high, low] = PARTIES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let [.., process] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, process.max(1), high, low.max(1))
+    } else {
+        Ipv4Addr::LOCALHOST
+    }
+}
 
 /// A party that runs.
 #[derive(Debug)]
@@ -56,6 +70,8 @@ pub(crate) struct Party {
     role: Role,
     folder: PathBuf,
     exe: Option<PathBuf>,
+    /// What its configuration says before it has run.
+    any_port: String,
     address: Mutex<Option<SocketAddr>>,
     running: Mutex<Option<Running>>,
     proxy: Mutex<Option<Arc<Proxy>>>,
@@ -76,13 +92,14 @@ impl Party {
             role,
             folder,
             exe,
+            any_port: format!("{}:0\"", own_host()),
             address: Mutex::default(),
             running: Mutex::default(),
             proxy: Mutex::default(),
         };
-        let (region, who) = (crate::REGION, Pki::sections(role));
+        let (region, who, any_port) = (crate::REGION, Pki::sections(role), &party.any_port);
         let text = format!(
-            "region = \"{region}\"\nlisten = \"{ANY_PORT}\ndata_dir = \"data\"\n{head}\n{who}{rest}"
+            "region = \"{region}\"\nlisten = \"{any_port}\ndata_dir = \"data\"\n{head}\n{who}{rest}"
         );
         std::fs::write(party.config_path(), text)?;
         Ok(party)
@@ -138,7 +155,10 @@ impl Party {
             }
         };
         let text = std::fs::read_to_string(self.config_path())?;
-        std::fs::write(self.config_path(), text.replacen(ANY_PORT, &format!("{address}\""), 1))?;
+        std::fs::write(
+            self.config_path(),
+            text.replacen(&self.any_port, &format!("{address}\""), 1),
+        )?;
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(())

@@ -104,7 +104,9 @@ pub enum ReserveError {
 // === impl Store ===
 
 impl Store {
-    /// Pays for a question: uses up its sid and one of the asker's questions of the day.
+    /// Pays for a question: uses up its sid and one of the asker's questions of the day. It is on
+    /// disk when its commit or refund is: a power cut in between forgets a question of which
+    /// nothing was sent.
     ///
     /// # Errors
     /// [`ReserveError`].
@@ -114,7 +116,7 @@ impl Store {
         code("day", reservation.day)?;
         code("snapshot", reservation.snapshot)?;
         let left = self.left_open();
-        let reserved = self.write(|transaction| {
+        let reserved = self.write_ahead(|transaction| {
             for id in &left {
                 give_back(transaction, *id, reservation.at, "abandoned")?;
             }

@@ -1,7 +1,8 @@
 //! One SQLite file of one party, with one writer.
 //!
 //! It guarantees that a transaction that was reported as done is on disk (`synchronous=FULL`; in
-//! WAL mode that is one fsync), that one process at a time writes the file, and that a file which
+//! WAL mode that is one fsync), except one that is written [ahead](Store::write_ahead) of another,
+//! which is on disk when the other is; that one process at a time writes the file, and that a file which
 //! is damaged, newer than this program or another party's is refused, never made anew. Missing
 //! files are made under another name first, so that a crash leaves a whole file or none.
 //!
@@ -84,7 +85,17 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Problem>,
     ) -> Result<T, RecordError> {
-        self.run(TransactionBehavior::Immediate, work)
+        self.run(TransactionBehavior::Immediate, "FULL", work)
+    }
+
+    /// Runs `work` in one transaction that outlives this process, and outlives a power cut together
+    /// with the next one of [`Store::write`]: the write-ahead log is one file, written in order, and
+    /// the next sync is of all of it. For what means nothing without what comes after.
+    pub(crate) fn write_ahead<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Problem>,
+    ) -> Result<T, RecordError> {
+        self.run(TransactionBehavior::Immediate, "NORMAL", work)
     }
 
     /// Runs `work` on one state of the file.
@@ -92,17 +103,19 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Problem>,
     ) -> Result<T, RecordError> {
-        self.run(TransactionBehavior::Deferred, work)
+        self.run(TransactionBehavior::Deferred, "FULL", work)
     }
 
     fn run<T>(
         &self,
         behavior: TransactionBehavior,
+        synchronous: &str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Problem>,
     ) -> Result<T, RecordError> {
         // A panic elsewhere rolled its transaction back, so the connection is as good as before.
         let mut connection = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = || {
+            connection.pragma_update(None, "synchronous", synchronous)?;
             let transaction = connection.transaction_with_behavior(behavior)?;
             let done = work(&transaction)?;
             transaction.commit()?;
