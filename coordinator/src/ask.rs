@@ -9,7 +9,7 @@ use num_traits::ToPrimitive as _;
 use privacy::request::{ReleaseRequest, Scope};
 use privacy::{Combined, Received};
 use proto::{Assembler, WireError, encode_request, v1};
-use query::question::{AnswerError, Planner, Question};
+use query::question::{AnswerError, Approximation, Planner, Question};
 use service::Clock;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -235,7 +235,14 @@ fn provenance(question: &Question, gathered: &Gathered) -> v1::Provenance {
         bytes_received: *bytes,
         rounds: count(combined.len()),
         sids: sids.clone(),
+        approximations: question.approximations(combined).into_iter().map(encode).collect(),
     }
+}
+
+fn encode(approximation: Approximation) -> v1::Approximation {
+    let Approximation { aggregate, groups, exact, largest_error, largest_relative_error } =
+        approximation;
+    v1::Approximation { aggregate, groups, exact, largest_error, largest_relative_error }
 }
 
 /// Coverage of masked sums. Rows in withheld groups are told by the witness only when those groups

@@ -65,13 +65,14 @@ fn chunk(groups: &[ReleasedGroup], request: &ReleaseRequest) -> v1::ReleaseChunk
             .map(|index| groups.iter().flat_map(|g| g.cells()[index].to_le_bytes()).collect())
             .collect(),
         withheld: measures
-            .map(|index| mask(groups.iter().map(|group| group.withheld()[index])))
+            .map(|index| pack(groups.iter().map(|group| group.withheld()[index])))
             .collect(),
         summary: None,
     }
 }
 
-fn mask(bits: impl Iterator<Item = bool>) -> Vec<u8> {
+/// Bits as bytes, the lowest first.
+pub(crate) fn pack(bits: impl Iterator<Item = bool>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (index, bit) in bits.enumerate() {
         if index % 8 == 0 {
@@ -82,6 +83,11 @@ fn mask(bits: impl Iterator<Item = bool>) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Bit `index` of packed bits.
+pub(crate) fn is_set(bytes: &[u8], index: usize) -> bool {
+    bytes[index / 8] >> (index % 8) & 1 == 1
 }
 
 fn key_column(groups: &[ReleasedGroup], index: usize) -> v1::KeyColumn {
@@ -213,11 +219,7 @@ fn group(chunk: &v1::ReleaseChunk, index: usize) -> Result<ReceivedGroup, WireEr
         key: chunk.keys.iter().map(key).collect::<Result<_, _>>()?,
         rows: chunk.rows[index],
         cells: chunk.cells.iter().map(cell).collect::<Result<_, _>>()?,
-        withheld: chunk
-            .withheld
-            .iter()
-            .map(|mask| mask[index / 8] >> (index % 8) & 1 == 1)
-            .collect(),
+        withheld: chunk.withheld.iter().map(|bits| is_set(bits, index)).collect(),
     })
 }
 

@@ -135,10 +135,12 @@ fn encode_measure(measure: Measure) -> v1::Measure {
         Measure::Sum(_) => Kind::Sum,
         Measure::Squares(_) => Kind::Squares,
         Measure::Products(..) => Kind::Products,
+        Measure::Histogram(..) => Kind::Histogram,
     };
     let (x, y) = measure.inputs();
     let index = |input: Option<usize>| input.and_then(|i| u32::try_from(i).ok()).unwrap_or(0);
-    v1::Measure { kind: kind.into(), x: index(x), y: index(y) }
+    let bins = u32::try_from(measure.bins()).unwrap_or(u32::MAX);
+    v1::Measure { kind: kind.into(), x: index(x), y: index(y), bins }
 }
 
 fn decode_measure(wire: &v1::Measure) -> Result<Measure, Refusal> {
@@ -153,6 +155,10 @@ fn decode_measure(wire: &v1::Measure) -> Result<Measure, Refusal> {
         Kind::Sum => Measure::Sum(x),
         Kind::Squares => Measure::Squares(x),
         Kind::Products => Measure::Products(x, y),
+        Kind::Histogram => {
+            let wrong = |_| malformed("bins", "A histogram has too many bins.");
+            Measure::Histogram(x, u16::try_from(wire.bins).map_err(wrong)?)
+        }
         Kind::Unspecified => {
             return Err(malformed("measure", "A measure of the request has no known kind."));
         }
@@ -175,7 +181,8 @@ mod tests {
             i.clone().prop_map(Measure::Count),
             i.clone().prop_map(Measure::Sum),
             i.clone().prop_map(Measure::Squares),
-            (i.clone(), i).prop_map(|(x, y)| Measure::Products(x, y)),
+            (i.clone(), i.clone()).prop_map(|(x, y)| Measure::Products(x, y)),
+            (i, 0u16..300).prop_map(|(x, bins)| Measure::Histogram(x, bins)),
         ]
     }
 

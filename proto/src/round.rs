@@ -10,11 +10,14 @@ use privacy::sign::Signature;
 use privacy::terms::Signatures;
 use privacy::{Floor, ReleaseRequest, Shape, Sid, Terms};
 
+use crate::chunks::{is_set, pack};
 use crate::request::{decode_request, encode_request};
 use crate::{CHUNK_BYTES, v1};
 
 /// Places of one message.
 const PLACES_PER_PART: usize = 64 * 1024;
+/// Bins of joined histograms in one message: 64 KiB.
+const RUNS_PER_PART: usize = 1 << 19;
 
 /// An offer as it arrived: well-formed, and nothing in it verified.
 #[derive(Debug, Clone)]
@@ -89,6 +92,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
         supports: m.supports,
         money: m.money,
         width: m.width,
+        bins: m.bins,
     };
     v1::Terms {
         region: terms.region.clone(),
@@ -124,6 +128,7 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         supports: m.supports,
         money: m.money,
         width: m.width,
+        bins: m.bins,
     };
     let measures = shape.measures.iter().map(measure).collect();
     Ok(Terms {
@@ -268,9 +273,13 @@ pub fn encode_opened<'a>(
     let places = opened.places.chunks(PLACES_PER_PART).zip(verdicts).map(|(places, verdicts)| {
         Part::Places(v1::OpenedPlaces { places: places.to_vec(), verdicts: verdicts.to_vec() })
     });
+    let runs = opened.runs.chunks(RUNS_PER_PART).map(|ends| {
+        let bins = u32::try_from(ends.len()).unwrap_or(u32::MAX);
+        Part::Runs(v1::OpenedRuns { bins, ends: pack(ends.iter().copied()) })
+    });
     let masks = (0..cells_parts(opened.masks.len()))
         .map(|index| Part::Masks(cells_part(&opened.masks, index)));
-    let parts = [Part::Header(header)].into_iter().chain(places).chain(masks);
+    let parts = [Part::Header(header)].into_iter().chain(places).chain(runs).chain(masks);
     parts.map(|part| v1::OpenedPart { part: Some(part) })
 }
 
@@ -319,6 +328,15 @@ impl OpenedAssembler {
                 }
                 self.opened.places.extend(places.places);
                 self.opened.verdicts.extend(places.verdicts);
+                Ok(())
+            }
+            Some(Part::Runs(runs)) if self.begun => {
+                let bins = runs.bins as usize;
+                let fits = runs.ends.len() == bins.div_ceil(8) && bins <= RUNS_PER_PART;
+                if !fits || self.opened.runs.len() + bins > self.max_masks {
+                    return Err(malformed("runs"));
+                }
+                self.opened.runs.extend((0..bins).map(|bin| is_set(&runs.ends, bin)));
                 Ok(())
             }
             Some(Part::Masks(cells)) if self.begun => {

@@ -43,7 +43,7 @@ fn input(bound: u128) -> v1::Input {
 }
 
 fn measure(kind: Kind) -> v1::Measure {
-    v1::Measure { kind: kind.into(), x: 0, y: 0 }
+    v1::Measure { kind: kind.into(), x: 0, y: 0, bins: 0 }
 }
 
 /// A list of these codes and all others.

@@ -114,6 +114,8 @@ async fn a_killed_node_is_missing_and_comes_back() {
     is(&region.ask(&count(1)).await.unwrap(), "145", &[("h-2", "unreachable")]);
 
     site.proxy().pass();
+    // A node says to the second when it was started.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     site.start().await.unwrap();
     is(&region.ask(&count(2)).await.unwrap(), ALL, &[]);
     // It answers again, and does not become the difference to the earlier answer.

@@ -10,6 +10,7 @@ mod enrolment;
 mod failure;
 mod faults;
 mod identity;
+mod percentiles;
 mod rounds;
 mod smoke;
 mod sparcs;

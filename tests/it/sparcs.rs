@@ -17,6 +17,8 @@ const POOLED: &str = "SELECT drg_code, count(*) AS stays, sum(total_cost) AS cos
     FROM stay GROUP BY drg_code";
 const BY_HOSPITAL: &str = "SELECT hospital_id, drg_code, count(*) AS stays, \
     sum(total_cost) AS cost FROM stay GROUP BY hospital_id, drg_code";
+const PERCENTILES: &str = "SELECT drg_code, approx_median(los_days) AS los, approx_median(total_cost) AS cost \
+    FROM stay GROUP BY drg_code";
 const MINIMUM: u64 = 11;
 
 /// What one hospital has of one group, from the file itself.
@@ -200,6 +202,40 @@ fn check_default(pooled: &Answer, by_hospital: &Answer, truth: &Truth) {
     );
 }
 
+/// Medians against those of the file, which a statistics package has made.
+#[allow(clippy::print_stderr, reason = "the figures belong into the closing note")]
+fn check_medians(answer: &Answer, folder: &Path) {
+    let mut reader = csv::Reader::from_path(folder.join("expected_by_drg.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|field| field == name).unwrap();
+    let truth: Vec<_> = reader.records().map(Result::unwrap).collect();
+    for (index, name) in [(1, "los_median"), (2, "cost_median")] {
+        let stated = &answer.release.approximations[index - 1];
+        let (mut told, mut exact, mut errors) = (0, 0, Vec::new());
+        for row in answer.rows() {
+            let Ok(found) = row[index].parse::<f64>() else { continue };
+            let expected = truth.iter().find(|record| record[0] == *row[0]).unwrap();
+            let expected: f64 = expected[column(name)].parse().unwrap();
+            let error = (found - expected).abs();
+            // The file has medians to the cent.
+            assert!(
+                error <= stated.largest_error + 0.005,
+                "{name} {row:?}: {expected}, {stated:?}"
+            );
+            told += 1;
+            exact += u64::from(error < 1e-9);
+            errors.push(error / expected);
+        }
+        assert_eq!(told, stated.groups);
+        assert!(exact >= stated.exact, "{name}: {exact} of {stated:?}");
+        errors.sort_by(f64::total_cmp);
+        eprintln!(
+            "{name}: {stated:?}, in truth off by {:.4} at the median",
+            errors[errors.len() / 2]
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_hospitals_give_the_known_benchmark() {
     let Some(folder) = data() else { return };
@@ -226,4 +262,5 @@ async fn fifty_hospitals_give_the_known_benchmark() {
     let pooled = region.ask(POOLED).await.unwrap();
     let by_hospital = region.ask(BY_HOSPITAL).await.unwrap();
     check_default(&pooled, &by_hospital, &truth(&folder));
+    check_medians(&region.ask(PERCENTILES).await.unwrap(), &folder);
 }

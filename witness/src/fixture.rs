@@ -140,6 +140,7 @@ pub(crate) fn group(label: &str, persons: u32, cost: i128) -> PartialGroup {
         persons: count,
         cells: vec![i128::from(count), i128::from(count), i128::from(count) * cost],
         supports: vec![Support::group(), [count].into_iter().collect()],
+        bins: Vec::new(),
     }
 }
 
@@ -147,7 +148,15 @@ pub(crate) fn group(label: &str, persons: u32, cost: i128) -> PartialGroup {
 pub(crate) fn bucket(number: u32, persons: u64) -> PartialGroup {
     let (rows, stays) = (persons, persons);
     let key = vec![Some(number.to_string())];
-    PartialGroup { key, rows, stays, persons, cells: Vec::new(), supports: Vec::new() }
+    PartialGroup {
+        key,
+        rows,
+        stays,
+        persons,
+        cells: Vec::new(),
+        supports: Vec::new(),
+        bins: Vec::new(),
+    }
 }
 
 impl World {

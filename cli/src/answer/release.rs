@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::message::Message;
-use crate::sheet::percent;
+use crate::sheet::{number, percent};
 
 /// Where an answer's values come from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,8 +30,26 @@ pub struct Release {
     /// Names of the masked rounds, for the audit; empty in mode `clear`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sids: Vec<String>,
+    /// How exact each percentile is; empty when none was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approximations: Vec<Approximation>,
     /// From question to answer, at the coordinator.
     pub elapsed_ms: u64,
+}
+
+/// How exact the percentiles of one aggregate are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Approximation {
+    /// The aggregate, as SQL names it.
+    pub aggregate: String,
+    /// Groups that have a percentile.
+    pub groups: u64,
+    /// Those whose percentile is exact.
+    pub exact: u64,
+    /// No true percentile is further away than this, in the column's unit.
+    pub largest_error: f64,
+    /// The same as a share of the percentile.
+    pub largest_relative_error: f64,
 }
 
 /// Who was asked and who answered.
@@ -68,6 +86,13 @@ impl From<proto::v1::Provenance> for Release {
     fn from(told: proto::v1::Provenance) -> Self {
         let missing = told.missing.into_iter();
         let missing = missing.map(|m| Missing { hospital: m.hospital, reason: m.reason });
+        let approximations = told.approximations.into_iter().map(|a| Approximation {
+            aggregate: a.aggregate,
+            groups: a.groups,
+            exact: a.exact,
+            largest_error: a.largest_error,
+            largest_relative_error: a.largest_relative_error,
+        });
         Self {
             id: told.id,
             scope: told.scope,
@@ -83,6 +108,7 @@ impl From<proto::v1::Provenance> for Release {
             bytes_received: told.bytes_received,
             rounds: told.rounds,
             sids: told.sids,
+            approximations: approximations.collect(),
             elapsed_ms: told.elapsed_ms,
         }
     }
@@ -117,6 +143,18 @@ impl Release {
         };
         if self.measures_withheld > 0 {
             line(console.text(Message::MeasuresWithheld, &[&self.measures_withheld]));
+        }
+        for one in &self.approximations {
+            line(console.text(
+                Message::Approximate,
+                &[
+                    &one.aggregate,
+                    &one.exact,
+                    &one.groups,
+                    &number(one.largest_error),
+                    &percent(one.largest_relative_error),
+                ],
+            ));
         }
         for missing in &hospitals.missing {
             line(console.text(Message::Missing, &[&missing.hospital, &missing.reason]));

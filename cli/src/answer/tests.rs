@@ -32,6 +32,7 @@ fn provenance() -> v1::Provenance {
         elapsed_ms: 38,
         bytes_received: 4_096,
         rounds: 1,
+        approximations: Vec::new(),
     }
 }
 
@@ -143,6 +144,24 @@ fn a_table_rounds_and_the_summary_names_who_is_missing() {
         "2 of 3 hospitals, 96.1 % of stays, 312 cells released, 40 withheld, clear, 38 ms\n  \
          missing: h-3 (deadline)"
     );
+}
+
+#[test]
+fn a_percentile_says_how_exact_it_is() {
+    let mut told = provenance();
+    told.approximations = vec![v1::Approximation {
+        aggregate: "approx_median(stay.los_days)".to_owned(),
+        groups: 68,
+        exact: 61,
+        largest_error: 2.5,
+        largest_relative_error: 0.125,
+    }];
+    let release = Release::from(told);
+    assert!(release.summary(console()).contains(
+        "approx_median(stay.los_days): exact in 61 of 68 groups, elsewhere within 2.500 (12.5 %)"
+    ));
+    let json = serde_json::to_value(&release).unwrap();
+    assert_eq!(json["approximations"][0]["exact"], 61);
 }
 
 #[test]

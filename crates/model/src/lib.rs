@@ -8,6 +8,7 @@ pub mod hospital;
 pub mod manifest;
 pub mod moments;
 pub mod peer;
+pub mod percentile;
 pub mod refusal;
 pub mod schema;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::Measure;
+use crate::measure::{JOINED, Measure};
 
 /// One hospital's release as it arrived: the decoded form of `Released`, checked for shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,12 +97,63 @@ impl CombinedGroup {
         measures: &[Measure],
     ) -> Result<(), OutOfRange> {
         debug_assert_eq!(withheld.len(), measures.len());
-        for (sum, cell) in self.cells.iter_mut().zip(cells) {
-            *sum = sum.checked_add(*cell).ok_or(OutOfRange)?;
+        let mut offset = 0;
+        for measure in measures {
+            let own = offset..offset + measure.width();
+            offset = own.end;
+            let (Some(sums), Some(cells)) = (self.cells.get_mut(own.clone()), cells.get(own))
+            else {
+                return Err(OutOfRange);
+            };
+            if measure.bins() > 0 {
+                add_bins(sums, cells)?;
+                continue;
+            }
+            for (sum, cell) in sums.iter_mut().zip(cells) {
+                *sum = sum.checked_add(*cell).ok_or(OutOfRange)?;
+            }
         }
         for (any, one) in self.withheld.iter_mut().zip(withheld) {
             *any |= *one;
         }
         Ok(())
+    }
+}
+
+/// Adds one released histogram to another: a run ends where it ends in both.
+fn add_bins(sums: &mut [i128], cells: &[i128]) -> Result<(), OutOfRange> {
+    let mut carried = 0i128;
+    for (sum, cell) in sums.iter_mut().zip(cells) {
+        let (mine, theirs) = (*sum, *cell);
+        for rows in [mine, theirs].into_iter().filter(|rows| *rows != JOINED) {
+            if rows < 0 {
+                return Err(OutOfRange);
+            }
+            carried = carried.checked_add(rows).ok_or(OutOfRange)?;
+        }
+        let ends = mine != JOINED && theirs != JOINED;
+        *sum = if ends { std::mem::take(&mut carried) } else { JOINED };
+    }
+    // The last bin ends a run in every release.
+    if sums.last() == Some(&JOINED) { Err(OutOfRange) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_add_up_over_the_runs_that_both_have() {
+        let mut sums = [JOINED, 12, 0, JOINED, 30, 11];
+        let cells = [11, JOINED, JOINED, 20, 12, 0];
+        add_bins(&mut sums, &cells).unwrap();
+        assert_eq!(sums, [JOINED, JOINED, JOINED, JOINED, 85, 11]);
+        // Withheld measures are zeros: a run of nobody each, which changes no sum.
+        let before = sums;
+        add_bins(&mut sums, &[0; 6]).unwrap();
+        assert_eq!(sums, before);
+        for bad in [[0, 0, 0, 0, 0, JOINED], [0, -2, 0, 0, 0, 0]] {
+            assert_eq!(add_bins(&mut sums.clone(), &bad), Err(OutOfRange));
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::canonical::{Writer, sha256};
 use crate::domain::Places;
 use crate::mask::{CELL_BYTES, Expander, Seed};
 use crate::partial::{Partial, PartialGroup};
-use crate::shape::{DOMINANCE_COLUMNS, Shape, money_sums};
+use crate::shape::{Check, DOMINANCE_COLUMNS, Shape, money_sums};
 use crate::sign;
 
 /// Cells that are hashed at a time; a call of the hash for each would cost more than its work.
@@ -209,7 +209,7 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
     columns.set(2, 1);
     columns.add(shape.value_columns(0).0.start, u128::from(group.rows));
     let is_money = |input: usize| request.inputs().get(input).is_some_and(|input| input.money);
-    let (mut offset, mut factors) = (0, factors.iter());
+    let (mut offset, mut factors, mut bins) = (0, factors.iter(), group.bins.iter());
     for (index, measure) in request.measures().iter().enumerate() {
         for (column, sets) in shape.supports(index).zip(group.supports[index].sets()) {
             columns.add(column, capped(*sets));
@@ -220,6 +220,15 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
             let down = shift(request.inputs()[input].bound_bits());
             let limbs = blinded(group.cells[offset + cell], down, *factor);
             limbs.into_iter().enumerate().for_each(|(i, limb)| columns.add(column + i, limb));
+        }
+        let (persons, hospitals) = shape.bins(index);
+        let rows = group.cells[offset..].iter();
+        for (((person, hospital), persons), rows) in persons.zip(hospitals).zip(&mut bins).zip(rows)
+        {
+            columns.add(person, capped(*persons));
+            if *rows > 0 {
+                columns.set(hospital, 1);
+            }
         }
         for (column, cell) in shape.value_columns(index + 1).0.zip(&group.cells[offset..]) {
             columns.add(column, cell.cast_unsigned());
@@ -234,10 +243,10 @@ fn write_checks(entries: &mut [u128], round: &Round) {
     combine_into(entries, shape, shape.guards(), (0..shape.guards()).zip(guard));
     let values = round.round_key.coefficients(shape.columns() - shape.guards() - 1);
     for part in 0..=shape.measures().len() {
-        let (columns, check) = shape.value_columns(part);
-        let first = shape.guards() + 1;
-        let terms = columns.map(|column| (column, values[column - first]));
-        combine_into(entries, shape, check, terms);
+        for Check { columns, coefficient, check } in shape.checks(part) {
+            let terms = columns.zip(values[coefficient..].iter().copied());
+            combine_into(entries, shape, check, terms);
+        }
     }
 }
 

@@ -16,9 +16,10 @@ use crate::blind::{GuardKey, RoundKey};
 use crate::combine::Combined;
 use crate::conceal::{Concealed, conceal};
 use crate::domain::{Domain, Outside};
+use crate::grid::Grid;
 use crate::mask::Seed;
 use crate::measure::{Input, Measure};
-use crate::open::{Opened, Tampered, Verdict, judge, mask_sums, unmask};
+use crate::open::{Opened, Tampered, Verdict, judge, mask_sums, slots, unmask};
 use crate::partial::{Partial, PartialGroup, Support};
 use crate::policy::{Minimum, Policy, Pooled, Selectivity};
 use crate::request::{ReleaseRequest, RequestParts, Scope};
@@ -197,6 +198,13 @@ pub(crate) fn cells_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec
         Measure::Squares(x) => {
             vec![sum(&|r| r.values[x].map(|_| 1)), sum(&|r| r.values[x]), sum(&product(x, x))]
         }
+        Measure::Histogram(x, _) => {
+            let grid = Grid::of(&inputs[x]).unwrap();
+            let bins = rows.iter().filter_map(|r| r.values[x]).map(|value| grid.bin_of(value));
+            let bins: Vec<_> = bins.collect();
+            let rows = |bin: usize| bins.iter().filter(|of| **of == bin).count() as i128;
+            (0..measure.bins()).map(rows).collect()
+        }
         Measure::Products(x, y) => {
             let both = |r: &Row, of: usize| r.values[x].and(r.values[y]).and(r.values[of]);
             vec![
@@ -209,6 +217,22 @@ pub(crate) fn cells_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec
             ]
         }
     }
+}
+
+/// The persons of each bin of a histogram, everybody in the lowest of theirs.
+pub(crate) fn bins_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec<u64> {
+    let Measure::Histogram(x, _) = measure else { return Vec::new() };
+    let grid = Grid::of(&inputs[x]).unwrap();
+    let mut lowest = BTreeMap::<u32, usize>::new();
+    for row in rows {
+        if let Some(value) = row.values[x] {
+            let bin = grid.bin_of(value);
+            let own = lowest.entry(row.person).or_insert(bin);
+            *own = bin.min(*own);
+        }
+    }
+    let persons = |bin: usize| lowest.values().filter(|own| **own == bin).count() as u64;
+    (0..measure.bins()).map(persons).collect()
 }
 
 /// The sets of persons behind a measure, over rows of one hospital.
@@ -241,6 +265,7 @@ pub(crate) fn groups_of(rows: &[Row], request: &ReleaseRequest) -> Vec<PartialGr
             persons: persons(&rows, |_| true),
             cells,
             supports: supports.collect(),
+            bins: measures.iter().flat_map(|m| bins_of(*m, request.inputs(), &rows)).collect(),
         }
     };
     grouped(rows, request).into_iter().map(group).collect()
@@ -402,4 +427,9 @@ pub(crate) fn is_shared(sums: &[i128], share_e4: u32) -> Option<bool> {
         return Some(true);
     }
     (!passes(squares - 2 * magnitudes, sum + parts.len())).then_some(false)
+}
+
+/// The columns that a verdict opens in a round without histograms.
+pub(crate) fn columns_of(shape: &Shape, bits: u64) -> Vec<usize> {
+    slots(shape, bits, &mut std::iter::empty()).into_iter().map(|slot| slot.start).collect()
 }

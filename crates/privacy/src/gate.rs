@@ -9,12 +9,15 @@
 //!    than zero must each be none or the minimum; for a measure with conditions (CASE, FILTER, a
 //!    flag, a default) so must those in each combination of its branches. Otherwise that measure
 //!    is withheld and the group stays.
+//! 4. *Bins.* Adjacent bins of a histogram are merged until each holds nobody or the minimum of
+//!    persons ([`runs`]).
 //!
 //! How many rows lie in withheld groups is told exactly only when the whole table was asked for
 //! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
 //! group's count cannot be read off.
 
-use crate::measure::Measure;
+use crate::grid::{Tally, runs};
+use crate::measure::{JOINED, Measure};
 use crate::partial::{Partial, PartialGroup, Support};
 
 /// One group that passed.
@@ -123,15 +126,32 @@ fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> Rel
     let mut cells = group.cells;
     let withheld: Vec<bool> =
         group.supports.iter().map(|support| !is_supported(support, minimum)).collect();
-    let mut offset = 0;
+    let (mut offset, mut first_bin) = (0, 0);
     for (measure, withheld) in measures.iter().zip(&withheld) {
-        let end = offset + measure.width();
+        let (end, last_bin) = (offset + measure.width(), first_bin + measure.bins());
         if *withheld {
             cells[offset..end].fill(0);
+        } else if measure.bins() > 0 {
+            join_bins(&mut cells[offset..end], &group.bins[first_bin..last_bin], minimum);
         }
-        offset = end;
+        (offset, first_bin) = (end, last_bin);
     }
     ReleasedGroup { key: group.key, rows: group.rows, cells, withheld }
+}
+
+/// Moves the rows of joined bins into the last one of their run.
+fn join_bins(cells: &mut [i128], persons: &[u64], minimum: u64) {
+    let tallies = cells.iter().zip(persons).map(|(rows, persons)| Tally {
+        persons: u128::from(*persons),
+        hospitals: u128::from(*rows > 0),
+    });
+    let minimum = Tally { persons: u128::from(minimum), hospitals: 1 };
+    let ends = runs(&tallies.collect::<Vec<_>>(), minimum);
+    let mut carried = 0;
+    for (cell, is_end) in cells.iter_mut().zip(ends) {
+        carried += *cell;
+        *cell = if is_end { std::mem::take(&mut carried) } else { JOINED };
+    }
 }
 
 fn is_supported(support: &Support, minimum: u64) -> bool {

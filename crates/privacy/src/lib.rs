@@ -27,6 +27,7 @@ pub mod domain;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
+pub mod grid;
 pub mod mask;
 pub mod measure;
 pub mod open;
@@ -46,6 +47,7 @@ pub use combine::{Combined, Received};
 pub use conceal::{Concealed, conceal};
 pub use domain::Domain;
 pub use gate::{Released, release};
+pub use grid::Grid;
 pub use measure::{Input, Measure};
 pub use partial::Partial;
 pub use policy::Policy;

@@ -7,6 +7,8 @@
 
 use model::moments::Scale;
 
+use crate::grid::{Grid, MAX_BINS};
+
 /// Most rows of one relation in one hospital, joins included; a node stops beyond it.
 pub const ROWS_CAP: u64 = 1 << 30;
 /// Most hospitals in one region.
@@ -93,7 +95,8 @@ pub struct Overflow;
 /// One thing to add up. Indices point into the request's inputs.
 ///
 /// Cells, in order: `Rows` n · `Persons` n · `Count` n · `Sum` n, Σx · `Squares` n, Σx, Σx² ·
-/// `Products` n, Σx, Σy, Σx², Σy², Σxy over the rows where both are present.
+/// `Products` n, Σx, Σy, Σx², Σy², Σxy over the rows where both are present · `Histogram` n of each
+/// bin, or, once it was released, [`JOINED`] for a bin that is counted in the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// Rows of the relation: `COUNT(*)`.
@@ -112,13 +115,38 @@ pub enum Measure {
     Squares(usize),
     /// The pairwise-complete sums of two inputs, `x` then `y`.
     Products(usize, usize),
+    /// Rows by the bins of the input's [`Grid`]: the input, and how many bins it has.
+    Histogram(usize, u16),
 }
 
+/// Stands in a released histogram for a bin whose rows are counted in the next one.
+pub const JOINED: i128 = -1;
+
 impl Measure {
+    /// The histogram of input `x`.
+    ///
+    /// # Errors
+    /// [`Overflow`] when the input has no [`Grid`].
+    pub fn histogram(x: usize, input: &Input) -> Result<Self, Overflow> {
+        const { assert!(MAX_BINS < u16::MAX as usize) };
+        let bins = u16::try_from(Grid::of(input)?.bins()).map_err(|_| Overflow)?;
+        Ok(Self::Histogram(x, bins))
+    }
+
+    /// Number of bins; 0 for anything but a histogram.
+    #[must_use]
+    pub const fn bins(self) -> usize {
+        match self {
+            Self::Histogram(_, bins) => bins as usize,
+            _ => 0,
+        }
+    }
+
     /// Number of cells per group.
     #[must_use]
     pub const fn width(self) -> usize {
         match self {
+            Self::Histogram(_, bins) => bins as usize,
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Count(_) => 1,
             Self::Sum(_) => 2,
             Self::Squares(_) => 3,
@@ -131,7 +159,9 @@ impl Measure {
     pub const fn inputs(self) -> (Option<usize>, Option<usize>) {
         match self {
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors => (None, None),
-            Self::Count(x) | Self::Sum(x) | Self::Squares(x) => (Some(x), None),
+            Self::Count(x) | Self::Sum(x) | Self::Squares(x) | Self::Histogram(x, _) => {
+                (Some(x), None)
+            }
             Self::Products(x, y) => (Some(x), Some(y)),
         }
     }
@@ -147,6 +177,7 @@ impl Measure {
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Count(_) => {
                 vec![0]
             }
+            Self::Histogram(_, bins) => vec![0; bins.into()],
             Self::Sum(x) => vec![0, bits(x)],
             Self::Squares(x) => vec![0, bits(x), product(x, x)],
             Self::Products(x, y) => {
@@ -164,6 +195,10 @@ impl Measure {
         match self {
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors => Ok(()),
             Self::Count(x) | Self::Sum(x) => at(x)?.check(),
+            Self::Histogram(x, bins) => {
+                let same = Grid::of(at(x)?).is_ok_and(|grid| grid.bins() == usize::from(bins));
+                if same { at(x)?.check() } else { Err(Overflow) }
+            }
             Self::Squares(x) => {
                 at(x)?.check()?;
                 Input::product_scale(at(x)?, at(x)?).map(|_| ())

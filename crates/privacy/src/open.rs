@@ -5,7 +5,8 @@
 //! threshold, contributing hospitals, sets of persons behind each measure, and money sums in a
 //! unit that it cannot know. A group passes with the floor's persons, stays and hospitals; a
 //! measure passes when also every set is empty or reaches the minimum, and no hospital dominates
-//! its money: Σx² ≤ share · (Σx)². Of passing cells only, it returns the sums of the masks, which
+//! its money: Σx² ≤ share · (Σx)². The bins of a histogram are merged until they reach the floor,
+//! by their persons and hospitals ([`runs`]). Of passing cells only, it returns the sums of the masks, which
 //! depend on the verdict and on nothing else that a hospital holds.
 //!
 //! What it can know of money, how exact the rule of dominance is under the blinding, and why
@@ -18,10 +19,13 @@
 //! Left to the caller: at least [`crate::roster::FEWEST_HOSPITALS`] hospitals, whose receipts are
 //! theirs, in a round that was not opened before and is not too close to one of its family.
 
+use std::ops::Range;
+
 use model::HospitalId;
 use num_bigint::BigUint;
 
 use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
+use crate::grid::{Tally, runs};
 use crate::mask::{ColumnKey, Expander, Seed};
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};
@@ -40,6 +44,8 @@ pub struct Tampered;
 pub struct Verdict {
     /// One for each cell, in the order of the round.
     pub cells: Vec<u64>,
+    /// For each bin of each passing histogram of each passing group, whether a run ends after it.
+    pub runs: Vec<bool>,
     /// Groups with somebody in them that do not pass.
     pub withheld_groups: u64,
     /// Measures that do not pass in groups that do.
@@ -56,8 +62,10 @@ pub struct Opened {
     pub places: Vec<u32>,
     /// The verdict on each.
     pub verdicts: Vec<u64>,
-    /// For each of them: the mask sums of rows and its check, then, for each passing measure, of
-    /// its cells and its check.
+    /// For each bin of each passing histogram in turn, whether a run of joined bins ends after it.
+    pub runs: Vec<bool>,
+    /// For each place: the mask sums of rows and its check, then, for each passing measure, of its
+    /// cells and its check; of a histogram, for each run, of its bins' cells and of their checks.
     pub masks: Vec<u128>,
     /// Groups with somebody in them that do not pass.
     pub withheld_groups: u64,
@@ -113,6 +121,7 @@ pub fn judge(
     judge.check_bounds()?;
     let mut verdict = Verdict {
         cells: Vec::with_capacity(cells),
+        runs: Vec::new(),
         withheld_groups: 0,
         withheld_measures: 0,
         remainder_passes: false,
@@ -126,6 +135,9 @@ pub fn judge(
         if bits & 1 == 1 {
             let all = shape.measures().len();
             verdict.withheld_measures += all as u64 - u64::from((bits >> 1).count_ones());
+            (0..all)
+                .filter(|index| bits >> (index + 1) & 1 == 1)
+                .for_each(|index| verdict.runs.extend(judge.runs(index, place)));
         } else if judge.group(place).iter().any(|count| *count > 0) {
             verdict.withheld_groups += 1;
             let counts = judge.group(place);
@@ -185,6 +197,9 @@ impl Judge<'_> {
                 bounded &= fits_signed(index + 1, 1 << UPPER_LIMB_BITS);
                 bounded &= (2..DOMINANCE_COLUMNS).all(|limb| fits(index + limb, 1 << LIMB_BITS));
             }
+            let (persons, hospitals) = self.shape.bins(measure);
+            bounded &= persons.into_iter().all(|index| fits(index, cap));
+            bounded &= hospitals.into_iter().all(|index| fits(index, 1));
         }
         if bounded { Ok(()) } else { Err(Tampered) }
     }
@@ -209,6 +224,20 @@ impl Judge<'_> {
             let persons = self.at(column, place);
             persons == 0 || persons >= minimum
         })
+    }
+
+    /// Where the runs of a histogram's bins end; nothing for any other measure.
+    fn runs(&self, index: usize, place: usize) -> Vec<bool> {
+        let (persons, hospitals) = self.shape.bins(index);
+        let bins = persons.zip(hospitals).map(|(persons, hospitals)| Tally {
+            persons: self.at(persons, place),
+            hospitals: self.at(hospitals, place),
+        });
+        let minimum = Tally {
+            persons: u128::from(self.floor.persons.max(self.floor.stays)),
+            hospitals: u128::from(self.floor.hospitals),
+        };
+        runs(&bins.collect::<Vec<_>>(), minimum)
     }
 
     /// No hospital has too large a share of the measure's money.
@@ -236,13 +265,16 @@ pub fn mask_sums(verdict: &Verdict, shape: &Shape, sid: &Sid, seeds: &Seeds) -> 
     let mut opened = Opened {
         places: passing().filter_map(|(place, _)| u32::try_from(place).ok()).collect(),
         verdicts: passing().map(|(_, bits)| *bits).collect(),
+        runs: verdict.runs.clone(),
         masks: Vec::new(),
         withheld_groups: verdict.withheld_groups,
         withheld_measures: verdict.withheld_measures,
         remainder: verdict.remainder_passes.then_some([0; 2]),
     };
     let mut sums = Sums { expander: Expander::default(), shape, sid, seeds };
-    let wanted: Vec<usize> = columns_of(shape, u64::MAX).collect();
+    let wanted: Vec<usize> = value_columns(shape).collect();
+    let mut kept_at = vec![0; shape.columns()];
+    wanted.iter().enumerate().for_each(|(at, column)| kept_at[*column] = at);
     // One column at a time is expanded; only the cells that pass are kept.
     let kept: Vec<Vec<u128>> = wanted
         .iter()
@@ -257,10 +289,11 @@ pub fn mask_sums(verdict: &Verdict, shape: &Shape, sid: &Sid, seeds: &Seeds) -> 
             opened.places.iter().map(|place| masks[*place as usize]).collect()
         })
         .collect();
+    let mut runs = opened.runs.iter().copied();
     for (row, bits) in opened.verdicts.iter().enumerate() {
-        for column in columns_of(shape, *bits) {
-            let index = wanted.iter().position(|known| *known == column);
-            opened.masks.extend(index.map(|index| kept[index][row]));
+        for slot in slots(shape, *bits, &mut runs) {
+            let masks = slot.map(|column| kept[kept_at[column]][row]);
+            opened.masks.push(masks.fold(0, u128::wrapping_add));
         }
     }
     opened
@@ -282,13 +315,39 @@ impl Sums<'_> {
     }
 }
 
-/// The value columns that a verdict opens: rows and its check, then those of each passing measure.
-pub(crate) fn columns_of(shape: &Shape, bits: u64) -> impl Iterator<Item = usize> + '_ {
-    let parts = (0..=shape.measures().len()).filter(move |part| bits >> part & 1 == 1);
-    parts.flat_map(|part| {
-        let (columns, check) = shape.value_columns(part);
-        columns.chain([check])
+/// All value columns, part after part, each with its checks.
+fn value_columns(shape: &Shape) -> impl Iterator<Item = usize> + '_ {
+    (0..=shape.measures().len()).flat_map(|part| {
+        let (columns, checks) = shape.value_columns(part);
+        columns.chain(checks)
     })
+}
+
+/// What a verdict opens, as ranges of columns whose sum is told: rows and its check, then for each
+/// passing measure its columns and its check, one by one; for a histogram, for each run, its bins
+/// and their checks. `runs` gives the ends of the runs, bin by bin; a run that it does not end is
+/// left out.
+pub(crate) fn slots(
+    shape: &Shape,
+    bits: u64,
+    runs: &mut impl Iterator<Item = bool>,
+) -> Vec<Range<usize>> {
+    let mut slots = Vec::new();
+    for part in (0..=shape.measures().len()).filter(|part| bits >> part & 1 == 1) {
+        let (columns, checks) = shape.value_columns(part);
+        if part == 0 || shape.measures()[part - 1].bins == 0 {
+            slots.extend(columns.chain(checks).map(|column| column..column + 1));
+            continue;
+        }
+        let mut start = 0;
+        for (bin, _) in columns.clone().enumerate() {
+            if runs.next() == Some(true) {
+                slots.extend([&columns, &checks].map(|of| of.start + start..of.start + bin + 1));
+                start = bin + 1;
+            }
+        }
+    }
+    slots
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ pub struct PartialGroup {
     pub cells: Vec<i128>,
     /// For each measure, who stands behind its cells.
     pub supports: Vec<Support>,
+    /// For each bin of each histogram in turn, the persons who are counted in it, exact up to the
+    /// threshold. A person with rows in several bins is counted in the lowest, so that no sum of
+    /// bins counts somebody twice.
+    pub bins: Vec<u64>,
 }
 
 /// Who stands behind one measure of one group: sizes of sets of persons, each of which must be

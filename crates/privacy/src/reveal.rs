@@ -12,10 +12,11 @@ use crate::blind::{RoundKey, accumulate};
 use crate::combine::{Combined, CombinedGroup};
 use crate::domain::Domain;
 use crate::mask::CELL_BYTES;
+use crate::measure::JOINED;
 use crate::measure::{HOSPITALS_CAP, ROWS_CAP};
-use crate::open::{Opened, columns_of};
+use crate::open::{Opened, slots};
 use crate::request::ReleaseRequest;
-use crate::shape::{MAX_MASKED_MEASURES, Shape};
+use crate::shape::{Check, MAX_MASKED_MEASURES, Shape};
 
 /// Most rows of one answer; anything beyond was not made by hospitals.
 const ROWS_LIMIT: u128 = ROWS_CAP as u128 * HOSPITALS_CAP as u128;
@@ -91,6 +92,7 @@ pub fn reveal(
     if !ascending || opened.places.len() != opened.verdicts.len() || !is_earned(opened, shape) {
         return Err(RevealError::Shape);
     }
+    let mut runs = Runs { shape, ends: &opened.runs };
     let mut combined = Combined {
         withheld_cells: opened.withheld_groups,
         withheld_measures: opened.withheld_measures,
@@ -101,12 +103,17 @@ pub fn reveal(
     for (place, bits) in opened.places.iter().zip(&opened.verdicts) {
         let place = *place as usize;
         let cell = *cell_at.get(place).ok_or(RevealError::Shape)?;
+        // The sum of a slot stands in its last column.
         let mut values = vec![0u128; shape.columns()];
-        for column in columns_of(shape, *bits) {
+        let ends = runs.of(*bits)?;
+        for slot in slots(shape, *bits, &mut ends.iter().copied()) {
             let mask = masks.next().ok_or(RevealError::Shape)?;
-            values[column] = total.entries[column * cells + place].wrapping_sub(*mask);
+            let at = |column: usize| total.entries[column * cells + place];
+            let last = slot.end - 1;
+            let sum = slot.fold(0u128, |sum, column| sum.wrapping_add(at(column)));
+            values[last] = sum.wrapping_sub(*mask);
         }
-        let (rows, group) = checked.group(&values, *bits)?;
+        let (rows, group) = checked.group(&values, *bits, ends)?;
         if let Some(codes) = key_of(cell, request.domains()) {
             combined.released_cells += 1;
             combined.released_rows += rows;
@@ -116,7 +123,7 @@ pub fn reveal(
             combined.withheld_rows += rows;
         }
     }
-    if masks.next().is_some() {
+    if masks.next().is_some() || !runs.ends.is_empty() {
         return Err(RevealError::Shape);
     }
     combined.withheld_rows += checked.remainder(total, opened)?;
@@ -134,10 +141,35 @@ fn is_earned(opened: &Opened, shape: &Shape) -> bool {
     of_groups && withheld == opened.withheld_measures
 }
 
+/// The ends of runs, taken one group at a time.
+struct Runs<'a> {
+    shape: &'a Shape,
+    ends: &'a [bool],
+}
+
+impl<'a> Runs<'a> {
+    /// The ends of a group's passing histograms, bin by bin. The last bin of each ends a run.
+    fn of(&mut self, bits: u64) -> Result<&'a [bool], RevealError> {
+        let whole = self.ends;
+        let passing = self.shape.measures().iter().enumerate();
+        for (_, measure) in passing.filter(|(index, _)| bits >> (index + 1) & 1 == 1) {
+            let bins = measure.bins as usize;
+            let own = self.ends.split_at_checked(bins).ok_or(RevealError::Shape)?;
+            if own.0.last() == Some(&false) {
+                return Err(RevealError::Shape);
+            }
+            self.ends = own.1;
+        }
+        Ok(&whole[..whole.len() - self.ends.len()])
+    }
+}
+
 /// What values are held against.
 struct Checked<'a> {
     shape: &'a Shape,
     coefficients: Vec<u128>,
+    /// Of each part.
+    checks: Vec<Vec<Check>>,
     row_bits: Vec<Vec<u32>>,
 }
 
@@ -145,27 +177,35 @@ impl<'a> Checked<'a> {
     fn new(request: &ReleaseRequest, shape: &'a Shape, key: &RoundKey) -> Self {
         let coefficients = key.coefficients(shape.columns() - shape.guards() - 1);
         let bits = request.measures().iter().map(|measure| measure.row_bits(request.inputs()));
-        Self { shape, coefficients, row_bits: bits.collect() }
+        let checks = (0..=shape.measures().len()).map(|part| shape.checks(part)).collect();
+        Self { shape, coefficients, checks, row_bits: bits.collect() }
     }
 
-    /// The check of a part is that of its values.
+    /// Each check of a part is that of its values. The bins of a run that stand before its last are
+    /// zero here, and so are their checks.
     fn is_checked(&self, part: usize, values: &[u128]) -> bool {
-        let first = self.shape.guards() + 1;
-        let (columns, check) = self.shape.value_columns(part);
-        let mut sum = [0u128];
-        for column in columns {
-            accumulate(&mut sum, self.coefficients[column - first], &values[column..=column]);
-        }
-        sum[0] == values[check]
+        self.checks[part].iter().all(|Check { columns, coefficient, check }| {
+            let mut sum = [0u128];
+            for (column, coefficient) in columns.clone().zip(&self.coefficients[*coefficient..]) {
+                accumulate(&mut sum, *coefficient, &values[column..=column]);
+            }
+            sum[0] == values[*check]
+        })
     }
 
     /// A group's rows and its measures, when they stand up to their checks.
-    fn group(&self, values: &[u128], bits: u64) -> Result<(u64, CombinedGroup), RevealError> {
+    fn group(
+        &self,
+        values: &[u128],
+        bits: u64,
+        ends: &[bool],
+    ) -> Result<(u64, CombinedGroup), RevealError> {
         let rows = values[self.shape.value_columns(0).0.start];
         if !self.is_checked(0, values) || rows > ROWS_LIMIT {
             return Err(RevealError::Check);
         }
         let mut group = CombinedGroup { cells: Vec::new(), withheld: Vec::new() };
+        let mut ends = ends.iter();
         for (index, row_bits) in self.row_bits.iter().enumerate() {
             let passes = bits >> (index + 1) & 1 == 1;
             if passes && !self.is_checked(index + 1, values) {
@@ -173,12 +213,14 @@ impl<'a> Checked<'a> {
             }
             group.withheld.push(!passes);
             let (columns, _) = self.shape.value_columns(index + 1);
+            let is_histogram = passes && self.shape.measures()[index].bins > 0;
             for (value, row_bits) in values[columns].iter().zip(row_bits) {
                 let value = value.cast_signed();
                 if value.unsigned_abs() > rows << row_bits {
                     return Err(RevealError::Check);
                 }
-                group.cells.push(value);
+                let is_joined = is_histogram && ends.next() != Some(&true);
+                group.cells.push(if is_joined { JOINED } else { value });
             }
         }
         let rows = u64::try_from(rows).map_err(|_| RevealError::Check)?;
@@ -191,7 +233,7 @@ impl<'a> Checked<'a> {
         let cells = self.shape.cells();
         let (rows, check) = self.shape.value_columns(0);
         let mut values = vec![0u128; self.shape.columns()];
-        for (column, mask) in [rows.start, check].into_iter().zip(masks) {
+        for (column, mask) in [rows.start, check.start].into_iter().zip(masks) {
             let mut passing = opened.places.iter().peekable();
             let column_of_total = &total.entries[column * cells..(column + 1) * cells];
             for (place, cell) in column_of_total.iter().enumerate() {

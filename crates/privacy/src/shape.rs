@@ -9,10 +9,11 @@
 //! | contributors | 1 for a hospital with the group | witness |
 //! | supports | for each measure, the sets of persons that must be none or the minimum | witness |
 //! | dominance | for each money sum, the blinded sum in two limbs and its square in three | witness |
+//! | bins | for each bin of a histogram, its persons, then for each, 1 for a hospital with it | witness |
 //! | guard check | a secret combination of the columns above, against a lying coordinator | witness |
 //! | rows | rows of the group | coordinator, passing groups |
 //! | values | the cells of each measure | coordinator, passing measures |
-//! | value checks | secret combinations of rows and of each measure, against a lying witness | coordinator |
+//! | value checks | secret combinations of rows, of each measure and of each bin, against a lying witness | coordinator |
 //!
 //! The witness sees guards without labels, in an order it cannot undo, and never a value.
 
@@ -39,6 +40,25 @@ pub struct MeasureShape {
     pub money: u32,
     /// Cells per group.
     pub width: u32,
+    /// Bins of a histogram, one for each of its cells; 0 for anything else.
+    pub bins: u32,
+}
+
+/// A check column and what it is a combination of.
+#[derive(Debug, Clone)]
+pub(crate) struct Check {
+    /// The columns that are combined.
+    pub(crate) columns: Range<usize>,
+    /// The coefficient of the first of them; the others follow.
+    pub(crate) coefficient: usize,
+    /// The check.
+    pub(crate) check: usize,
+}
+
+impl MeasureShape {
+    const fn checks(&self) -> usize {
+        if self.bins == 0 { 1 } else { self.bins as usize }
+    }
 }
 
 /// The form of an upload.
@@ -72,7 +92,13 @@ impl Shape {
     /// # Errors
     /// [`TooLarge`].
     pub fn new(cells: usize, measures: Vec<MeasureShape>) -> Result<Self, TooLarge> {
-        let sane = |m: &MeasureShape| m.supports <= 1 << 10 && m.money <= 2 && m.width <= 1 << 12;
+        let sane = |m: &MeasureShape| {
+            let is_histogram = m.bins == m.width && m.money == 0;
+            m.supports <= 1 << 10
+                && m.money <= 2
+                && m.width <= 1 << 12
+                && (m.bins == 0 || is_histogram)
+        };
         if cells == 0 || measures.len() > MAX_MASKED_MEASURES || !measures.iter().all(sane) {
             return Err(TooLarge);
         }
@@ -94,6 +120,7 @@ impl Shape {
                 supports: *supports,
                 money: count(money_sums(*measure, &money).len())?,
                 width: count(measure.width())?,
+                bins: count(measure.bins())?,
             })
         });
         Self::new(request.cells(), measures.collect::<Result<_, _>>()?)
@@ -118,7 +145,10 @@ impl Shape {
     /// Columns that the witness opens, without their check.
     #[must_use]
     pub fn guards(&self) -> usize {
-        GROUP_GUARDS + self.total(|m| m.supports) + DOMINANCE_COLUMNS * self.total(|m| m.money)
+        GROUP_GUARDS
+            + self.total(|m| m.supports)
+            + DOMINANCE_COLUMNS * self.total(|m| m.money)
+            + 2 * self.total(|m| m.bins)
     }
 
     /// Columns that go to the witness: the guards and their check.
@@ -143,16 +173,41 @@ impl Shape {
         start..start + DOMINANCE_COLUMNS * self.measures[index].money as usize
     }
 
-    /// Columns of part `part` of the values: 0 is rows, `n + 1` measure `n`; the last of each is
-    /// its check.
+    /// Columns of the bins of measure `index`: the persons of each, and the hospitals of each.
     #[must_use]
-    pub fn value_columns(&self, part: usize) -> (Range<usize>, usize) {
+    pub fn bins(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let before: usize = self.measures[..index].iter().map(|m| m.bins as usize).sum();
+        let start = self.guards() - 2 * self.total(|m| m.bins) + 2 * before;
+        let middle = start + self.measures[index].bins as usize;
+        (start..middle, middle..middle + self.measures[index].bins as usize)
+    }
+
+    /// Columns of part `part` of the values, and their checks: 0 is rows, `n + 1` measure `n`. A
+    /// histogram has a check for each bin, anything else one.
+    #[must_use]
+    pub fn value_columns(&self, part: usize) -> (Range<usize>, Range<usize>) {
         let first = self.guards() + 1;
         let checks = first + 1 + self.total(|m| m.width);
-        let Some(index) = part.checked_sub(1) else { return (first..first + 1, checks) };
-        let before: usize = self.measures[..index].iter().map(|m| m.width as usize).sum();
-        let start = first + 1 + before;
-        (start..start + self.measures[index].width as usize, checks + part)
+        let Some(index) = part.checked_sub(1) else {
+            return (first..first + 1, checks..checks + 1);
+        };
+        let (before, own) = (&self.measures[..index], &self.measures[index]);
+        let start = first + 1 + before.iter().map(|m| m.width as usize).sum::<usize>();
+        let check = checks + 1 + before.iter().map(MeasureShape::checks).sum::<usize>();
+        (start..start + own.width as usize, check..check + own.checks())
+    }
+
+    /// The checks of a part. The bins of a histogram are checked one by one, because it is not known
+    /// before which of them are opened together, and all with the first one's coefficient, so that
+    /// the checks of joined bins add up to the check of their sum.
+    pub(crate) fn checks(&self, part: usize) -> Vec<Check> {
+        let (columns, checks) = self.value_columns(part);
+        let coefficient = columns.start - self.guards() - 1;
+        if checks.len() == 1 {
+            return vec![Check { columns, coefficient, check: checks.start }];
+        }
+        let one = |(column, check)| Check { columns: column..column + 1, coefficient, check };
+        columns.zip(checks).map(one).collect()
     }
 
     /// Money sums of all measures.
@@ -163,7 +218,8 @@ impl Shape {
     /// All columns of an upload.
     #[must_use]
     pub fn columns(&self) -> usize {
-        self.guards() + 1 + 1 + self.total(|m| m.width) + 1 + self.measures.len()
+        let checks: usize = self.measures.iter().map(MeasureShape::checks).sum();
+        self.guards() + 1 + 1 + self.total(|m| m.width) + 1 + checks
     }
 
     /// Bytes of an upload's cells.
@@ -180,26 +236,33 @@ mod tests {
     #[test]
     fn columns_follow_each_other_without_gap_or_overlap() {
         let measures = vec![
-            MeasureShape { supports: 0, money: 0, width: 1 },
-            MeasureShape { supports: 4, money: 1, width: 3 },
-            MeasureShape { supports: 8, money: 2, width: 6 },
+            MeasureShape { supports: 0, money: 0, width: 1, bins: 0 },
+            MeasureShape { supports: 4, money: 1, width: 3, bins: 0 },
+            MeasureShape { supports: 4, money: 0, width: 7, bins: 7 },
+            MeasureShape { supports: 8, money: 2, width: 6, bins: 0 },
+            MeasureShape { supports: 4, money: 0, width: 2, bins: 2 },
         ];
         let shape = Shape::new(5, measures).unwrap();
         let mut columns: Vec<usize> = (0..GROUP_GUARDS).collect();
-        (0..3).for_each(|m| columns.extend(shape.supports(m)));
-        (0..3).for_each(|m| columns.extend(shape.dominance(m)));
+        (0..5).for_each(|m| columns.extend(shape.supports(m)));
+        (0..5).for_each(|m| columns.extend(shape.dominance(m)));
+        for (persons, hospitals) in (0..5).map(|m| shape.bins(m)) {
+            columns.extend(persons.chain(hospitals));
+        }
         columns.push(shape.guards());
-        (0..4).for_each(|part| columns.extend(shape.value_columns(part).0));
-        (0..4).for_each(|part| columns.push(shape.value_columns(part).1));
+        (0..6).for_each(|part| columns.extend(shape.value_columns(part).0));
+        (0..6).for_each(|part| columns.extend(shape.value_columns(part).1));
         assert_eq!(columns, (0..shape.columns()).collect::<Vec<_>>());
-        assert_eq!(shape.witnessed(), 0..31);
+        assert_eq!(shape.witnessed(), 0..3 + 20 + 15 + 18 + 1);
     }
 
     #[test]
     fn an_upload_is_bounded() {
         assert!(Shape::new(0, Vec::new()).is_err());
         assert!(Shape::new(1 << 23, Vec::new()).is_err(), "more than one column each");
-        let wide = MeasureShape { supports: 0, money: 0, width: 1 << 13 };
+        let wide = MeasureShape { supports: 0, money: 0, width: 1 << 13, bins: 0 };
         assert!(Shape::new(1, vec![wide]).is_err());
+        let lopsided = MeasureShape { supports: 0, money: 0, width: 3, bins: 2 };
+        assert!(Shape::new(1, vec![lopsided]).is_err(), "a bin without a cell");
     }
 }

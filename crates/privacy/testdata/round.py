@@ -79,31 +79,40 @@ DIMENSIONS = ["drg_code", "sex"]
 # Codes, and what becomes of others: a place for NULL, one for each code, one for all others.
 DOMAINS = [(["A01", "B02"], "Named"), (["F", "M"], "None")]
 # Scale, bound, money.
-INPUTS = [("Decimal(4)", 10**12, True), ("Decimal(0)", 400, False), ("Decimal(2)", 1 << 60, True)]
-MEASURES = ["Rows", "Squares(0)", "Products(0, 1)", "Sum(2)"]
-WIDTHS, SUPPORTS = [1, 3, 6, 2], [0, 3, 4, 3]
+INPUTS = [
+    ("Decimal(4)", 10**12, True),
+    ("Decimal(0)", 400, False),
+    ("Decimal(2)", 1 << 60, True),
+    ("Decimal(0)", 5, False),
+]
+MEASURES = ["Rows", "Squares(0)", "Products(0, 1)", "Sum(2)", "Histogram(3, 7)"]
+WIDTHS, SUPPORTS = [1, 3, 6, 2, 7], [0, 3, 4, 3, 2]
+# Bins of each histogram: below 0, and 0 to 5.
+BINS = [0, 0, 0, 0, 7]
 # For each measure, its sums of money: the cell, and the input.
-MONEY = [[], [(1, 0)], [(1, 0)], [(1, 2)]]
+MONEY = [[], [(1, 0)], [(1, 0)], [(1, 2)], []]
 PERSONS, STAYS, CONTRIBUTORS, DOMINANCE_E4 = 11, 11, 3, 5625
 LIFETIME_MS = 60_000
 
-# Hospital, codes (None is NULL), rows, stays, persons, cells, support sets of each measure.
+# Hospital, codes (None is NULL), rows, stays, persons, cells, support sets of each measure, persons
+# of each bin.
 GROUPS = [
     ("h-1", ["A01", "F"], 14, 14, 12,
      [14, 14, 1_234_567, 108_865_432_109, 13, 1_200_000, 91, 110_000_000_000, 701, 8_400_000,
-      14, 987_654_321_012_345],
-     [[], [12, 0, 12], [11, 1, 11, 11], [12, 0, 12]]),
-    ("h-1", ["XYZ", None], 2, 2, 1, [2, 2, -40_000, 800_000_000, 0, 0, 0, 0, 0, 0, 2, -1],
-     [[], [1, 0, 1], [0, 1, 0, 0], [1, 0, 1]]),
+      14, 987_654_321_012_345, 0, 1, 3, 9, 0, 0, 1],
+     [[], [12, 0, 12], [11, 1, 11, 11], [12, 0, 12], [12, 0]], [0, 1, 2, 8, 0, 0, 1]),
+    ("h-1", ["XYZ", None], 2, 2, 1, [2, 2, -40_000, 800_000_000, 0, 0, 0, 0, 0, 0, 2, -1,
+                                    0, 0, 2, 0, 0, 0, 0],
+     [[], [1, 0, 1], [0, 1, 0, 0], [1, 0, 1], [1, 0]], [0, 0, 1, 0, 0, 0, 0]),
     ("h-2", ["A01", "F"], 9, 9, 9,
      [9, 9, 2_000_001, 444_444_888_889, 9, 2_000_001, 45, 444_444_888_889, 285, 10_000_005,
-      9, 1 << 89],
-     [[], [9, 0, 9], [9, 0, 9, 9], [9, 0, 9]]),
-    ("h-2", [None, "M"], 1, 1, 1, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-     [[], [0, 1, 0], [0, 1, 0, 0], [0, 1, 0]]),
+      9, 1 << 89, 0, 0, 0, 9, 0, 0, 0],
+     [[], [9, 0, 9], [9, 0, 9, 9], [9, 0, 9], [9, 0]], [0, 0, 0, 9, 0, 0, 0]),
+    ("h-2", [None, "M"], 1, 1, 1, [1] + [0] * 18,
+     [[], [0, 1, 0], [0, 1, 0, 0], [0, 1, 0], [0, 1]], [0] * 7),
     ("h-3", ["B02", "M"], 30, 29, 28,
-     [30, 30, -7, 49, 30, -7, 12_000, 49, 4_800_000, -2_800, 30, 1_023],
-     [[], [28, 0, 1], [28, 0, 1, 28], [28, 0, 28]]),
+     [30, 30, -7, 49, 30, -7, 12_000, 49, 4_800_000, -2_800, 30, 1_023, 0, 0, 0, 14, 0, 0, 16],
+     [[], [28, 0, 1], [28, 0, 1, 28], [28, 0, 28], [28, 0]], [0, 0, 0, 13, 0, 0, 15]),
 ]
 
 
@@ -174,17 +183,17 @@ def sid():
         writer.text(name)
     writer.number(CELLS)
     writer.number(len(MEASURES))
-    for supports, money, width in zip(SUPPORTS, MONEY, WIDTHS):
-        for number in [supports, len(money), width]:
+    for supports, money, width, bins in zip(SUPPORTS, MONEY, WIDTHS, BINS):
+        for number in [supports, len(money), width, bins]:
             writer.number(number)
     return writer.hash()
 
 
 # --- columns -------------------------------------------------------------------------------------
 
-GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY))
+GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY)) + 2 * sum(BINS)
 VALUES = 1 + sum(WIDTHS)
-COLUMNS = GUARDS + 1 + VALUES + 1 + len(MEASURES)
+COLUMNS = GUARDS + 1 + VALUES + 1 + sum(max(1, bins) for bins in BINS)
 
 
 def coefficients(key, purpose, count):
@@ -222,7 +231,7 @@ def lay_out(hospital):
     columns = [[0] * CELLS for _ in range(COLUMNS)]
     places, sums_per_cell = order(), sum(map(len, MONEY))
     random = stream(derive(ROUND_KEY, b"blind"), CELLS * sums_per_cell)
-    for name, codes, rows, stays, persons, cells, supports in GROUPS:
+    for name, codes, rows, stays, persons, cells, supports, binned in GROUPS:
         if name != hospital:
             continue
         cell = place_in(DOMAINS[0], codes[0]) * size(DOMAINS[1]) + place_in(DOMAINS[1], codes[1])
@@ -234,15 +243,25 @@ def lay_out(hospital):
             for at, source in money:
                 guards += blinded(cells[offset + at], INPUTS[source][1], next(factors))
             offset += width
+        # The one histogram's cells are the last.
+        guards += [min(count, cap) for count in binned]
+        guards += [int(rows > 0) for rows in cells[-BINS[-1] :]]
         for column, value in enumerate(guards + [0, rows] + cells):
             columns[column][places[cell]] = value % MODULUS
     combine(columns, GUARDS, range(GUARDS), coefficients(GUARD_KEY, b"guard", GUARDS))
     values = coefficients(ROUND_KEY, b"values", COLUMNS - GUARDS - 1)
     start, check = GUARDS + 1, GUARDS + 1 + VALUES
-    for width in [1] + WIDTHS:
+    for width, bins in zip([1] + WIDTHS, [0] + BINS):
         part = range(start, start + width)
-        combine(columns, check, part, [values[column - GUARDS - 1] for column in part])
-        start, check = start + width, check + 1
+        factors = [values[column - GUARDS - 1] for column in part]
+        if bins == 0:
+            combine(columns, check, part, factors)
+            check += 1
+        for column in part[:bins]:
+            # Bins are checked one by one, all with the first one's coefficient.
+            combine(columns, check, [column], factors[:1])
+            check += 1
+        start += width
     return columns
 
 
@@ -280,12 +299,13 @@ def bound_to(name, fields):
 def main():
     print("# A masked round, version 1, made by round.py beside this file; what it is made of")
     print("# (request, keys, terms) stands there. Hashes, keys and cells are in hex, cells")
-    print("# little-endian. group: hospital, codes (- is NULL), rows, stays, persons, cells, and the")
-    print("# support sets of each measure.")
-    for name, codes, rows, stays, persons, cells, supports in GROUPS:
+    print("# little-endian. group: hospital, codes (- is NULL), rows, stays, persons, cells, the support")
+    print("# sets of each measure, and the persons of each bin.")
+    for name, codes, rows, stays, persons, cells, supports, binned in GROUPS:
         codes = " ".join(code or "-" for code in codes)
         sets = "/".join(",".join(map(str, counts)) for counts in supports)
-        print(f"group {name} {codes} {rows} {stays} {persons} {','.join(map(str, cells))} {sets}")
+        cells, binned = (",".join(map(str, numbers)) for numbers in [cells, binned])
+        print(f"group {name} {codes} {rows} {stays} {persons} {cells} {sets} {binned}")
     print(f"request {request_hash().hex()}")
     print(f"family {family_hash().hex()}")
     print(f"roster {roster_hash().hex()}")

@@ -167,7 +167,7 @@ fn make_part(
     let settled = decomposed.settle(&flat.relation, input_types)?;
     let finals = finals
         .into_iter()
-        .map(|pending| settled.finish(pending))
+        .map(|pending| settled.finish(pending, &flat.relation))
         .collect::<Result<Vec<_>, Refusal>>()?;
     let schema = part_schema(aggregate, dimension_types, &finals)?;
     let fields = schema.fields().iter();

@@ -9,8 +9,10 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use model::moments::{Bivariate, Denominator, Scale, Univariate, mean, to_double};
-use privacy::Combined;
+use model::percentile::{Fraction, Percentile, Run, percentile};
 use privacy::combine::CombinedGroup;
+use privacy::measure::JOINED;
+use privacy::{Combined, Grid};
 
 /// Which statistic an aggregate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) enum FinalKind {
     Sxx,
     Syy,
     Sxy,
+    /// Read off a histogram.
+    Percentile(Fraction),
 }
 
 /// The SQL type of a sum.
@@ -56,6 +60,19 @@ pub(crate) struct Final {
     pub sum: SumType,
     /// The type of its column.
     pub data_type: DataType,
+    /// The aggregate, as SQL names it.
+    pub name: String,
+    /// Percentiles only: the bins, and between what the column's values lie, in units of the scale.
+    pub bins: Option<Bins>,
+}
+
+/// The bins that a percentile is read off.
+#[derive(Debug, Clone)]
+pub(crate) struct Bins {
+    /// Their edges.
+    pub grid: Grid,
+    /// The column's public bounds.
+    pub bounds: (i128, i128),
 }
 
 /// A released value has no place in its SQL type.
@@ -133,6 +150,10 @@ impl Final {
                 let values: Decimal128Array = groups().map(|group| self.sum_of(group)).collect();
                 Ok(Arc::new(values.with_precision_and_scale(precision, scale)?))
             }
+            (FinalKind::Percentile(_), _) => {
+                let values = groups().map(|group| self.percentile(group).map(|found| found.value));
+                Ok(Arc::new(values.collect::<Float64Array>()))
+            }
             _ => {
                 let values = groups()
                     .map(|group| if known(group) { self.statistic(&group.cells) } else { None });
@@ -145,6 +166,19 @@ impl Final {
     fn sum_of(&self, group: &CombinedGroup) -> Option<i128> {
         let present = group.cells[self.offset] > 0 && !group.withheld[self.measure];
         present.then(|| group.cells[self.offset + 1])
+    }
+
+    /// The percentile of a group; `None` for other aggregates, withheld measures, and percentiles
+    /// beyond which too few lie.
+    pub(crate) fn percentile(&self, group: &CombinedGroup) -> Option<Percentile> {
+        let (FinalKind::Percentile(fraction), Some(bins)) = (self.kind, &self.bins) else {
+            return None;
+        };
+        if group.withheld[self.measure] {
+            return None;
+        }
+        let cells = &group.cells[self.offset..self.offset + bins.grid.bins()];
+        percentile(&bins.runs(cells), fraction, self.scales[0])
     }
 
     fn statistic(&self, cells: &[i128]) -> Option<f64> {
@@ -171,7 +205,7 @@ impl Final {
             scale_xy: xy,
         };
         match self.kind {
-            FinalKind::Count | FinalKind::PairCount => None,
+            FinalKind::Count | FinalKind::PairCount | FinalKind::Percentile(_) => None,
             FinalKind::Sum if cells[0] == 0 => None,
             FinalKind::Sum => to_double(cells[1], x),
             FinalKind::Mean | FinalKind::MeanX => mean(cells[0], cells[1], x),
@@ -187,6 +221,29 @@ impl Final {
             FinalKind::Syy => pair().regr_syy(),
             FinalKind::Sxy => pair().regr_sxy(),
         }
+    }
+}
+
+impl Bins {
+    /// The runs of a released histogram. One that ends with the last bin has no upper limit that
+    /// says anything, unless the column's own bound is near; and likewise below.
+    fn runs(&self, cells: &[i128]) -> Vec<Run> {
+        let (least, most) = self.bounds;
+        let mut runs = Vec::new();
+        let mut first = 0;
+        for (bin, rows) in cells.iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
+            let (low, high) = self.grid.span(first, bin);
+            let (low, high) = (low.max(least), high.min(most));
+            let is_open = bin + 1 == cells.len() && high > low.saturating_mul(2) && first < bin;
+            let run = Run {
+                low: (first > 0 || least >= 0).then_some(low),
+                high: (!is_open).then_some(high),
+                count: u64::try_from(*rows).unwrap_or(0),
+            };
+            runs.push(run);
+            first = bin + 1;
+        }
+        runs
     }
 }
 

@@ -6,6 +6,7 @@
 //! the exact distinct counts that a question asks for by name.
 
 mod few;
+mod histogram;
 mod joint;
 mod keys;
 mod moments;
@@ -22,6 +23,7 @@ use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
 
 use few::Few;
+use histogram::Histogram;
 use joint::Joint;
 use keys::Keys;
 pub(crate) use keys::labels;
@@ -97,6 +99,8 @@ enum State {
     Distinct(HashSet<(u32, u32)>),
     /// Sums of one input or of a pair.
     Moments(Moments),
+    /// Rows and persons by bins.
+    Histogram(Box<Histogram>),
 }
 
 /// Accumulates cells.
@@ -116,6 +120,9 @@ pub(crate) struct Kernel {
 impl Kernel {
     pub(crate) fn new(spec: Spec) -> Self {
         let states = spec.measures.iter().map(|measure| match *measure {
+            // `Measure::check` has found its grid when the request was admitted.
+            Measure::Histogram(x, _) => Histogram::new(x, &spec)
+                .map_or(State::Group, |histogram| State::Histogram(Box::new(histogram))),
             Measure::Rows | Measure::Contributors => State::Group,
             Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
             Measure::Count(_) | Measure::Sum(_) | Measure::Squares(_) | Measure::Products(..) => {
@@ -168,6 +175,9 @@ impl Kernel {
             match state {
                 State::Group | State::Distinct(_) => {}
                 State::Moments(moments) => moments.add(inputs, &self.group_of_row, persons)?,
+                State::Histogram(histogram) => {
+                    histogram.add(inputs, &self.group_of_row, persons)?;
+                }
             }
         }
         for joint in self.joints.iter_mut().flatten() {
@@ -184,8 +194,10 @@ impl Kernel {
         }
         self.groups.resize_with(groups, Group::default);
         for state in &mut self.states {
-            if let State::Moments(moments) = state {
-                moments.grow(groups);
+            match state {
+                State::Moments(moments) => moments.grow(groups),
+                State::Histogram(histogram) => histogram.grow(groups)?,
+                State::Group | State::Distinct(_) => {}
             }
         }
         self.joints.iter_mut().flatten().try_for_each(|joint| joint.grow(groups))
@@ -250,6 +262,7 @@ impl Kernel {
                     mine.extend(theirs.into_iter().map(|(g, key)| (places[g as usize], key)));
                 }
                 (State::Moments(mine), State::Moments(theirs)) => mine.merge(&theirs, &places),
+                (State::Histogram(mine), State::Histogram(theirs)) => mine.merge(&theirs, &places),
                 _ => {}
             }
         }
@@ -279,13 +292,16 @@ impl Kernel {
     fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> Option<PartialGroup> {
         let key = self.keys.texts(index)?;
         let mut cells = Vec::new();
-        let mut supports = Vec::new();
+        let (mut supports, mut bins) = (Vec::new(), Vec::new());
         for (at, (measure, state)) in self.spec.measures.iter().zip(&self.states).enumerate() {
+            let joint = || self.joints[at].iter().flat_map(|joint| joint.sets(index));
             let support = match state {
                 State::Moments(moments) => {
-                    let own = moments.cells(index, &mut cells);
-                    let joint = self.joints[at].iter().flat_map(|joint| joint.sets(index));
-                    own.into_iter().chain(joint).collect()
+                    moments.cells(index, &mut cells).into_iter().chain(joint()).collect()
+                }
+                State::Histogram(histogram) => {
+                    let own = histogram.cells(index, &mut cells, &mut bins);
+                    own.into_iter().chain(joint()).collect()
                 }
                 State::Distinct(_) => {
                     cells.push(distinct[at][index]);
@@ -309,6 +325,7 @@ impl Kernel {
             persons: group.persons.len(),
             cells,
             supports,
+            bins,
         })
     }
 }

@@ -20,7 +20,7 @@ use privacy::{Combined, Domain, Measure, Policy};
 
 use crate::cut::{Cut, PART_PREFIX, Planning, cut, scope_of};
 use crate::domain::DomainSpec;
-use crate::finish::{FinishError, finish};
+use crate::finish::{Final, FinalKind, FinishError, finish};
 use crate::session::{plan_query, planner, refuse_error};
 use crate::walk::{Flat, named};
 
@@ -62,6 +62,47 @@ pub struct Explained {
     pub selective: bool,
     /// Each row of the relation is one stay.
     pub one_row_per_stay: bool,
+}
+
+/// How exact the percentiles of one aggregate are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approximation {
+    /// The aggregate, as SQL names it.
+    pub aggregate: String,
+    /// Groups that have a percentile.
+    pub groups: u64,
+    /// Those whose percentile is exact.
+    pub exact: u64,
+    /// The true percentile of no group is further away than this, in the column's unit.
+    pub largest_error: f64,
+    /// The same as a share of the percentile.
+    pub largest_relative_error: f64,
+}
+
+impl Approximation {
+    fn of(one: &Final, combined: &Combined) -> Option<Self> {
+        let FinalKind::Percentile(_) = one.kind else { return None };
+        let mut approximation = Self {
+            aggregate: one.name.clone(),
+            groups: 0,
+            exact: 0,
+            largest_error: 0.0,
+            largest_relative_error: 0.0,
+        };
+        for found in combined.groups.values().filter_map(|group| one.percentile(group)) {
+            let error = found.error();
+            approximation.groups += 1;
+            if error > 0.0 {
+                let relative = error / found.value.abs();
+                approximation.largest_error = approximation.largest_error.max(error);
+                approximation.largest_relative_error =
+                    approximation.largest_relative_error.max(relative);
+            } else {
+                approximation.exact += 1;
+            }
+        }
+        Some(approximation)
+    }
 }
 
 /// The planner could not be set up, or an answer could not be finished.
@@ -255,6 +296,7 @@ fn describe(measure: Measure) -> String {
         Measure::Count(x) => format!("count of m{x}"),
         Measure::Sum(x) => format!("count and sum of m{x}"),
         Measure::Squares(x) => format!("count, sum and sum of squares of m{x}"),
+        Measure::Histogram(x, bins) => format!("rows by {bins} bins of m{x}"),
         Measure::Products(x, y) => format!("count, sums, squares and product of m{x}, m{y}"),
     }
 }
@@ -300,6 +342,16 @@ impl Question {
     #[must_use]
     pub fn measures(&self) -> Vec<&[Measure]> {
         self.cut.parts.iter().map(|part| part.request.measures.as_slice()).collect()
+    }
+
+    /// How exact each percentile is, given what was released.
+    #[must_use]
+    pub fn approximations(&self, combined: &[Combined]) -> Vec<Approximation> {
+        let parts = self.cut.parts.iter().zip(combined);
+        let each = parts.flat_map(|(part, combined)| {
+            part.finals.iter().filter_map(|one| Approximation::of(one, combined))
+        });
+        each.collect()
     }
 
     /// What each request asks for, for people.

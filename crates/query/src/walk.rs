@@ -22,6 +22,7 @@ mod output;
 use branches::{Branch, Branching, combinations, of_measure};
 pub(crate) use condition::{Form, Operand};
 pub(crate) use flatten::{Flat, Relation, flatten};
+pub(crate) use literal::number;
 pub(crate) use money::is_money;
 pub(crate) use output::Outputs;
 
@@ -94,6 +95,13 @@ impl CheckedRequest {
         self.inputs.iter().map(|input| magnitude(&self.relation, input)).collect()
     }
 
+    /// A histogram is of a bare column, as [`binned`] finds it.
+    fn check_binning(&self, input: Option<usize>) -> Result<(), Refusal> {
+        let expr = input.and_then(|index| self.inputs.get(index));
+        let column = expr.and_then(binned).and_then(|expr| self.relation.base(expr));
+        column.map(|_| ()).ok_or_else(|| refuse_binning("histogram"))
+    }
+
     /// Adds the branch columns that the gate needs for `measures`.
     ///
     /// # Errors
@@ -106,6 +114,9 @@ impl CheckedRequest {
         let mut supports = Vec::new();
         for measure in measures {
             let (x, y) = measure.inputs();
+            if measure.bins() > 0 {
+                self.check_binning(x)?;
+            }
             let inputs = x.into_iter().chain(y).filter_map(|index| branching.get(index));
             let branches = of_measure(&inputs.collect::<Vec<_>>())?;
             supports.push(supports_of(*measure, &branches)?);
@@ -127,6 +138,32 @@ impl CheckedRequest {
         outputs.extend(named(&[], &[], &self.identity));
         Ok(Executable { sql: self.relation.to_sql(&outputs)?, branches, branches_of, supports })
     }
+}
+
+/// The column whose values are counted in bins: the input itself, or the THEN of its only WHEN. The
+/// bins of a column are the same in every question. Those of an expression over it would not be:
+/// `x + 1` moves them by one, and two such histograms tell who lies in between.
+pub(crate) fn binned(input: &Expr) -> Option<&Expr> {
+    match input {
+        Expr::Column(_) => Some(input),
+        Expr::Case(case) => match case.when_then_expr.as_slice() {
+            [(_, then)] if case.expr.is_none() && case.else_expr.is_none() => {
+                Some(then.as_ref()).filter(|then| matches!(then, Expr::Column(_)))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What an asker is told whose percentile is not of a column.
+pub(crate) fn refuse_binning(name: &str) -> Refusal {
+    Refusal::new(
+        RefusalCode::Aggregate,
+        format!("{name}()"),
+        "A percentile is of a column: the bins of an expression would move with it.",
+        "Write approx_median(total_cost), with FILTER (WHERE ...) if need be.",
+    )
 }
 
 /// Names the outputs of a relation: `d0..`, `m0..`, `person_key`, `stay_key`.

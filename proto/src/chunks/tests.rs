@@ -36,6 +36,7 @@ fn released(groups: u64) -> Released {
             Support::group(),
             [20, if index.is_multiple_of(9) { 3 } else { 20 }].into_iter().collect(),
         ],
+        bins: Vec::new(),
     };
     let admitted = admit(request(), &Policy::default()).unwrap();
     release(Partial::new(admitted, (0..groups).map(group).collect(), 20, false))

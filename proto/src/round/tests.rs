@@ -7,6 +7,10 @@ use prost::Message;
 use super::*;
 
 fn terms() -> Terms {
+    let measures = vec![
+        MeasureShape { supports: 4, money: 1, width: 2, bins: 0 },
+        MeasureShape { supports: 4, money: 0, width: 3, bins: 3 },
+    ];
     Terms {
         region: "east".into(),
         nonce_a: [1; 32],
@@ -18,7 +22,7 @@ fn terms() -> Terms {
         floor: Floor { persons: 11, stays: 12, hospitals: 3, dominance_e4: 5_625 },
         roster: [7; 32],
         hospitals: ["h-1", "h-2", "h-3"].map(|id| id.parse().unwrap()).to_vec(),
-        shape: Shape::new(9, vec![MeasureShape { supports: 4, money: 1, width: 2 }]).unwrap(),
+        shape: Shape::new(9, measures).unwrap(),
         lifetime_ms: 30_000,
     }
 }
@@ -51,8 +55,9 @@ fn terms_keep_their_sid_over_the_wire() {
 fn what_is_opened_comes_back_and_stays_bounded() {
     let opened = Opened {
         places: vec![0, 3, 8],
-        verdicts: vec![1, 3, 3],
-        masks: (0..12).collect(),
+        verdicts: vec![1, 5, 7],
+        runs: vec![true, false, true, false, false, true],
+        masks: (0..15).collect(),
         withheld_groups: 2,
         withheld_measures: 1,
         remainder: Some([77, 78]),
@@ -67,6 +72,14 @@ fn what_is_opened_comes_back_and_stays_bounded() {
     assert!(OpenedAssembler::new(&shape).finish().is_err(), "nothing came");
     let mut late = OpenedAssembler::new(&shape);
     assert!(late.add(encode_opened(&opened, None).nth(1).unwrap()).is_err(), "no header yet");
+    let shifted = |bins: u32| v1::OpenedPart {
+        part: Some(v1::opened_part::Part::Runs(v1::OpenedRuns { bins, ends: vec![0; 2] })),
+    };
+    for bins in [8, 17, u32::MAX] {
+        let mut assembler = OpenedAssembler::new(&shape);
+        assembler.add(encode_opened(&opened, None).next().unwrap()).unwrap();
+        assert!(assembler.add(shifted(bins)).is_err(), "{bins} bins in two bytes");
+    }
     let flood = Opened { masks: vec![0; 9 * 100], ..opened };
     let mut assembler = OpenedAssembler::new(&shape);
     let outcome: Result<Vec<()>, _> =

@@ -12,6 +12,15 @@ use super::{
     relation, released, wrong_on,
 };
 
+/// A request for `bins` bins of `of`.
+fn histogram(bins: u32, of: &str) -> v1::ReleaseRequest {
+    changed(|r| {
+        r.measures = vec![v1::Measure { bins, ..measure(Kind::Histogram) }];
+        r.supports = vec![4];
+        r.relation_sql = r.relation_sql.replace("stay.total_cost", of);
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused() {
     use RefusalCode as C;
@@ -48,6 +57,8 @@ async fn malformed_requests_are_refused() {
                 r.supports = vec![4];
             }),
         ),
+        (C::TooLarge, "another number of bins", histogram(194, "stay.total_cost")),
+        (C::Aggregate, "bins of an expression", histogram(195, "stay.total_cost + 1")),
         (C::TooLarge, "65 inputs", changed(|r| r.inputs = vec![input(COST_BOUND); 65])),
         (C::TooLarge, "65 measures", changed(|r| r.measures = vec![measure(Kind::Rows); 65])),
         (C::TooLarge, "9 dimensions", changed(|r| r.dimensions = vec!["d".to_owned(); 9])),

@@ -176,6 +176,7 @@ impl Parties {
             persons: rows.into(),
             cells: self.request.measures().iter().flat_map(cells).collect(),
             supports: self.request.supports().iter().map(sets).collect(),
+            bins: Vec::new(),
         }
     }
 

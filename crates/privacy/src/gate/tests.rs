@@ -34,6 +34,7 @@ fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {
         persons,
         cells: vec![i128::from(stays), 7, 700],
         supports: vec![Support::group(), condition],
+        bins: Vec::new(),
     }
 }
 

@@ -1,14 +1,15 @@
 //! SQL aggregates and the sums they are functions of.
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::expr::{AggregateFunction, Case};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use model::moments::Denominator;
+use model::percentile::Fraction;
 use model::schema::{HOSPITAL_ID, PERSON_KEY, STAY_KEY};
 use model::{Refusal, RefusalCode};
 
 use crate::finish::FinalKind;
-use crate::walk::Flat;
+use crate::walk::{Flat, number, refuse_binning};
 
 /// What one aggregate needs, before scales and places are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +22,17 @@ pub(crate) enum Need {
     Moments(usize, u8),
     /// Two inputs, pairwise complete.
     Products(usize, usize),
+    /// The bins of an input.
+    Histogram(usize),
 }
 
 /// An aggregate that waits for its place among the cells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub need: Need,
     pub kind: FinalKind,
+    /// The aggregate, as SQL names it.
+    pub name: String,
 }
 
 /// The inputs and needs of all aggregates of one cut.
@@ -47,15 +52,14 @@ fn refuse_by_name(name: &str) -> Refusal {
             "The smallest or largest value is one person's value.",
             "Use avg, stddev, or count(*) FILTER (WHERE column >= ...).",
         ),
-        "median"
-        | "percentile_cont"
-        | "quantile_cont"
-        | "approx_median"
-        | "approx_percentile_cont"
-        | "approx_percentile_cont_with_weight" => (
-            "Percentiles over hospitals need histograms, which come with masked sums.",
-            "Use avg and stddev, or counts by CASE bands.",
+        "median" | "percentile_cont" | "quantile_cont" => (
+            "An exact percentile is one person's value.",
+            "approx_median(column) and approx_percentile_cont(column, 0.9) are possible; they are \
+             exact where enough persons have the same whole number.",
         ),
+        "approx_percentile_cont_with_weight" => {
+            ("Percentiles are not weighted.", "approx_percentile_cont(column, 0.9) is possible.")
+        }
         "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" | "any_value" => {
             ("The aggregate returns values of rows.", "Use count, sum, avg or stddev.")
         }
@@ -139,7 +143,7 @@ impl Decomposed {
         if !self.needs.contains(&need) {
             self.needs.push(need);
         }
-        Pending { need, kind }
+        Pending { need, kind, name: String::new() }
     }
 
     /// Takes in one aggregate expression of the cut.
@@ -152,11 +156,24 @@ impl Decomposed {
         flat: &Flat,
         input: &LogicalPlan,
     ) -> Result<Pending, Refusal> {
+        let name = expr.schema_name().to_string();
+        Ok(Pending { name, ..self.add_unnamed(expr, flat, input)? })
+    }
+
+    fn add_unnamed(
+        &mut self,
+        expr: &Expr,
+        flat: &Flat,
+        input: &LogicalPlan,
+    ) -> Result<Pending, Refusal> {
         let expr = expr.clone().unalias();
         let Expr::AggregateFunction(call) = expr else {
             return Err(refuse("aggregate", "The expression is not an aggregate.", ""));
         };
         let name = call.func.name().to_owned();
+        if matches!(name.as_str(), "approx_median" | "approx_percentile_cont") {
+            return self.percentile(&call, flat, input);
+        }
         if !call.params.order_by.is_empty() || call.params.null_treatment.is_some() {
             return Err(refuse(&name, "An aggregate is not ordered.", "Leave the order out."));
         }
@@ -196,6 +213,51 @@ impl Decomposed {
             }
             _ => Err(refuse_by_name(&name)),
         }
+    }
+
+    /// `approx_median(x)`, `approx_percentile_cont(x, q)`, `approx_percentile_cont(q) WITHIN GROUP
+    /// (ORDER BY x)`.
+    fn percentile(
+        &mut self,
+        call: &AggregateFunction,
+        flat: &Flat,
+        input: &LogicalPlan,
+    ) -> Result<Pending, Refusal> {
+        let name = call.func.name();
+        let params = &call.params;
+        if params.distinct || params.null_treatment.is_some() {
+            let reason = "A percentile of distinct values says where single persons lie.";
+            return Err(refuse(name, reason, "Leave DISTINCT out."));
+        }
+        let wrong = || {
+            let reason = "A percentile is of one column, at a literal between 0 and 1.";
+            refuse(name, reason, "Write approx_percentile_cont(total_cost, 0.9).")
+        };
+        let fraction = |expr: &Expr| match number(expr)? {
+            value if (0.0..=1.0).contains(&value) => Fraction::new(value),
+            _ => None,
+        };
+        let (column, fraction) = match (params.args.as_slice(), params.order_by.as_slice()) {
+            ([column], []) if name == "approx_median" => (column, Fraction::HALF),
+            ([column, at], []) if name != "approx_median" => {
+                (column, fraction(at).ok_or_else(wrong)?)
+            }
+            ([.., at], [sort]) if name != "approx_median" && params.args.len() <= 2 => {
+                let fraction = fraction(at).ok_or_else(wrong)?;
+                (&sort.expr, if sort.asc { fraction } else { fraction.from_above() })
+            }
+            _ => return Err(wrong()),
+        };
+        let column = flat.resolve(column, input)?;
+        if flat.relation.base(&column).is_none() {
+            return Err(refuse_binning(name));
+        }
+        let value = match params.filter.as_deref() {
+            Some(filter) => only_when(flat.resolve(filter, input)?, column),
+            None => column,
+        };
+        let input = self.input(value);
+        Ok(self.need(Need::Histogram(input), FinalKind::Percentile(fraction)))
     }
 
     fn distinct(&mut self, arg: &Expr, filtered: bool, flat: &Flat) -> Result<Pending, Refusal> {

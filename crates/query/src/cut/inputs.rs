@@ -5,12 +5,13 @@ use datafusion::logical_expr::{Expr, cast};
 use model::moments::Scale;
 use model::{Refusal, RefusalCode};
 use num_traits::{FromPrimitive, ToPrimitive};
+use privacy::Grid;
 use privacy::measure::{FRACTION_BITS, Input, Measure};
 
 use super::aggregate::{Decomposed, Need, Pending};
 use crate::bounds::magnitude;
-use crate::finish::{Final, FinalKind, SumType};
-use crate::walk::{Relation, is_money};
+use crate::finish::{Bins, Final, FinalKind, SumType};
+use crate::walk::{Relation, binned, is_money};
 
 /// Bound of a whole number or an amount for which none can be derived, in its own unit.
 const DEFAULT_DECIMAL_BOUND: f64 = 1e9;
@@ -92,6 +93,15 @@ impl Decomposed {
                 Need::Persons => settled.place(Measure::Persons, &[*need])?,
                 Need::Stays => settled.place(Measure::Stays, &[*need])?,
                 Need::Contributors => settled.place(Measure::Contributors, &[*need])?,
+                Need::Histogram(x) => {
+                    let measure = Measure::histogram(x, &settled.inputs[x]);
+                    let measure = measure.map_err(|_| {
+                        let subject = settled.expressions[x].to_string();
+                        let reason = "The column's range is too wide for bins.";
+                        Refusal::new(RefusalCode::TooLarge, subject, reason, "")
+                    })?;
+                    settled.place(measure, &[*need])?;
+                }
                 Need::Products(x, y) => {
                     let exact = Measure::Products(x, y);
                     if exact.check(&settled.inputs).is_ok() {
@@ -188,7 +198,7 @@ impl Settled {
     ///
     /// # Errors
     /// A [`Refusal`] when products have no common scale; [`Decomposed::settle`] has checked them.
-    pub(crate) fn finish(&self, pending: Pending) -> Result<Final, Refusal> {
+    pub(crate) fn finish(&self, pending: Pending, relation: &Relation) -> Result<Final, Refusal> {
         let index = self.serves.iter().position(|serves| serves.contains(&pending.need));
         let Some(index) = index else {
             return Err(Refusal::new(RefusalCode::Request, "aggregate", "It has no measure.", ""));
@@ -205,7 +215,25 @@ impl Settled {
             },
             _ => DataType::Float64,
         };
-        Ok(Final { measure: index, offset, kind: pending.kind, scales, sum, data_type })
+        let bins = match self.measures[index] {
+            Measure::Histogram(x, _) => self.bins(x, relation),
+            _ => None,
+        };
+        let Pending { kind, name, .. } = pending;
+        Ok(Final { measure: index, offset, kind, scales, sum, data_type, name, bins })
+    }
+
+    /// The bins of input `x`, with the public bounds of its column in units of its scale.
+    fn bins(&self, x: usize, relation: &Relation) -> Option<Bins> {
+        let input = self.inputs[x];
+        let grid = Grid::of(&input).ok()?;
+        let divisor = input.scale.divisor().to_i128()?;
+        let column = binned(&self.expressions[x]).and_then(|expr| relation.base(expr));
+        let bound = i128::try_from(input.bound).ok()?;
+        let public = column.and_then(|(_, column)| column.bounds).map(|(low, high)| {
+            (i128::from(low).saturating_mul(divisor), i128::from(high).saturating_mul(divisor))
+        });
+        Some(Bins { grid, bounds: public.unwrap_or((-bound, bound)) })
     }
 
     fn sum_type(&self, need: Need) -> SumType {

@@ -34,6 +34,16 @@ impl Literal {
     }
 }
 
+/// The number that a literal is.
+pub(crate) fn number(expr: &Expr) -> Option<f64> {
+    use num_traits::ToPrimitive;
+    match literal(expr)? {
+        Literal::Whole(value) => value.to_f64(),
+        Literal::Number(value) => Some(value),
+        _ => None,
+    }
+}
+
 /// Reads a literal, also one with a sign or a type: `-5`, `DATE '2024-01-01'`.
 pub(super) fn literal(expr: &Expr) -> Option<Literal> {
     match expr {

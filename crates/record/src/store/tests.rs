@@ -196,3 +196,20 @@ fn a_log_that_does_not_end_as_it_should_closes_the_file() {
         assert!(matches!(error.problem(), Problem::Damaged(_)), "{sql}: {error}");
     }
 }
+
+#[test]
+fn every_transaction_waits_for_the_disk_unless_it_is_written_ahead_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join(FILE)).unwrap();
+    let level = |transaction: &rusqlite::Transaction<'_>| {
+        Ok(transaction.pragma_query_value(None, "synchronous", |row| row.get::<_, u8>(0))?)
+    };
+    const NORMAL: u8 = 1;
+    const FULL: u8 = 2;
+    assert_eq!(store.write(level).unwrap(), FULL);
+    assert_eq!(store.write_ahead(level).unwrap(), NORMAL);
+    assert_eq!(store.write(level).unwrap(), FULL);
+    let failed = store.write_ahead(|_| Err::<(), _>(Problem::Settled));
+    assert!(failed.is_err());
+    assert_eq!(store.write(level).unwrap(), FULL, "after a failure");
+}

@@ -48,14 +48,16 @@ fn request() -> ReleaseRequest {
             input(4, 1_000_000_000_000, true),
             input(0, 400, false),
             input(2, 1 << 60, true),
+            input(0, 5, false),
         ],
         measures: vec![
             Measure::Rows,
             Measure::Squares(0),
             Measure::Products(0, 1),
             Measure::Sum(2),
+            Measure::Histogram(3, 7),
         ],
-        supports: vec![0, 3, 4, 3],
+        supports: vec![0, 3, 4, 3, 2],
     };
     ReleaseRequest::try_from(parts).unwrap()
 }
@@ -113,6 +115,7 @@ fn groups(hospital: &HospitalId) -> Vec<PartialGroup> {
         persons: fields[5].parse().unwrap(),
         cells: numbers(fields[6]),
         supports: fields[7].split('/').map(|sets| numbers(sets).into_iter().collect()).collect(),
+        bins: numbers(fields[8]),
     };
     published("group").iter().filter(|fields| fields[0] == hospital.as_str()).map(group).collect()
 }

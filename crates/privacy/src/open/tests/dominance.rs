@@ -23,6 +23,7 @@ fn passes(sums: &[i128], input: Input, share_e4: u32, tag: u8) -> bool {
         persons: 1 << 20,
         cells: vec![1 << 20, *sum],
         supports: vec![[1 << 20, 0, 1 << 20].into_iter().collect()],
+        bins: Vec::new(),
     };
     for (hospital, sum) in sums.iter().enumerate() {
         total.add(&wire(&fixture.upload_groups(hospital, vec![group(sum)]))).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::fixture::{Opening, money, request_of};
+use crate::fixture::{Opening, columns_of, money, request_of};
 use crate::mask::Expander;
 
 /// Guards of every cell without the blinded ones, which depend on the key of the round.

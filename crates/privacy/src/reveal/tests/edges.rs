@@ -22,6 +22,7 @@ fn largest(bound_bits: u32, measure: Measure, cells: &[i128]) -> Vec<i128> {
         persons: ROWS_CAP,
         cells: cells.to_vec(),
         supports: vec![[ROWS_CAP, 0, ROWS_CAP].into_iter().collect()],
+        bins: Vec::new(),
     };
     let mut total = Total::new(&fixture.terms.shape);
     for hospital in 0..HOSPITALS_CAP {

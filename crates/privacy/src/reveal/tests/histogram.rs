@@ -1,0 +1,178 @@
+//! Histograms through a whole round: what is opened, and lies about it.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::Combined;
+use crate::fixture::{Opening, all};
+use crate::open::Opened;
+use crate::partial::Partial;
+use crate::reveal::RevealError;
+
+const FLOOR: Floor = Floor { persons: 11, stays: 11, hospitals: 3, dominance_e4: 10_000 };
+
+/// Days up to a bound of 5: bins for less than 0, and for 0 to 5.
+fn request() -> ReleaseRequest {
+    let days = Input { scale: Scale::Decimal(0), bound: 5, money: false };
+    let domain = Domain::closed(vec!["a".into()]).unwrap();
+    let measures = vec![Measure::Rows, Measure::histogram(0, &days).unwrap()];
+    request_of(vec![domain], vec![days], measures)
+}
+
+/// Stays of persons `first..`, of so many days each.
+fn of_days(first: u32, days: &[i128]) -> Vec<Row> {
+    let row = |(person, days): (u32, &i128)| Row {
+        person,
+        codes: vec![Some("a".into())],
+        values: vec![Some(*days)],
+    };
+    (first..).zip(days).map(row).collect()
+}
+
+fn days(counts: [usize; 6]) -> Vec<i128> {
+    (0i128..).zip(counts).flat_map(|(day, count)| vec![day; count]).collect()
+}
+
+/// Three hospitals: day 1 is common, days 2 and 5 are rare, day 3 is of one hospital alone.
+fn data() -> Vec<Vec<Row>> {
+    let counts = [[0, 9, 1, 12, 4, 1], [0, 8, 0, 0, 6, 1], [0, 7, 2, 0, 5, 0]];
+    counts.map(|counts| of_days(0, &days(counts))).to_vec()
+}
+
+fn bins(combined: &Combined) -> &[i128] {
+    &combined.groups[&vec![Some("a".to_owned())]].cells[1..]
+}
+
+#[test]
+fn bins_are_opened_when_persons_and_hospitals_suffice() {
+    let fixture = Fixture::new(request(), 3, FLOOR, 1);
+    let combined = fixture.run(&data(), &[0, 1, 2]);
+    // Nobody has less than a day; day 1 stands by itself; 2, 3, 4 and the two of day 5 are told
+    // together, because day 3 is one hospital's.
+    assert_eq!(bins(&combined), [JOINED, 0, 24, JOINED, JOINED, JOINED, 32]);
+}
+
+#[test]
+fn a_person_with_many_stays_is_one_person_in_every_bin() {
+    // Each hospital has one person with a stay of each length, and four with a stay of one day.
+    let hospital = || {
+        let mut rows = of_days(0, &[1, 1, 1, 1]);
+        for day in 0..=5 {
+            rows.extend((0..4).flat_map(|_| of_days(9, &[day])));
+        }
+        rows
+    };
+    let data = vec![hospital(), hospital(), hospital()];
+    let fixture = Fixture::new(request(), 3, FLOOR, 2);
+    // 84 stays of 15 persons. Bin by bin 3 + 12 + 3 + 3 + 3 + 3 persons would be 27: two runs.
+    assert_eq!(
+        bins(&fixture.run(&data, &all(&data))),
+        [JOINED, JOINED, JOINED, JOINED, JOINED, JOINED, 84]
+    );
+}
+
+#[test]
+fn what_a_hospital_releases_alone_has_joined_bins_too() {
+    let request = ReleaseRequest::try_from(crate::request::RequestParts {
+        scope: crate::Scope::PerHospital,
+        asker: "ana".into(),
+        relation_sql: String::new(),
+        dimensions: vec!["drg_code".into()],
+        domains: Vec::new(),
+        inputs: request().inputs().to_vec(),
+        measures: request().measures().to_vec(),
+        supports: request().supports().to_vec(),
+    });
+    let admitted = crate::admit(request.unwrap(), &crate::fixture::policy_of(FLOOR)).unwrap();
+    let groups = crate::fixture::groups_of(&data()[0], &self::request());
+    let released = crate::release(Partial::new(admitted, groups, 1_000, false));
+    // Ten stays of at most two days are too few, so the third day joins them.
+    assert_eq!(
+        released.groups()[0].cells()[1..],
+        [JOINED, JOINED, JOINED, JOINED, JOINED, JOINED, 27]
+    );
+}
+
+fn opening() -> (Fixture, Opening) {
+    let fixture = Fixture::new(request(), 3, FLOOR, 3);
+    let opening = fixture.open(&data(), &[0, 1, 2]);
+    (fixture, opening)
+}
+
+#[test]
+fn a_witness_cannot_move_rows_between_runs() {
+    let (fixture, Opening { total, opened, .. }) = opening();
+    assert_eq!(opened.runs, [false, true, true, false, false, false, true]);
+    let moved = |from: usize, to: usize| {
+        let mut lying = opened.clone();
+        lying.masks[from] = lying.masks[from].wrapping_add(1);
+        lying.masks[to] = lying.masks[to].wrapping_sub(1);
+        fixture.reveal(&total, &lying)
+    };
+    // Rows and check, measure 0 and check, then bins and their check for each of three runs.
+    for (from, to) in [(4, 6), (6, 8), (8, 4), (6, 7)] {
+        assert_eq!(moved(from, to), Err(RevealError::Check), "{from} to {to}");
+    }
+}
+
+#[test]
+fn a_witness_cannot_call_other_bins_a_run() {
+    let (fixture, Opening { total, opened, .. }) = opening();
+    let changes: [fn(&mut Opened); 5] = [
+        |opened| opened.runs.swap(2, 3),
+        |opened| opened.runs.rotate_left(1),
+        |opened| *opened.runs.last_mut().unwrap() = false,
+        |opened| opened.runs.push(true),
+        |opened| opened.runs.truncate(6),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut lying = opened.clone();
+        change(&mut lying);
+        assert!(fixture.reveal(&total, &lying).is_err(), "change {index}");
+    }
+}
+
+#[test]
+fn the_witness_sees_no_more_of_a_bin_than_the_threshold() {
+    let fixture = Fixture::new(request(), 3, FLOOR, 4);
+    let guards = |data: &[Vec<Row>]| {
+        let total = fixture.total(data, &[0, 1, 2]);
+        fixture.guards(total.witnessed(&fixture.terms.shape), &[0, 1, 2])
+    };
+    let hundred = |more: usize| vec![of_days(0, &days([0, 100 + more, 0, 0, 0, 0])); 3];
+    assert_eq!(guards(&hundred(0)), guards(&hundred(50)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_run_is_of_fewer_persons_than_the_minimum(
+        raw in prop::collection::vec(prop::collection::vec((0..30u32, 0..6i128), 0..60), 3..8),
+        tag: u8,
+    ) {
+        let hospital = |rows: Vec<(u32, i128)>| -> Vec<Row> {
+            rows.iter().flat_map(|(person, day)| of_days(*person, &[*day])).collect()
+        };
+        let data: Vec<_> = raw.into_iter().map(hospital).collect();
+        let fixture = Fixture::new(request(), data.len(), FLOOR, tag);
+        let combined = fixture.run(&data, &all(&data));
+        let Some(group) = combined.groups.values().next() else { return Ok(()) };
+        let cells = &group.cells[1..];
+        let runs = cells.iter().filter(|cell| **cell != JOINED).count();
+        let mut first = 0;
+        for (bin, rows) in cells.iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
+            // Bin 0 is of less than no day.
+            let holds = |row: &&Row| {
+                let bin_of = |day: i128| usize::try_from(day + 1).unwrap();
+                row.values[0].is_some_and(|day| (first..=bin).contains(&bin_of(day)))
+            };
+            let persons: usize = data.iter()
+                .map(|rows| rows.iter().filter(holds).map(|r| r.person).collect::<BTreeSet<_>>().len())
+                .sum();
+            let hospitals = data.iter().filter(|rows| rows.iter().any(|row| holds(&row))).count();
+            prop_assert!(*rows == 0 || runs == 1 || (persons >= 11 && hospitals >= 3));
+            first = bin + 1;
+        }
+    }
+}

@@ -1,2 +1,0 @@
--- aggregate: approx_percentile_cont()
-SELECT approx_percentile_cont(total_cost, 0.5) FROM stay

@@ -1,0 +1,2 @@
+-- aggregate: approx_median()
+SELECT approx_median(total_cost + 1) FROM stay
