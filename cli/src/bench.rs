@@ -179,6 +179,11 @@ fn table(report: &Report) -> String {
              snapshot {local:.2} ms   ratio {ratio:.2}"
         ));
     }
+    let [p50, p99] = latency.again();
+    lines.push(format!(
+        "asked again p50 {p50:.2} ms   ratio {:.2}   p99 {p99:.2} ms   ratio {:.2}",
+        latency.again_ratio_p50, latency.again_ratio_p99
+    ));
     lines.push(format!(
         "latency p50 masked {:.2} ms   per hospital {:.2} ms   ratio {:.2}",
         latency.masked_ms.p50, latency.per_hospital_ms.p50, latency.masked_per_hospital_p50

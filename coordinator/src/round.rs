@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::RoundKey;
-use privacy::conceal::Receipt;
+use privacy::conceal::{Receipt, upload_hash};
 use privacy::open::Opened;
 use privacy::reveal::{Total, reveal};
 use privacy::roster::{FEWEST_HOSPITALS, Roster};
@@ -477,7 +477,7 @@ async fn take_in(site: &Site, offer: v1::Offer, agreed: &Agreed) -> Result<Arriv
     if cells.len() != size || proof.hospital != site.id || !vouched {
         return Err(unusable("it is not the one that its receipt vouches for"));
     }
-    if sha256(&cells) != proof.hash {
+    if upload_hash(&cells) != proof.hash {
         return Err(unusable("its cells are not those of its receipt"));
     }
     Ok(Arrived { proof, cells })

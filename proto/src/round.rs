@@ -47,7 +47,7 @@ pub struct UploadProof {
     pub sealed_seed: Vec<u8>,
     /// Its receipt's signature.
     pub receipt: Signature,
-    /// SHA-256 of its cells.
+    /// BLAKE3 of its cells.
     pub hash: [u8; 32],
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In every round both forms are asked, the empty fan-out is timed, and the question runs on one
 //! snapshot. All of a round carry the same bound that no earlier round had, so that neither the
-//! record of the hospitals nor a kept plan helps one side only.
+//! record of the hospitals nor a kept plan helps one side only. Then both are asked again: the
+//! masked question is computed anew from kept plans, the other is answered from the record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +37,8 @@ pub(super) struct Percentiles {
     pub(super) p99: f64,
 }
 
-/// The four, the ratios of the scope's question to the sum of fan-out and snapshot, and of the
-/// masked question to that per hospital.
+/// The six, the ratios of the scope's question, new and asked again, to the sum of fan-out and
+/// snapshot, and of the masked question to that per hospital.
 #[derive(Debug, Serialize)]
 pub(super) struct Latency {
     rounds: usize,
@@ -46,6 +47,9 @@ pub(super) struct Latency {
     one_snapshot_ms: Percentiles,
     pub(super) ratio_p50: f64,
     pub(super) ratio_p99: f64,
+    again_ms: Percentiles,
+    pub(super) again_ratio_p50: f64,
+    pub(super) again_ratio_p99: f64,
     pub(super) masked_ms: Percentiles,
     pub(super) per_hospital_ms: Percentiles,
     pub(super) masked_per_hospital_p50: f64,
@@ -54,6 +58,10 @@ pub(super) struct Latency {
 impl Latency {
     pub(super) const fn p50(&self) -> [f64; 3] {
         [self.question_ms.p50, self.empty_fan_out_ms.p50, self.one_snapshot_ms.p50]
+    }
+
+    pub(super) const fn again(&self) -> [f64; 2] {
+        [self.again_ms.p50, self.again_ms.p99]
     }
 
     pub(super) const fn p99(&self) -> [f64; 3] {
@@ -105,7 +113,7 @@ pub(super) async fn measure(
     let client = Client::open(prepared.folder.root(), &context.clock)?;
     let yardstick = pooled(prepared, 1)?;
     let nodes = nodes(prepared, context)?;
-    let mut all = [const { Vec::new() }; 4];
+    let mut all = [const { Vec::new() }; 6];
     for round in 0..WARM_UP + rounds {
         let bound = Some(bounds.next());
         let sqls = [BenchScope::Pooled, BenchScope::PerHospital].map(|s| ONE_CELL.sql(s, bound));
@@ -121,7 +129,11 @@ pub(super) async fn measure(
         }
         let [masked, own] = both;
         let fan_out = fan_out(&nodes, context).await?;
-        let took = [masked, own, fan_out, plain(&yardstick, on_one, context).await?];
+        let plain = plain(&yardstick, on_one, context).await?;
+        let [masked_sql, own_sql] = &sqls;
+        let masked_again = federated(&client, masked_sql, context).await?;
+        let own_again = federated(&client, own_sql, context).await?;
+        let took = [masked, own, fan_out, plain, masked_again, own_again];
         if round >= WARM_UP {
             for (times, took) in all.iter_mut().zip(took) {
                 times.push(milliseconds(took));
@@ -131,20 +143,29 @@ pub(super) async fn measure(
     Ok(summarise(scope, rounds, all))
 }
 
-/// Masked, per hospital, empty fan-out, one snapshot: each in milliseconds, one for each round.
-fn summarise(scope: BenchScope, rounds: usize, all: [Vec<f64>; 4]) -> Latency {
-    let [masked_ms, per_hospital_ms, empty_fan_out_ms, one_snapshot_ms] = all.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        Percentiles { p50: percentile(&times, 50), p99: percentile(&times, 99) }
-    });
-    let question_ms = match scope {
-        BenchScope::Pooled => masked_ms,
-        BenchScope::PerHospital => per_hospital_ms,
+/// Masked, per hospital, empty fan-out, one snapshot, masked again, per hospital again: each in
+/// milliseconds, one for each round.
+fn summarise(scope: BenchScope, rounds: usize, all: [Vec<f64>; 6]) -> Latency {
+    let [masked_ms, per_hospital_ms, empty_fan_out_ms, one_snapshot_ms, masked, own] =
+        all.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            Percentiles { p50: percentile(&times, 50), p99: percentile(&times, 99) }
+        });
+    let (question_ms, again_ms) = match scope {
+        BenchScope::Pooled => (masked_ms, masked),
+        BenchScope::PerHospital => (per_hospital_ms, own),
     };
+    let [p50, p99] = [
+        empty_fan_out_ms.p50 + one_snapshot_ms.p50,
+        empty_fan_out_ms.p99 + one_snapshot_ms.p99,
+    ];
     Latency {
         rounds,
-        ratio_p50: question_ms.p50 / (empty_fan_out_ms.p50 + one_snapshot_ms.p50),
-        ratio_p99: question_ms.p99 / (empty_fan_out_ms.p99 + one_snapshot_ms.p99),
+        ratio_p50: question_ms.p50 / p50,
+        ratio_p99: question_ms.p99 / p99,
+        again_ms,
+        again_ratio_p50: again_ms.p50 / p50,
+        again_ratio_p99: again_ms.p99 / p99,
         masked_per_hospital_p50: masked_ms.p50 / per_hospital_ms.p50,
         question_ms,
         empty_fan_out_ms,
@@ -160,13 +181,23 @@ mod tests {
 
     #[test]
     fn ratios_are_those_of_the_scope() {
-        let times = || [vec![6.0, 8.0], vec![4.0, 5.0], vec![1.0, 1.0], vec![2.0, 3.0]];
+        let times = || {
+            let new = [[6.0, 8.0], [4.0, 5.0], [1.0, 1.0], [2.0, 3.0]];
+            let again = [[3.0, 4.0], [1.5, 2.0]];
+            let [a, b, c, d] = new.map(Vec::from);
+            let [e, f] = again.map(Vec::from);
+            [a, b, c, d, e, f]
+        };
         let ratios = |scope| {
             let latency = summarise(scope, 2, times());
             let Latency { ratio_p50, ratio_p99, masked_per_hospital_p50, .. } = latency;
-            format!("{ratio_p50:.3} {ratio_p99:.3} {masked_per_hospital_p50:.3}")
+            let (again_p50, again_p99) = (latency.again_ratio_p50, latency.again_ratio_p99);
+            format!(
+                "{ratio_p50:.3} {ratio_p99:.3} {masked_per_hospital_p50:.3} {again_p50:.3} \
+                 {again_p99:.3}"
+            )
         };
-        assert_eq!(ratios(BenchScope::Pooled), "2.000 2.000 1.500");
-        assert_eq!(ratios(BenchScope::PerHospital), "1.333 1.250 1.500");
+        assert_eq!(ratios(BenchScope::Pooled), "2.000 2.000 1.500 1.000 1.000");
+        assert_eq!(ratios(BenchScope::PerHospital), "1.333 1.250 1.500 0.500 0.500");
     }
 }

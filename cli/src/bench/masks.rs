@@ -1,6 +1,6 @@
 //! How fast masks are made, against the bare cipher they are made with.
 //!
-//! Both work through 64 MiB of memory in blocks of 64 KiB: the cipher seals them in place, the
+//! Both work through 64 MiB of memory: the cipher seals them in place, in large blocks, the
 //! expander adds the key's stream to cells.
 
 use std::time::Duration;

@@ -14,7 +14,6 @@
 //! with the second implementation that made it (`round.py`).
 
 use model::HospitalId;
-use ring::digest::{Context, SHA256};
 
 use crate::admit::Round;
 use crate::blind::{Factor, accumulate, blinded, shift};
@@ -26,7 +25,7 @@ use crate::shape::{Check, DOMINANCE_COLUMNS, Shape, money_sums};
 use crate::sign;
 
 /// Cells that are hashed at a time; a call of the hash for each would cost more than its work.
-const HASHED_CELLS: usize = 1_024;
+const HASHED_CELLS: usize = 4_096;
 
 /// A masked upload. Only [`conceal`] makes one, and it reveals nothing without the witness.
 pub struct Concealed {
@@ -41,7 +40,7 @@ pub struct Receipt {
     pub sid: [u8; 32],
     /// The request.
     pub request: [u8; 32],
-    /// SHA-256 of the upload's cells.
+    /// [`upload_hash`] of the upload's cells.
     pub upload: [u8; 32],
     /// SHA-256 of the sealed seed.
     pub sealed: [u8; 32],
@@ -60,7 +59,7 @@ impl Concealed {
         &self.entries
     }
 
-    /// SHA-256 of the cells as they travel: 16 bytes each, little-endian.
+    /// [`upload_hash`] of the cells as they travel: 16 bytes each, little-endian.
     #[must_use]
     pub const fn hash(&self) -> [u8; 32] {
         self.hash
@@ -101,6 +100,13 @@ impl Receipt {
     }
 }
 
+/// What stands for an upload in receipts: BLAKE3 of its bytes. Uploads are by far the most that is
+/// hashed; everything else is SHA-256.
+#[must_use]
+pub fn upload_hash(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
+}
+
 /// What a sealed seed is bound to beside its context `seed`: round, hospital and upload.
 #[must_use]
 pub fn seed_binding(sid: &[u8; 32], hospital: &HospitalId, upload: &[u8; 32]) -> [u8; 32] {
@@ -127,19 +133,17 @@ pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Concealed {
     let mut entries = lay_out(partial, round);
     let cells = round.terms.shape.cells();
     let mut expander = Expander::default();
-    let mut digest = Context::new(&SHA256);
+    let mut hasher = blake3::Hasher::new();
     let mut bytes = Vec::with_capacity(HASHED_CELLS * CELL_BYTES);
     for (column, part) in (0u32..).zip(entries.chunks_mut(cells)) {
         expander.add(&seed.column(&round.sid, &round.hospital, column), part);
         for cells in part.chunks(HASHED_CELLS) {
             bytes.clear();
             cells.iter().for_each(|cell| bytes.extend_from_slice(&cell.to_le_bytes()));
-            digest.update(&bytes);
+            hasher.update(&bytes);
         }
     }
-    let mut hash = [0u8; 32];
-    hash.copy_from_slice(digest.finish().as_ref());
-    Concealed { entries, hash }
+    Concealed { entries, hash: *hasher.finalize().as_bytes() }
 }
 
 /// Cells before the mask, column after column, in the round's order.

@@ -2,7 +2,7 @@
 //!
 //! `y = x + PRG(key) mod 2^128`, cell by cell. The stream is AES-256-GCM over zeros (its
 //! ciphertext, without the tag): each column of a round has a key of its own, derived from the
-//! node's seed, so a key is used for one stream only; block `k` of 64 KiB has the nonce `k` in 12
+//! node's seed, so a key is used for one stream only; block `k` of 4 KiB has the nonce `k` in 12
 //! bytes, big-endian. Adding a uniform stream makes every upload uniform, whatever the cells are,
 //! and addition modulo 2^128 commutes, so masks cancel in any order.
 //!
@@ -15,15 +15,16 @@ use zeroize::Zeroizing;
 
 use crate::sign::{derive, stop};
 
-/// Bytes of one block of the stream.
-pub const BLOCK_BYTES: usize = 64 * 1024;
+/// Bytes of one block of the stream. It stays in a core's first cache until it is added; with larger
+/// blocks the cipher is faster and the mask slower.
+pub const BLOCK_BYTES: usize = 4 * 1024;
 /// Bytes of one cell.
 pub const CELL_BYTES: usize = 16;
 /// Cells of one block.
 const BLOCK_CELLS: usize = BLOCK_BYTES / CELL_BYTES;
 /// Blocks of cells over which many streams are summed before the next cells: together with the
 /// block of the stream they stay in a core's own cache.
-const TILE_BLOCKS: usize = 4;
+const TILE_BLOCKS: usize = 64;
 
 /// The secret from which all masks of one node in one round come. Erased when dropped.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub struct ColumnKey(Zeroizing<[u8; 32]>);
 
 /// Expands keys. Its one buffer serves every block, so no cell costs an allocation; between blocks
 /// it holds zeros, over which the next one is sealed. It grows to the longest column, and to one
-/// block at most, so that a question of one cell does not pay for erasing 64 KiB.
+/// block at most, so that a question of one cell does not pay for erasing a whole one.
 #[derive(Default)]
 pub struct Expander {
     block: Zeroizing<Vec<u8>>,

@@ -2,19 +2,20 @@
 """Makes round.txt: a small masked round, computed a second time without the Rust code.
 
 Run: python3 crates/privacy/testdata/round.py > crates/privacy/testdata/round.txt
-Made with Python 3.11.7 and `cryptography` 48.0.0; nothing in it depends on their versions.
+Made with Python 3.11.7, `cryptography` 48.0.0 and `blake3` 1.0.11; nothing in it depends on their versions.
 """
 
 import hashlib
 import json
 
+import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 MODULUS = 1 << 128
-BLOCK_BYTES = 64 * 1024
+BLOCK_BYTES = 4 * 1024
 
 
 # --- bytes -----------------------------------------------------------------------------------
@@ -324,12 +325,13 @@ def main():
         data = upload(index)
         print(f"entry {name} 0 {data[:16].hex()}")
         print(f"entry {name} {len(data) // 16 - 1} {data[-16:].hex()}")
-        print(f"upload {name} {sha256(data).hex()}")
+        upload_hash = blake3.blake3(data).digest()
+        print(f"upload {name} {upload_hash.hex()}")
         # The sealed seed is random; here its hash is that of its hospital's name.
-        message = receipt(sha256(data), sha256(name.encode()))
+        message = receipt(upload_hash, sha256(name.encode()))
         signature = sign(bytes([0x11 + index] * 32), b"consilium/receipt/v1", message)
         print(f"receipt {name} {message.hex()} {signature.hex()}")
-        seed = bound_to("consilium/seed/v1", [sid(), name.encode(), sha256(data)])
+        seed = bound_to("consilium/seed/v1", [sid(), name.encode(), upload_hash])
         guard = bound_to("consilium/guard/v1", [sid(), name.encode()])
         print(f"binding {name} {seed.hex()} {guard.hex()}")
 

@@ -37,7 +37,7 @@ pub enum Kind {
     Refund,
 }
 
-/// An entry. Hashes are SHA-256.
+/// An entry. Hashes are SHA-256, but for that of a masked upload, which is BLAKE3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// When, RFC 3339 in UTC.

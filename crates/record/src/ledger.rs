@@ -65,7 +65,7 @@ pub struct Outcome<'a> {
     pub mode: &'a str,
     /// Codes of the rules that withheld something.
     pub withheld: &'a [&'a str],
-    /// SHA-256 of what will be sent.
+    /// SHA-256 of what will be sent; of a masked upload, its own hash.
     pub output: [u8; 32],
     /// The signed receipt that goes with an upload; empty when there is none.
     pub receipt: &'a [u8],

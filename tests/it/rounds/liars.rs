@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use model::{HospitalId, Role};
-use privacy::conceal::{Receipt, seed_binding};
+use privacy::conceal::{Receipt, seed_binding, upload_hash};
 use privacy::seal::seal;
-use privacy::sha256;
 use privacy::sign::SigningKey;
 use proto::v1;
 use proto::v1::opened_part::Part as Opened;
@@ -125,7 +124,7 @@ async fn an_upload_that_is_not_whole_is_left_out_and_the_rest_is_answered() {
 fn vouched(key: &SigningKey, offer: &v1::Offer, bytes: Vec<u8>) -> Vec<v1::UploadPart> {
     let own: HospitalId = LIAR.parse().unwrap();
     let terms = proto::decode_terms(offer.terms.clone().unwrap(), false).unwrap();
-    let (sid, hash) = (terms.sid(), sha256(&bytes));
+    let (sid, hash) = (terms.sid(), upload_hash(&bytes));
     let drawn = SigningKey::from_seed(random()).derive("drawn");
     let bound = seed_binding(&sid, &own, &hash);
     let sealed_seed = seal(&terms.witness_key, "seed", &bound, &random(), drawn).unwrap();

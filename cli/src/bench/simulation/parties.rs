@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use model::HospitalId;
 use privacy::blind::{GuardKey, RoundKey};
-use privacy::conceal::{Receipt, seed_binding};
+use privacy::conceal::{Receipt, seed_binding, upload_hash};
 use privacy::mask::{Expander, Seed};
 use privacy::partial::{PartialGroup, Support};
 use privacy::policy::Minimum;
@@ -230,5 +230,5 @@ impl Parties {
 
 /// The hash of an upload, as hospital and coordinator compute it.
 pub(super) fn hash(upload: &[u8]) -> [u8; 32] {
-    privacy::sha256(upload)
+    upload_hash(upload)
 }
