@@ -22,6 +22,7 @@ use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, ser
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -42,6 +43,8 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 const MAX_DEADLINE: Duration = Duration::from_secs(600);
 /// Events that may wait for a slow client.
 const EVENT_QUEUE: usize = 16;
+/// Time for a last look at the logs before the coordinator ends.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// Planned questions that are kept.
 const MAX_PLANNED: usize = 256;
 
@@ -196,10 +199,15 @@ impl Bound {
         watching.spawn(refresh(Arc::clone(&self.state)));
         let (rounds, registry) = (Arc::clone(&self.state.rounds), Arc::clone(&self.state.registry));
         watching.spawn(notary::watch(rounds, registry, self.log_interval));
+        let (rounds, registry) = (Arc::clone(&self.state.rounds), Arc::clone(&self.state.registry));
         let server = RegionServer::new(Service { state: self.state })
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let routes = tonic::service::Routes::new(server);
-        Ok(serve(self.listener, self.identity, routes, ServeLimits::default(), shutdown).await?)
+        serve(self.listener, self.identity, routes, ServeLimits::default(), shutdown).await?;
+        drop(watching);
+        // So that what was released until now is cosigned as far as the others are there.
+        let _ = timeout(LAST_LOOK, rounds.look_at_logs(&registry)).await;
+        Ok(())
     }
 }
 

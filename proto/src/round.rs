@@ -2,7 +2,7 @@
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::RoundKey;
-use privacy::mask::CELL_BYTES;
+use privacy::mask::{CELL_BYTES, write_cells};
 use privacy::open::Opened;
 use privacy::roster::SignedRoster;
 use privacy::shape::MeasureShape;
@@ -240,7 +240,9 @@ pub const fn cells_parts(entries: usize) -> usize {
 pub fn cells_part(entries: &[u128], index: usize) -> v1::Cells {
     let per_part = CHUNK_BYTES / CELL_BYTES;
     let part = entries.chunks(per_part).nth(index).unwrap_or_default();
-    v1::Cells { cells: part.iter().flat_map(|cell| cell.to_le_bytes()).collect() }
+    let mut cells = Vec::new();
+    write_cells(part, &mut cells);
+    v1::Cells { cells }
 }
 
 /// Appends the cells of one message to a vector that shall have `limit` of them.

@@ -155,10 +155,8 @@ fn summarise(scope: BenchScope, rounds: usize, all: [Vec<f64>; 6]) -> Latency {
         BenchScope::Pooled => (masked_ms, masked),
         BenchScope::PerHospital => (per_hospital_ms, own),
     };
-    let [p50, p99] = [
-        empty_fan_out_ms.p50 + one_snapshot_ms.p50,
-        empty_fan_out_ms.p99 + one_snapshot_ms.p99,
-    ];
+    let [p50, p99] =
+        [empty_fan_out_ms.p50 + one_snapshot_ms.p50, empty_fan_out_ms.p99 + one_snapshot_ms.p99];
     Latency {
         rounds,
         ratio_p50: question_ms.p50 / p50,

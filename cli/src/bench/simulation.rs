@@ -14,7 +14,7 @@ use std::time::Duration;
 use model::HospitalId;
 use num_traits::ToPrimitive;
 use privacy::Combined;
-use privacy::mask::{CELL_BYTES, Expander, Seed};
+use privacy::mask::{CELL_BYTES, Expander, Seed, write_cells};
 use privacy::open::{Opened, judge, mask_sums, unmask};
 use privacy::reveal::{Total, reveal};
 use serde::Serialize;
@@ -141,12 +141,13 @@ impl Simulation<'_> {
         let laid_out = parties.laid_out()?;
         let mut total = Total::new(shape);
         let mut proofs = Vec::with_capacity(parties.hospitals.len());
-        let mut column = vec![0u128; shape.cells()];
+        let mut cells = laid_out.clone();
         let mut upload = Vec::with_capacity(shape.bytes());
         for hospital in &parties.hospitals {
             let expander = &mut self.expander;
+            cells.copy_from_slice(&laid_out);
             timed(clock, &mut self.spent.masking, || {
-                mask(&laid_out, parties, hospital, expander, &mut column, &mut upload);
+                mask(&mut cells, parties, hospital, expander, &mut upload);
             });
             timed(clock, &mut self.spent.adding, || total.add(&upload)).map_err(wrong)?;
             let hash = timed(clock, &mut self.spent.hashing, || parties::hash(&upload));
@@ -193,21 +194,18 @@ impl Simulation<'_> {
     }
 }
 
-/// One upload as it travels: every column masked, 16 bytes a cell.
+/// Masks an upload where it is, as a hospital does, and writes it as it travels.
 fn mask(
-    laid_out: &[u128],
+    cells: &mut [u128],
     parties: &Parties,
     hospital: &Hospital,
     expander: &mut Expander,
-    column: &mut [u128],
     upload: &mut Vec<u8>,
 ) {
-    upload.clear();
-    for (number, cells) in (0u32..).zip(laid_out.chunks(column.len())) {
-        column.copy_from_slice(cells);
+    for (number, column) in (0u32..).zip(cells.chunks_mut(parties.terms.shape.cells())) {
         expander.add(&hospital.seed.column(&parties.sid, &hospital.id, number), column);
-        column.iter().for_each(|cell| upload.extend_from_slice(&cell.to_le_bytes()));
     }
+    write_cells(cells, upload);
 }
 
 impl Bare {

@@ -39,24 +39,30 @@ impl Running {
     ) -> Result<Self, Failure> {
         let folder = &prepared.folder;
         let mut servers = JoinSet::new();
+        // The coordinator ends first: its last act is to have everybody's log cosigned.
+        let others = Shutdown::new();
         let mut nodes = Vec::with_capacity(prepared.hospitals.len());
         for hospital in &prepared.hospitals {
             let id = &hospital.member.id;
             let bound = bind_node(folder, id, queries).await?;
             nodes.push((id.clone(), bound.local_addr()));
-            let (shutdown, name) = (shutdown.clone(), id.to_string());
-            servers.spawn(async move { ended(&name, bound.serve(shutdown).await) });
+            let (signal, name) = (others.clone(), id.to_string());
+            servers.spawn(async move { ended(&name, bound.serve(signal).await) });
         }
         let bound = bind_witness(folder).await?;
         let witness = bound.local_addr();
-        let signal = shutdown.clone();
+        let signal = others.clone();
         servers.spawn(async move { ended("the witness", bound.serve(signal).await) });
         write_coordinator(folder, &nodes, witness, prepared.plan.mapping())?;
         let bound = bind_coordinator(folder).await?;
         let address = bound.local_addr();
         write_client(folder, address)?;
         let signal = shutdown.clone();
-        servers.spawn(async move { ended("the coordinator", bound.serve(signal).await) });
+        servers.spawn(async move {
+            let outcome = bound.serve(signal).await;
+            others.trigger();
+            ended("the coordinator", outcome)
+        });
         Ok(Self { address, shutdown: shutdown.clone(), servers })
     }
 

@@ -19,7 +19,7 @@ use crate::admit::Round;
 use crate::blind::{Factor, accumulate, blinded, shift};
 use crate::canonical::{Writer, sha256};
 use crate::domain::Places;
-use crate::mask::{CELL_BYTES, Expander, Seed};
+use crate::mask::{CELL_BYTES, Expander, Seed, write_cells};
 use crate::partial::{Partial, PartialGroup};
 use crate::shape::{Check, DOMINANCE_COLUMNS, Shape, money_sums};
 use crate::sign;
@@ -138,8 +138,7 @@ pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Concealed {
     for (column, part) in (0u32..).zip(entries.chunks_mut(cells)) {
         expander.add(&seed.column(&round.sid, &round.hospital, column), part);
         for cells in part.chunks(HASHED_CELLS) {
-            bytes.clear();
-            cells.iter().for_each(|cell| bytes.extend_from_slice(&cell.to_le_bytes()));
+            write_cells(cells, &mut bytes);
             hasher.update(&bytes);
         }
     }

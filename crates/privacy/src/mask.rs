@@ -101,6 +101,14 @@ impl ColumnKey {
     }
 }
 
+/// Cells as they travel, 16 bytes each, little-endian, in place of what `bytes` held.
+pub fn write_cells(cells: &[u128], bytes: &mut Vec<u8>) {
+    bytes.resize(cells.len() * CELL_BYTES, 0);
+    for (place, cell) in bytes.as_chunks_mut().0.iter_mut().zip(cells) {
+        *place = cell.to_le_bytes();
+    }
+}
+
 fn nonce(block: u64) -> Nonce {
     let mut bytes = [0u8; 12];
     bytes[4..].copy_from_slice(&block.to_be_bytes());
