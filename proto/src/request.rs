@@ -182,7 +182,7 @@ mod tests {
             i.clone().prop_map(Measure::Sum),
             i.clone().prop_map(Measure::Squares),
             (i.clone(), i.clone()).prop_map(|(x, y)| Measure::Products(x, y)),
-            (i, 0u16..300).prop_map(|(x, bins)| Measure::Histogram(x, bins)),
+            (i, 1u16..300).prop_map(|(x, bins)| Measure::Histogram(x, bins)),
         ]
     }
 

@@ -4,6 +4,7 @@
 //! filtered or measured, and how finely. The analyst's catalogue, the planner's empty tables, the
 //! ingest's type checks and the node's policy walk all read it. Source: DOMAIN, section 1.
 
+pub mod bins;
 mod tables;
 
 pub use tables::TABLES;

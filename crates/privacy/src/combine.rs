@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::{JOINED, Measure};
+use crate::measure::{JOINED, Measure, ROWS_CAP};
 
 /// One hospital's release as it arrived: the decoded form of `Released`, checked for shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +70,12 @@ impl Combined {
     /// # Errors
     /// [`OutOfRange`] when a sum would wrap; the combination must then be thrown away.
     pub fn add(&mut self, received: Received, measures: &[Measure]) -> Result<(), OutOfRange> {
-        self.released_cells += received.groups.len() as u64;
-        self.withheld_cells += received.withheld_groups;
-        self.withheld_measures += received.withheld_measures;
+        self.released_cells = self.released_cells.saturating_add(received.groups.len() as u64);
+        self.withheld_cells = self.withheld_cells.saturating_add(received.withheld_groups);
+        self.withheld_measures = self.withheld_measures.saturating_add(received.withheld_measures);
         self.withheld_rows = self.withheld_rows.saturating_add(received.withheld_rows);
         for group in received.groups {
+            check_bins(&group, measures)?;
             self.released_rows = self.released_rows.saturating_add(group.rows);
             match self.groups.entry(group.key) {
                 std::collections::btree_map::Entry::Vacant(place) => {
@@ -120,40 +121,83 @@ impl CombinedGroup {
     }
 }
 
-/// Adds one released histogram to another: a run ends where it ends in both.
+/// The histograms of a group as they arrived: runs of rows that the group has, to the last bin.
+fn check_bins(group: &ReceivedGroup, measures: &[Measure]) -> Result<(), OutOfRange> {
+    let most = i128::from(group.rows.min(ROWS_CAP));
+    let mut cells = group.cells.as_slice();
+    for measure in measures {
+        let (own, rest) = cells.split_at_checked(measure.width()).ok_or(OutOfRange)?;
+        cells = rest;
+        let runs = || own.iter().filter(|cell| **cell != JOINED);
+        let in_range = runs().all(|rows| (0..=most).contains(rows)) && runs().sum::<i128>() <= most;
+        if measure.bins() > 0 && (!in_range || own.last() == Some(&JOINED)) {
+            return Err(OutOfRange);
+        }
+    }
+    Ok(())
+}
+
+/// Adds one checked histogram to another: a run ends where it ends in both.
 fn add_bins(sums: &mut [i128], cells: &[i128]) -> Result<(), OutOfRange> {
     let mut carried = 0i128;
     for (sum, cell) in sums.iter_mut().zip(cells) {
         let (mine, theirs) = (*sum, *cell);
         for rows in [mine, theirs].into_iter().filter(|rows| *rows != JOINED) {
-            if rows < 0 {
-                return Err(OutOfRange);
-            }
             carried = carried.checked_add(rows).ok_or(OutOfRange)?;
         }
         let ends = mine != JOINED && theirs != JOINED;
         *sum = if ends { std::mem::take(&mut carried) } else { JOINED };
     }
-    // The last bin ends a run in every release.
-    if sums.last() == Some(&JOINED) { Err(OutOfRange) } else { Ok(()) }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn release(cells: [i128; 6]) -> Received {
+        let group = ReceivedGroup {
+            key: vec![Some("a".to_owned())],
+            rows: 100,
+            cells: cells.to_vec(),
+            withheld: vec![false],
+        };
+        Received { groups: vec![group], withheld_groups: 0, withheld_measures: 0, withheld_rows: 0 }
+    }
+
+    fn added(releases: &[[i128; 6]]) -> Result<Vec<i128>, OutOfRange> {
+        let mut combined = Combined::default();
+        for cells in releases {
+            combined.add(release(*cells), &[Measure::Histogram(0, 6)])?;
+        }
+        Ok(combined.groups.into_values().next().unwrap().cells)
+    }
+
     #[test]
     fn histograms_add_up_over_the_runs_that_both_have() {
-        let mut sums = [JOINED, 12, 0, JOINED, 30, 11];
-        let cells = [11, JOINED, JOINED, 20, 12, 0];
-        add_bins(&mut sums, &cells).unwrap();
-        assert_eq!(sums, [JOINED, JOINED, JOINED, JOINED, 85, 11]);
+        let sum = [[JOINED, 12, 0, JOINED, 30, 11], [11, JOINED, JOINED, 20, 12, 0]];
+        let expected = [JOINED, JOINED, JOINED, JOINED, 85, 11];
+        assert_eq!(added(&sum).unwrap(), expected);
         // Withheld measures are zeros: a run of nobody each, which changes no sum.
-        let before = sums;
-        add_bins(&mut sums, &[0; 6]).unwrap();
-        assert_eq!(sums, before);
-        for bad in [[0, 0, 0, 0, 0, JOINED], [0, -2, 0, 0, 0, 0]] {
-            assert_eq!(add_bins(&mut sums.clone(), &bad), Err(OutOfRange));
+        assert_eq!(added(&[sum[0], sum[1], [0; 6]]).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_no_gate_releases_is_refused_from_the_first_hospital_on() {
+        for bad in [
+            [0, 0, 0, 0, 0, JOINED],
+            [0, -2, 0, 0, 0, 0],
+            [0, 0, 101, 0, 0, 0],
+            [60, 0, 0, 0, 0, 60],
+            [i128::MAX, i128::MAX, 0, 0, 0, 0],
+        ] {
+            assert_eq!(added(&[bad]), Err(OutOfRange), "{bad:?}");
         }
+        let short = Received {
+            groups: vec![ReceivedGroup { cells: vec![1], ..release([0; 6]).groups.remove(0) }],
+            ..release([0; 6])
+        };
+        let mut combined = Combined::default();
+        assert_eq!(combined.add(short, &[Measure::Histogram(0, 6)]), Err(OutOfRange));
     }
 }

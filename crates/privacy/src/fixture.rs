@@ -16,7 +16,6 @@ use crate::blind::{GuardKey, RoundKey};
 use crate::combine::Combined;
 use crate::conceal::{Concealed, conceal};
 use crate::domain::{Domain, Outside};
-use crate::grid::Grid;
 use crate::mask::Seed;
 use crate::measure::{Input, Measure};
 use crate::open::{Opened, Tampered, Verdict, judge, mask_sums, slots, unmask};
@@ -199,9 +198,8 @@ pub(crate) fn cells_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec
             vec![sum(&|r| r.values[x].map(|_| 1)), sum(&|r| r.values[x]), sum(&product(x, x))]
         }
         Measure::Histogram(x, _) => {
-            let grid = Grid::of(&inputs[x]).unwrap();
-            let bins = rows.iter().filter_map(|r| r.values[x]).map(|value| grid.bin_of(value));
-            let bins: Vec<_> = bins.collect();
+            let bins = rows.iter().filter_map(|r| r.values[x]);
+            let bins: Vec<_> = bins.map(|value| bin_of(measure, &inputs[x], value)).collect();
             let rows = |bin: usize| bins.iter().filter(|of| **of == bin).count() as i128;
             (0..measure.bins()).map(rows).collect()
         }
@@ -219,14 +217,20 @@ pub(crate) fn cells_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec
     }
 }
 
+/// Bins of equal width between the bounds of an input: here it does not matter where they begin.
+fn bin_of(measure: Measure, input: &Input, value: i128) -> usize {
+    let bound = i128::try_from(input.bound).unwrap();
+    let bins = i128::try_from(measure.bins()).unwrap();
+    usize::try_from((value + bound) * bins / (2 * bound + 1)).unwrap()
+}
+
 /// The persons of each bin of a histogram, everybody in the lowest of theirs.
 pub(crate) fn bins_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec<u64> {
     let Measure::Histogram(x, _) = measure else { return Vec::new() };
-    let grid = Grid::of(&inputs[x]).unwrap();
     let mut lowest = BTreeMap::<u32, usize>::new();
     for row in rows {
         if let Some(value) = row.values[x] {
-            let bin = grid.bin_of(value);
+            let bin = bin_of(measure, &inputs[x], value);
             let own = lowest.entry(row.person).or_insert(bin);
             *own = bin.min(*own);
         }

@@ -9,14 +9,14 @@
 //!    than zero must each be none or the minimum; for a measure with conditions (CASE, FILTER, a
 //!    flag, a default) so must those in each combination of its branches. Otherwise that measure
 //!    is withheld and the group stays.
-//! 4. *Bins.* Adjacent bins of a histogram are merged until each holds nobody or the minimum of
-//!    persons ([`runs`]).
+//! 4. *Bins.* Adjacent bins of a histogram are merged until each run holds the minimum of persons
+//!    ([`runs`]).
 //!
 //! How many rows lie in withheld groups is told exactly only when the whole table was asked for
 //! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
 //! group's count cannot be read off.
 
-use crate::grid::{Tally, runs};
+use crate::bins::{Tally, runs};
 use crate::measure::{JOINED, Measure};
 use crate::partial::{Partial, PartialGroup, Support};
 

@@ -18,6 +18,7 @@
 //! guard and noise.
 
 pub mod admit;
+pub mod bins;
 pub mod blind;
 pub mod canonical;
 pub mod combine;
@@ -27,7 +28,6 @@ pub mod domain;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
-pub mod grid;
 pub mod mask;
 pub mod measure;
 pub mod open;
@@ -47,7 +47,6 @@ pub use combine::{Combined, Received};
 pub use conceal::{Concealed, conceal};
 pub use domain::Domain;
 pub use gate::{Released, release};
-pub use grid::Grid;
 pub use measure::{Input, Measure};
 pub use partial::Partial;
 pub use policy::Policy;

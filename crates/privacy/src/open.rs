@@ -24,8 +24,8 @@ use std::ops::Range;
 use model::HospitalId;
 use num_bigint::BigUint;
 
+use crate::bins::{Tally, runs};
 use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
-use crate::grid::{Tally, runs};
 use crate::mask::{ColumnKey, Expander, Seed};
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};

@@ -119,7 +119,7 @@ pub fn reveal(
             combined.released_rows += rows;
             combined.groups.insert(codes, group);
         } else {
-            combined.withheld_cells += 1;
+            combined.withheld_cells = combined.withheld_cells.saturating_add(1);
             combined.withheld_rows += rows;
         }
     }
@@ -214,13 +214,18 @@ impl<'a> Checked<'a> {
             group.withheld.push(!passes);
             let (columns, _) = self.shape.value_columns(index + 1);
             let is_histogram = passes && self.shape.measures()[index].bins > 0;
+            let mut binned = 0u128;
             for (value, row_bits) in values[columns].iter().zip(row_bits) {
                 let value = value.cast_signed();
-                if value.unsigned_abs() > rows << row_bits {
+                if value.unsigned_abs() > rows << row_bits || (is_histogram && value < 0) {
                     return Err(RevealError::Check);
                 }
+                binned += if is_histogram { value.unsigned_abs() } else { 0 };
                 let is_joined = is_histogram && ends.next() != Some(&true);
                 group.cells.push(if is_joined { JOINED } else { value });
+            }
+            if binned > rows {
+                return Err(RevealError::Check);
             }
         }
         let rows = u64::try_from(rows).map_err(|_| RevealError::Check)?;

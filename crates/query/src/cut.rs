@@ -227,6 +227,7 @@ fn supports(
 ) -> Result<Vec<u32>, Refusal> {
     let plan = planning.plan(sql)?;
     let request = check_request_plan(&plan, policy, dimensions, settled.inputs.len())?;
+    request.check_binning(&settled.measures, policy)?;
     Ok(request.executable(&settled.measures)?.supports)
 }
 

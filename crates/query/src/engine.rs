@@ -7,7 +7,7 @@ mod codes;
 
 pub use codes::Codes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,7 +33,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use model::manifest::{Manifest, SNAPSHOT_FORMAT};
-use model::schema::{Table, table};
+use model::schema::{Column, Table, table};
 use model::{Refusal, RefusalCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::domain::Places;
@@ -43,6 +43,7 @@ use tokio::task::JoinSet;
 
 use crate::catalog::arrow_schema;
 use crate::cut::is_honest_bound;
+use crate::grid::Grid;
 use crate::kernel::{Kernel, KernelError, Spec};
 use crate::session::{engine, plan_query};
 use crate::walk::{Checked, Executable, check_request_plan};
@@ -95,6 +96,8 @@ struct Prepared {
     money: Vec<bool>,
     /// For each input, the largest magnitude that it can have.
     magnitudes: Vec<Option<f64>>,
+    /// For each input, the column whose bins a histogram of it has.
+    binned: Vec<Option<&'static Column>>,
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
 
@@ -225,16 +228,18 @@ impl Engine {
         let plan = plan_query(&state, request.relation_sql()).await?;
         let (dimensions, inputs) = shape;
         let relation = check_request_plan(&plan, &self.policy, dimensions, inputs)?;
+        relation.check_binning(request.measures(), &self.policy)?;
         // What runs is written from the flat form that was checked, with what the gate needs.
         let executable = relation.executable(request.measures())?;
         let plan = plan_query(&state, &executable.sql).await?;
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let (money, magnitudes) = (relation.money(), relation.magnitudes());
+        let binned = relation.binned();
         let checked = relation.checked;
         let physical = Mutex::default();
         let prepared =
-            Arc::new(Prepared { plan, checked, executable, money, magnitudes, physical });
+            Arc::new(Prepared { plan, checked, executable, money, magnitudes, binned, physical });
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {
             map.clear();
@@ -337,6 +342,21 @@ impl Prepared {
                 "",
             ));
         }
+        let grids = self.grids(request);
+        let is_own = |measure: &Measure| match *measure {
+            Measure::Histogram(x, _) => {
+                grids.get(&x).and_then(|grid| grid.measure(x)) == Some(*measure)
+            }
+            _ => true,
+        };
+        if !request.measures().iter().all(is_own) {
+            return Err(Refusal::new(
+                RefusalCode::Request,
+                "bins",
+                "A histogram of the request has other bins than its column.",
+                "Use matching versions of Consilium.",
+            ));
+        }
         if self.executable.supports != request.supports() {
             return Err(Refusal::new(
                 RefusalCode::Request,
@@ -348,6 +368,14 @@ impl Prepared {
         Ok(())
     }
 
+    /// The bins of each input that the request counts by its column's own.
+    fn grids(&self, request: &ReleaseRequest) -> BTreeMap<usize, Grid> {
+        let inputs = request.inputs().iter().enumerate().zip(&self.binned);
+        let each = inputs
+            .filter_map(|((index, input), column)| Some((index, Grid::of((*column)?, input)?)));
+        each.collect()
+    }
+
     fn spec(&self, admitted: &Admitted, places: Arc<[Places]>) -> Spec {
         Spec {
             dimensions: admitted.request().dimensions().len(),
@@ -356,6 +384,7 @@ impl Prepared {
             branches: self.executable.branches,
             branches_of: self.executable.branches_of.clone(),
             measures: admitted.request().measures().to_vec(),
+            grids: self.grids(admitted.request()),
             cap: admitted.thresholds().persons_cap(),
             selectivity: admitted.thresholds().selectivity,
             one_row_per_stay: self.checked.one_row_per_stay,

@@ -10,9 +10,11 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use model::moments::{Bivariate, Denominator, Scale, Univariate, mean, to_double};
 use model::percentile::{Fraction, Percentile, Run, percentile};
+use privacy::Combined;
 use privacy::combine::CombinedGroup;
 use privacy::measure::JOINED;
-use privacy::{Combined, Grid};
+
+use crate::grid::Grid;
 
 /// Which statistic an aggregate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +64,8 @@ pub(crate) struct Final {
     pub data_type: DataType,
     /// The aggregate, as SQL names it.
     pub name: String,
-    /// Percentiles only: the bins, and between what the column's values lie, in units of the scale.
-    pub bins: Option<Bins>,
-}
-
-/// The bins that a percentile is read off.
-#[derive(Debug, Clone)]
-pub(crate) struct Bins {
-    /// Their edges.
-    pub grid: Grid,
-    /// The column's public bounds.
-    pub bounds: (i128, i128),
+    /// Percentiles only: the bins that they are read off.
+    pub grid: Option<Grid>,
 }
 
 /// A released value has no place in its SQL type.
@@ -171,14 +164,14 @@ impl Final {
     /// The percentile of a group; `None` for other aggregates, withheld measures, and percentiles
     /// beyond which too few lie.
     pub(crate) fn percentile(&self, group: &CombinedGroup) -> Option<Percentile> {
-        let (FinalKind::Percentile(fraction), Some(bins)) = (self.kind, &self.bins) else {
+        let (FinalKind::Percentile(fraction), Some(grid)) = (self.kind, &self.grid) else {
             return None;
         };
         if group.withheld[self.measure] {
             return None;
         }
-        let cells = &group.cells[self.offset..self.offset + bins.grid.bins()];
-        percentile(&bins.runs(cells), fraction, self.scales[0])
+        let cells = &group.cells[self.offset..self.offset + grid.bins()];
+        percentile(&runs(grid, cells), fraction, self.scales[0])
     }
 
     fn statistic(&self, cells: &[i128]) -> Option<f64> {
@@ -224,27 +217,19 @@ impl Final {
     }
 }
 
-impl Bins {
-    /// The runs of a released histogram. One that ends with the last bin has no upper limit that
-    /// says anything, unless the column's own bound is near; and likewise below.
-    fn runs(&self, cells: &[i128]) -> Vec<Run> {
-        let (least, most) = self.bounds;
-        let mut runs = Vec::new();
-        let mut first = 0;
-        for (bin, rows) in cells.iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
-            let (low, high) = self.grid.span(first, bin);
-            let (low, high) = (low.max(least), high.min(most));
-            let is_open = bin + 1 == cells.len() && high > low.saturating_mul(2) && first < bin;
-            let run = Run {
-                low: (first > 0 || least >= 0).then_some(low),
-                high: (!is_open).then_some(high),
-                count: u64::try_from(*rows).unwrap_or(0),
-            };
-            runs.push(run);
-            first = bin + 1;
-        }
-        runs
+/// The runs of a released histogram. One that ends with the last of several bins has no upper limit
+/// that says anything, unless the column's own bound is near.
+fn runs(grid: &Grid, cells: &[i128]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut first = 0;
+    for (bin, rows) in cells.iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
+        let (low, high) = grid.span(first, bin);
+        let is_open = bin + 1 == cells.len() && high > low.saturating_mul(2) && first < bin;
+        let high = (!is_open).then_some(high);
+        runs.push(Run { low: Some(low), high, count: u64::try_from(*rows).unwrap_or(0) });
+        first = bin + 1;
     }
+    runs
 }
 
 fn integer(cell: i128) -> Result<i64, FinishError> {

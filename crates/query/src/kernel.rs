@@ -12,7 +12,7 @@ mod keys;
 mod moments;
 mod values;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -22,6 +22,7 @@ use privacy::measure::{Input, Measure, ROWS_CAP};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
 
+use crate::grid::Grid;
 use few::Few;
 use histogram::Histogram;
 use joint::Joint;
@@ -33,6 +34,8 @@ use moments::Moments;
 
 /// Most cells, groups times measures, that one node computes for one request.
 const MAX_CELLS: usize = 1 << 20;
+/// Most bins, groups times those of all histograms; each takes about fifty bytes.
+const MAX_BINS: usize = 1 << 21;
 
 /// What the kernel computes; the same for all partitions.
 #[derive(Debug, Clone)]
@@ -49,6 +52,8 @@ pub(crate) struct Spec {
     pub branches_of: Vec<Vec<(usize, usize)>>,
     /// What is added up.
     pub measures: Vec<Measure>,
+    /// The bins of each input that has a histogram.
+    pub grids: BTreeMap<usize, Grid>,
     /// How many distinct persons or stays of a group must be told apart.
     pub cap: u32,
     /// How many distinct persons of the whole relation must be told apart.
@@ -120,9 +125,11 @@ pub(crate) struct Kernel {
 impl Kernel {
     pub(crate) fn new(spec: Spec) -> Self {
         let states = spec.measures.iter().map(|measure| match *measure {
-            // `Measure::check` has found its grid when the request was admitted.
-            Measure::Histogram(x, _) => Histogram::new(x, &spec)
-                .map_or(State::Group, |histogram| State::Histogram(Box::new(histogram))),
+            Measure::Histogram(x, _) => {
+                // The walk has refused a request without it.
+                let grid = spec.grids.get(&x).cloned().unwrap_or_default();
+                State::Histogram(Box::new(Histogram::new(x, grid, &spec)))
+            }
             Measure::Rows | Measure::Contributors => State::Group,
             Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
             Measure::Count(_) | Measure::Sum(_) | Measure::Squares(_) | Measure::Products(..) => {
@@ -189,14 +196,16 @@ impl Kernel {
 
     fn grow(&mut self) -> Result<(), KernelError> {
         let groups = self.keys.len();
-        if groups > MAX_GROUPS || groups * (1 + self.states.len()) > MAX_CELLS {
+        let bins: usize = self.spec.measures.iter().map(|measure| measure.bins()).sum();
+        let fits = groups * (1 + self.states.len()) <= MAX_CELLS && groups * bins <= MAX_BINS;
+        if groups > MAX_GROUPS || !fits {
             return Err(KernelError::TooManyGroups);
         }
         self.groups.resize_with(groups, Group::default);
         for state in &mut self.states {
             match state {
                 State::Moments(moments) => moments.grow(groups),
-                State::Histogram(histogram) => histogram.grow(groups)?,
+                State::Histogram(histogram) => histogram.grow(groups),
                 State::Group | State::Distinct(_) => {}
             }
         }

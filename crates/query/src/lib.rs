@@ -14,6 +14,7 @@ mod cut;
 pub mod domain;
 pub mod engine;
 mod finish;
+mod grid;
 mod kernel;
 pub mod mapping;
 pub mod pooled;

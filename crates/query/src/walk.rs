@@ -28,8 +28,10 @@ pub(crate) use output::Outputs;
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use model::schema::{Column, HOSPITAL_ID, Kind, Table};
+use model::schema::bins::{AGE_STEP, AMOUNT_STEP};
+use model::schema::{Column, Grain, HOSPITAL_ID, Kind, Table};
 use model::{Refusal, RefusalCode};
+use privacy::policy::{Granularity, Use};
 use privacy::request::Scope;
 use privacy::{Measure, Policy};
 
@@ -95,11 +97,29 @@ impl CheckedRequest {
         self.inputs.iter().map(|input| magnitude(&self.relation, input)).collect()
     }
 
-    /// A histogram is of a bare column, as [`binned`] finds it.
-    fn check_binning(&self, input: Option<usize>) -> Result<(), Refusal> {
-        let expr = input.and_then(|index| self.inputs.get(index));
-        let column = expr.and_then(binned).and_then(|expr| self.relation.base(expr));
-        column.map(|_| ()).ok_or_else(|| refuse_binning("histogram"))
+    /// For each input, the column whose bins a histogram of it has.
+    pub(crate) fn binned(&self) -> Vec<Option<&'static Column>> {
+        let column = |expr: &Expr| self.relation.base(binned(expr)?).map(|(_, column)| column);
+        self.inputs.iter().map(column).collect()
+    }
+
+    /// A histogram is of a bare column, as [`binned`] finds it, that conditions may cut as finely.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the column.
+    pub(crate) fn check_binning(
+        &self,
+        measures: &[Measure],
+        policy: &Policy,
+    ) -> Result<(), Refusal> {
+        for measure in measures {
+            let Measure::Histogram(x, _) = *measure else { continue };
+            let expr = self.inputs.get(x).and_then(binned);
+            let found = expr.and_then(|expr| self.relation.base(expr));
+            let (table, column) = found.ok_or_else(|| refuse_binning("histogram"))?;
+            may_bin(table, column, policy)?;
+        }
+        Ok(())
     }
 
     /// Adds the branch columns that the gate needs for `measures`.
@@ -114,9 +134,6 @@ impl CheckedRequest {
         let mut supports = Vec::new();
         for measure in measures {
             let (x, y) = measure.inputs();
-            if measure.bins() > 0 {
-                self.check_binning(x)?;
-            }
             let inputs = x.into_iter().chain(y).filter_map(|index| branching.get(index));
             let branches = of_measure(&inputs.collect::<Vec<_>>())?;
             supports.push(supports_of(*measure, &branches)?);
@@ -154,6 +171,26 @@ pub(crate) fn binned(input: &Expr) -> Option<&Expr> {
         },
         _ => None,
     }
+}
+
+/// A histogram tells what counts under conditions would tell, so it needs what they need.
+pub(crate) fn may_bin(table: &Table, column: &Column, policy: &Policy) -> Result<(), Refusal> {
+    let Granularity { age_years, money, .. } = policy.granularity;
+    let is_fine_enough = match column.grain {
+        Grain::AgeBand => AGE_STEP % i64::from(age_years.max(1)) == 0,
+        Grain::Amount => AMOUNT_STEP % i64::from(money.max(1)) == 0,
+        _ => true,
+    };
+    let allowed = policy.allows_column(table.name, column.name, Use::Filter);
+    if allowed && is_fine_enough && column.bin_edges().is_some() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::Aggregate,
+        full_name(table, column),
+        "The column has no percentiles: its bins would be finer than conditions on it may be.",
+        "Use avg and stddev.",
+    ))
 }
 
 /// What an asker is told whose percentile is not of a column.

@@ -57,8 +57,15 @@ async fn malformed_requests_are_refused() {
                 r.supports = vec![4];
             }),
         ),
-        (C::TooLarge, "another number of bins", histogram(194, "stay.total_cost")),
-        (C::Aggregate, "bins of an expression", histogram(195, "stay.total_cost + 1")),
+        (C::Request, "another number of bins", histogram(7, "stay.total_cost")),
+        (C::TooLarge, "no bins", histogram(0, "stay.total_cost")),
+        (C::TooLarge, "too many bins", histogram(321, "stay.total_cost")),
+        (C::TooLarge, "a scale that overflows", {
+            let mut request = histogram(7, "stay.total_cost");
+            request.inputs[0].scale = Some(v1::input::Scale::DecimalDigits(255));
+            request
+        }),
+        (C::Aggregate, "bins of an expression", histogram(7, "stay.total_cost + 1")),
         (C::TooLarge, "65 inputs", changed(|r| r.inputs = vec![input(COST_BOUND); 65])),
         (C::TooLarge, "65 measures", changed(|r| r.measures = vec![measure(Kind::Rows); 65])),
         (C::TooLarge, "9 dimensions", changed(|r| r.dimensions = vec!["d".to_owned(); 9])),

@@ -5,13 +5,13 @@ use datafusion::logical_expr::{Expr, cast};
 use model::moments::Scale;
 use model::{Refusal, RefusalCode};
 use num_traits::{FromPrimitive, ToPrimitive};
-use privacy::Grid;
 use privacy::measure::{FRACTION_BITS, Input, Measure};
 
 use super::aggregate::{Decomposed, Need, Pending};
 use crate::bounds::magnitude;
-use crate::finish::{Bins, Final, FinalKind, SumType};
-use crate::walk::{Relation, binned, is_money};
+use crate::finish::{Final, FinalKind, SumType};
+use crate::grid::Grid;
+use crate::walk::{Relation, binned, is_money, refuse_binning};
 
 /// Bound of a whole number or an amount for which none can be derived, in its own unit.
 const DEFAULT_DECIMAL_BOUND: f64 = 1e9;
@@ -94,13 +94,10 @@ impl Decomposed {
                 Need::Stays => settled.place(Measure::Stays, &[*need])?,
                 Need::Contributors => settled.place(Measure::Contributors, &[*need])?,
                 Need::Histogram(x) => {
-                    let measure = Measure::histogram(x, &settled.inputs[x]);
-                    let measure = measure.map_err(|_| {
-                        let subject = settled.expressions[x].to_string();
-                        let reason = "The column's range is too wide for bins.";
-                        Refusal::new(RefusalCode::TooLarge, subject, reason, "")
-                    })?;
-                    settled.place(measure, &[*need])?;
+                    let grid = settled.grid(x, relation);
+                    let measure = grid.and_then(|grid| grid.measure(x));
+                    settled
+                        .place(measure.ok_or_else(|| refuse_binning("percentile"))?, &[*need])?;
                 }
                 Need::Products(x, y) => {
                     let exact = Measure::Products(x, y);
@@ -215,25 +212,18 @@ impl Settled {
             },
             _ => DataType::Float64,
         };
-        let bins = match self.measures[index] {
-            Measure::Histogram(x, _) => self.bins(x, relation),
+        let grid = match self.measures[index] {
+            Measure::Histogram(x, _) => self.grid(x, relation),
             _ => None,
         };
         let Pending { kind, name, .. } = pending;
-        Ok(Final { measure: index, offset, kind, scales, sum, data_type, name, bins })
+        Ok(Final { measure: index, offset, kind, scales, sum, data_type, name, grid })
     }
 
-    /// The bins of input `x`, with the public bounds of its column in units of its scale.
-    fn bins(&self, x: usize, relation: &Relation) -> Option<Bins> {
-        let input = self.inputs[x];
-        let grid = Grid::of(&input).ok()?;
-        let divisor = input.scale.divisor().to_i128()?;
-        let column = binned(&self.expressions[x]).and_then(|expr| relation.base(expr));
-        let bound = i128::try_from(input.bound).ok()?;
-        let public = column.and_then(|(_, column)| column.bounds).map(|(low, high)| {
-            (i128::from(low).saturating_mul(divisor), i128::from(high).saturating_mul(divisor))
-        });
-        Some(Bins { grid, bounds: public.unwrap_or((-bound, bound)) })
+    /// The bins of input `x`: those of its column.
+    fn grid(&self, x: usize, relation: &Relation) -> Option<Grid> {
+        let (_, column) = relation.base(binned(&self.expressions[x])?)?;
+        Grid::of(column, &self.inputs[x])
     }
 
     fn sum_type(&self, need: Need) -> SumType {

@@ -8,14 +8,11 @@ use std::collections::HashSet;
 
 use arrow::array::ArrayRef;
 use privacy::measure::{Input, Measure};
-use privacy::{Grid, measure::Overflow};
 
 use super::moments::{Moments, VALUE_SETS};
 use super::values::Values;
 use super::{KernelError, Spec};
-
-/// Most bins of all groups together; each takes about fifty bytes.
-const MAX_BINS: usize = 1 << 21;
+use crate::grid::Grid;
 
 /// One histogram over all groups.
 #[derive(Debug)]
@@ -50,26 +47,20 @@ impl Smallest {
 }
 
 impl Histogram {
-    /// # Errors
-    /// [`Overflow`] when the input has no grid, which [`Measure::check`] has refused before.
-    pub(super) fn new(x: usize, spec: &Spec) -> Result<Self, Overflow> {
-        let input = spec.inputs.get(x).copied().ok_or(Overflow)?;
-        Ok(Self {
-            x: (x, input),
-            grid: Grid::of(&input)?,
+    /// The histogram of input `x` over the bins of its column.
+    pub(super) fn new(x: usize, grid: Grid, spec: &Spec) -> Self {
+        Self {
+            x: (x, spec.inputs[x]),
+            grid,
             presence: Moments::new(Measure::Count(x), spec),
             cap: usize::try_from(spec.cap.max(1)).unwrap_or(usize::MAX),
             bins: Vec::new(),
-        })
+        }
     }
 
-    /// # Errors
-    /// [`KernelError::TooManyGroups`].
-    pub(super) fn grow(&mut self, groups: usize) -> Result<(), KernelError> {
-        let bins = groups.checked_mul(self.grid.bins()).filter(|bins| *bins <= MAX_BINS);
-        self.bins.resize_with(bins.ok_or(KernelError::TooManyGroups)?, Bin::default);
+    pub(super) fn grow(&mut self, groups: usize) {
+        self.bins.resize_with(groups * self.grid.bins(), Bin::default);
         self.presence.grow(groups);
-        Ok(())
     }
 
     pub(super) fn add(

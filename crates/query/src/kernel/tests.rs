@@ -30,6 +30,7 @@ fn spec() -> Spec {
             Measure::Products(1, 1),
             Measure::Persons,
         ],
+        grids: BTreeMap::new(),
         cap: 3,
         selectivity: 4,
         one_row_per_stay: false,
@@ -133,6 +134,7 @@ fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
         branches: 0,
         branches_of: Vec::new(),
         measures: Vec::new(),
+        grids: BTreeMap::new(),
         cap: 100,
         selectivity: 100,
         one_row_per_stay: false,
@@ -277,4 +279,61 @@ fn too_many_codes_of_a_combined_dimension_never_fall_together() {
     let persons = vec![1; many.len()];
     let batch = keyed(vec![Arc::clone(&column), column], &persons);
     assert_eq!(counting(2, &[]).add(&batch), Err(KernelError::TooManyGroups));
+}
+
+#[test]
+fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
+    let days = Input { scale: Scale::Decimal(0), bound: 3_660, money: false };
+    let column = model::schema::table("stay").unwrap().column("los_days").unwrap();
+    let grid = crate::grid::Grid::of(column, &days).unwrap();
+    let measure = grid.measure(0).unwrap();
+    let kernel = || {
+        Kernel::new(Spec {
+            dimensions: 0,
+            places: Arc::from([]),
+            inputs: vec![days],
+            branches: 0,
+            branches_of: vec![Vec::new()],
+            measures: vec![measure],
+            grids: BTreeMap::from([(0, grid.clone())]),
+            cap: 3,
+            selectivity: 4,
+            one_row_per_stay: true,
+        })
+    };
+    // Person 9 stays one day and three; five persons stay three days, and one is not known.
+    let rows = [
+        (9, Some(1)),
+        (9, Some(3)),
+        (1, Some(3)),
+        (2, Some(3)),
+        (3, Some(3)),
+        (4, Some(3)),
+        (5, Some(3)),
+        (6, None),
+    ];
+    let batch = |rows: &[(u32, Option<i32>)]| {
+        let values: ArrayRef = Arc::new(Int32Array::from_iter(rows.iter().map(|row| row.1)));
+        let persons: Vec<u32> = rows.iter().map(|row| row.0).collect();
+        keyed(vec![values], &persons)
+    };
+    let whole = |parts: &[&[(u32, Option<i32>)]]| {
+        let mut parts = parts.iter().map(|part| {
+            let mut kernel = kernel();
+            kernel.add(&batch(part)).unwrap();
+            kernel
+        });
+        let mut first = parts.next().unwrap();
+        parts.for_each(|part| first.merge(part).unwrap());
+        first.into_groups().remove(0)
+    };
+    let group = whole(&[&rows]);
+    assert_eq!((group.cells[0], group.cells[1], group.cells[2]), (1, 0, 6));
+    // Three of the six of day 3 are known, the smallest keys; person 9 counts on day 1.
+    assert_eq!(group.bins[..4], [1, 0, 3, 0]);
+    assert_eq!(group.supports[0].sets()[..3], [3, 0, 1], "with a value, -, without one");
+    for cut in 1..rows.len() {
+        let (front, back) = rows.split_at(cut);
+        assert_eq!(whole(&[back, front]), group, "cut at {cut}");
+    }
 }

@@ -11,11 +11,11 @@ use crate::reveal::RevealError;
 
 const FLOOR: Floor = Floor { persons: 11, stays: 11, hospitals: 3, dominance_e4: 10_000 };
 
-/// Days up to a bound of 5: bins for less than 0, and for 0 to 5.
+/// Days up to a bound of 5: eleven bins, of which those of -5 to 0 are for nobody.
 fn request() -> ReleaseRequest {
     let days = Input { scale: Scale::Decimal(0), bound: 5, money: false };
     let domain = Domain::closed(vec!["a".into()]).unwrap();
-    let measures = vec![Measure::Rows, Measure::histogram(0, &days).unwrap()];
+    let measures = vec![Measure::Rows, Measure::Histogram(0, 11)];
     request_of(vec![domain], vec![days], measures)
 }
 
@@ -39,6 +39,13 @@ fn data() -> Vec<Vec<Row>> {
     counts.map(|counts| of_days(0, &days(counts))).to_vec()
 }
 
+/// Eleven bins whose runs end so, with so many rows.
+fn runs<const N: usize>(ends: [(usize, i128); N]) -> [i128; 11] {
+    let mut bins = [JOINED; 11];
+    ends.into_iter().for_each(|(end, rows)| bins[end] = rows);
+    bins
+}
+
 fn bins(combined: &Combined) -> &[i128] {
     &combined.groups[&vec![Some("a".to_owned())]].cells[1..]
 }
@@ -47,9 +54,9 @@ fn bins(combined: &Combined) -> &[i128] {
 fn bins_are_opened_when_persons_and_hospitals_suffice() {
     let fixture = Fixture::new(request(), 3, FLOOR, 1);
     let combined = fixture.run(&data(), &[0, 1, 2]);
-    // Nobody has less than a day; day 1 stands by itself; 2, 3, 4 and the two of day 5 are told
-    // together, because day 3 is one hospital's.
-    assert_eq!(bins(&combined), [JOINED, 0, 24, JOINED, JOINED, JOINED, 32]);
+    // Up to a day there are enough; 2, 3, 4 and the two of day 5 are told together, because day 3 is
+    // one hospital's.
+    assert_eq!(bins(&combined), runs([(6, 24), (10, 32)]));
 }
 
 #[test]
@@ -64,11 +71,8 @@ fn a_person_with_many_stays_is_one_person_in_every_bin() {
     };
     let data = vec![hospital(), hospital(), hospital()];
     let fixture = Fixture::new(request(), 3, FLOOR, 2);
-    // 84 stays of 15 persons. Bin by bin 3 + 12 + 3 + 3 + 3 + 3 persons would be 27: two runs.
-    assert_eq!(
-        bins(&fixture.run(&data, &all(&data))),
-        [JOINED, JOINED, JOINED, JOINED, JOINED, JOINED, 84]
-    );
+    // 84 stays of 15 persons. Bin by bin 3 + 15 + 3 + 3 + 3 + 3 persons would be 30: two runs.
+    assert_eq!(bins(&fixture.run(&data, &all(&data))), runs([(10, 84)]));
 }
 
 #[test]
@@ -87,10 +91,7 @@ fn what_a_hospital_releases_alone_has_joined_bins_too() {
     let groups = crate::fixture::groups_of(&data()[0], &self::request());
     let released = crate::release(Partial::new(admitted, groups, 1_000, false));
     // Ten stays of at most two days are too few, so the third day joins them.
-    assert_eq!(
-        released.groups()[0].cells()[1..],
-        [JOINED, JOINED, JOINED, JOINED, JOINED, JOINED, 27]
-    );
+    assert_eq!(released.groups()[0].cells()[1..], runs([(10, 27)]));
 }
 
 fn opening() -> (Fixture, Opening) {
@@ -102,15 +103,16 @@ fn opening() -> (Fixture, Opening) {
 #[test]
 fn a_witness_cannot_move_rows_between_runs() {
     let (fixture, Opening { total, opened, .. }) = opening();
-    assert_eq!(opened.runs, [false, true, true, false, false, false, true]);
+    let ends: Vec<usize> = (0..11).filter(|bin| opened.runs[*bin]).collect();
+    assert_eq!((ends, opened.masks.len()), (vec![6, 10], 8));
     let moved = |from: usize, to: usize| {
         let mut lying = opened.clone();
         lying.masks[from] = lying.masks[from].wrapping_add(1);
         lying.masks[to] = lying.masks[to].wrapping_sub(1);
         fixture.reveal(&total, &lying)
     };
-    // Rows and check, measure 0 and check, then bins and their check for each of three runs.
-    for (from, to) in [(4, 6), (6, 8), (8, 4), (6, 7)] {
+    // Rows and check, measure 0 and check, then rows and their check for each of two runs.
+    for (from, to) in [(4, 6), (6, 4), (4, 5), (6, 7)] {
         assert_eq!(moved(from, to), Err(RevealError::Check), "{from} to {to}");
     }
 }
@@ -119,11 +121,11 @@ fn a_witness_cannot_move_rows_between_runs() {
 fn a_witness_cannot_call_other_bins_a_run() {
     let (fixture, Opening { total, opened, .. }) = opening();
     let changes: [fn(&mut Opened); 5] = [
-        |opened| opened.runs.swap(2, 3),
+        |opened| opened.runs.swap(6, 7),
         |opened| opened.runs.rotate_left(1),
         |opened| *opened.runs.last_mut().unwrap() = false,
         |opened| opened.runs.push(true),
-        |opened| opened.runs.truncate(6),
+        |opened| opened.runs.truncate(10),
     ];
     for (index, change) in changes.into_iter().enumerate() {
         let mut lying = opened.clone();
@@ -162,17 +164,41 @@ proptest! {
         let runs = cells.iter().filter(|cell| **cell != JOINED).count();
         let mut first = 0;
         for (bin, rows) in cells.iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
-            // Bin 0 is of less than no day.
+            // Bin 5 is of no day.
             let holds = |row: &&Row| {
-                let bin_of = |day: i128| usize::try_from(day + 1).unwrap();
+                let bin_of = |day: i128| usize::try_from(day + 5).unwrap();
                 row.values[0].is_some_and(|day| (first..=bin).contains(&bin_of(day)))
             };
             let persons: usize = data.iter()
                 .map(|rows| rows.iter().filter(holds).map(|r| r.person).collect::<BTreeSet<_>>().len())
                 .sum();
             let hospitals = data.iter().filter(|rows| rows.iter().any(|row| holds(&row))).count();
-            prop_assert!(*rows == 0 || runs == 1 || (persons >= 11 && hospitals >= 3));
+            prop_assert!(runs == 1 || (*rows > 0 && persons >= 11 && hospitals >= 3));
             first = bin + 1;
         }
     }
+}
+
+#[test]
+fn a_hospital_that_keeps_small_cells_back_makes_no_contributor_with_a_small_bin() {
+    let data = vec![of_days(0, &days([0, 5, 5, 0, 0, 20])); 3];
+    let mut fixture = Fixture::new(request(), 3, FLOOR, 5);
+    assert_eq!(bins(&fixture.run(&data, &all(&data))), runs([(6, 15), (7, 15), (10, 60)]));
+    fixture.policy.pooled.local_minimum = 6;
+    assert_eq!(bins(&fixture.run(&data, &all(&data))), runs([(10, 90)]));
+}
+
+#[test]
+fn a_run_below_zero_is_no_run() {
+    // A hospital knows the round key, so its check fits whatever it uploads.
+    let fixture = Fixture::new(request(), 3, FLOOR, 6);
+    let mut groups = crate::fixture::groups_of(&data()[0], &fixture.request);
+    groups[0].cells[11] = -200;
+    let mut total = fixture.total(&data(), &[1, 2]);
+    total.add(&crate::fixture::wire(&fixture.upload_groups(0, groups))).unwrap();
+    let shape = &fixture.terms.shape;
+    let verdict = fixture.judge(total.witnessed(shape), &[0, 1, 2]).unwrap();
+    let seeds = fixture.seeds(&[0, 1, 2]);
+    let opened = crate::open::mask_sums(&verdict, shape, &fixture.terms.sid(), &seeds);
+    assert_eq!(fixture.reveal(&total, &opened), Err(RevealError::Check));
 }

@@ -1,0 +1,57 @@
+//! Which bins of a histogram may be opened.
+//!
+//! A percentile is read off a histogram, and a bin of it is a cell: it needs the minimum of persons
+//! and, in a regional sum, of hospitals. [`runs`] goes up the bins and ends a run as soon as what it
+//! has gathered reaches the minimum; what is left over at the top joins the last run. Empty bins
+//! are treated like all others: opening an emptiness as such would tell where the smallest or
+//! largest value lies, and, beside a total, how many few there are.
+//!
+//! What a run says beyond its count: its last bin holds somebody, namely the person at whom the
+//! minimum was reached, and fewer than the minimum lie below that bin.
+
+/// What is known of one bin, or of adjacent ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Persons, each counted in one bin only; never more than there are.
+    pub persons: u128,
+    /// Hospitals with enough persons in the bin; of several bins, the most of any.
+    pub hospitals: u128,
+}
+
+impl Tally {
+    const fn reaches(self, minimum: Self) -> bool {
+        self.persons >= minimum.persons && self.hospitals >= minimum.hospitals
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            persons: self.persons + other.persons,
+            hospitals: self.hospitals.max(other.hospitals),
+        }
+    }
+}
+
+/// Merges adjacent bins: for each bin, whether a run ends after it. Every run reaches `minimum`;
+/// when nothing does, all bins are one run.
+#[must_use]
+pub fn runs(bins: &[Tally], minimum: Tally) -> Vec<bool> {
+    let mut ends = vec![false; bins.len()];
+    let (mut run, mut last) = (Tally::default(), None);
+    for (index, bin) in bins.iter().enumerate() {
+        run = run.with(*bin);
+        if run.reaches(minimum) {
+            ends[index] = true;
+            (run, last) = (Tally::default(), Some(index));
+        }
+    }
+    if let Some(end) = last {
+        ends[end] = false;
+    }
+    if let Some(end) = ends.last_mut() {
+        *end = true;
+    }
+    ends
+}
+
+#[cfg(test)]
+mod tests;
