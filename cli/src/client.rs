@@ -244,6 +244,12 @@ impl Client {
             Code::DeadlineExceeded => Failure::Unavailable(format!(
                 "no answer by the deadline: {said}; a longer --deadline may help"
             )),
+            Code::Unknown if std::error::Error::source(status).is_some() => {
+                Failure::Unavailable(format!(
+                    "the connection to the coordinator broke: {}; ask again",
+                    root_cause(status)
+                ))
+            }
             code => Failure::Internal(format!("{said} [{code:?}]")),
         }
     }

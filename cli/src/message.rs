@@ -60,8 +60,8 @@ messages! {
     Summary = "{} of {} hospitals, {} of stays, {} cells released, {} withheld, {}, {} ms",
         "{} / {} 家医院，覆盖 {} 的住院，放行 {} 个单元，扣留 {} 个，{}，{} 毫秒";
     MeasuresWithheld = "{} measures withheld in released cells", "放行单元中另有 {} 个指标被扣留";
-    Approximate = "{}: exact in {} of {} groups, elsewhere within {} ({})",
-        "{}：{} / {} 个组为精确值，其余误差不超过 {}（{}）";
+    Approximate = "{}: exact in {} groups, near in {} (at most {} or {} off), not told in {}",
+        "{}：{} 个组为精确值，{} 个组为近似值（误差不超过 {} 或 {}），{} 个组不予公布";
     Missing = "missing: {} ({})", "缺席：{}（{}）";
     UnknownShare = "an unknown share", "未知比例";
     MoreRows = "{} more rows; --format csv or json shows all", "另有 {} 行；用 --format csv 或 json 查看全部";

@@ -202,6 +202,7 @@ impl From<RoundFailure> for AskError {
             RoundFailure::Refused(refusal) => Self::Refused(refusal),
             RoundFailure::Missing(absent) => nobody(&absent),
             RoundFailure::WitnessAway => Self::WitnessAway,
+            RoundFailure::Deadline => Self::Deadline,
             RoundFailure::Internal(text) => Self::Internal(text),
         }
     }
@@ -240,9 +241,14 @@ fn provenance(question: &Question, gathered: &Gathered) -> v1::Provenance {
 }
 
 fn encode(approximation: Approximation) -> v1::Approximation {
-    let Approximation { aggregate, groups, exact, largest_error, largest_relative_error } =
-        approximation;
-    v1::Approximation { aggregate, groups, exact, largest_error, largest_relative_error }
+    v1::Approximation {
+        aggregate: approximation.aggregate,
+        groups: approximation.groups,
+        exact: approximation.exact,
+        untold: approximation.untold,
+        largest_error: approximation.largest_error,
+        largest_relative_error: approximation.largest_relative_error,
+    }
 }
 
 /// Coverage of masked sums. Rows in withheld groups are told by the witness only when those groups

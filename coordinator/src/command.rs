@@ -82,10 +82,13 @@ fn check(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let mut check = Check::default();
     check.line("region", &config.region);
-    check.line("listen", &config.listen);
+    check.listen(&config.listen);
     check.line("hospitals", &config.hospitals.len());
     match Peer::new(&config.region, Role::Coordinator, "main") {
-        Ok(expected) => check.identity(&expected, &config.identity, &Clock::system()),
+        Ok(expected) => {
+            check.identity(&expected, &config.identity, &Clock::system());
+            check.record(record::look_at(&config.data_dir, &expected));
+        }
         Err(error) => check.problem(error.to_string()),
     }
     check.line("witness", &config.witness.address);

@@ -20,6 +20,7 @@ mod pooled;
 mod registry;
 mod round;
 mod server;
+mod upload;
 mod witness;
 
 pub use codes::InvalidCodes;

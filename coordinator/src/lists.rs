@@ -20,13 +20,16 @@ use tokio::sync::Mutex;
 
 use crate::ask::ProgressSender;
 use crate::codes::CodeLists;
-use crate::registry::{Registry, Site};
+use crate::registry::{Absence, Registry, Site};
 use crate::round::{RoundFailure, Rounds};
 
 /// The name under which discoveries are counted and recorded.
 const ASKER: &str = "code-lists";
 /// Lists kept; a list is found again when it was dropped.
 const MAX_LISTS: usize = 1_024;
+
+/// Hospitals that are left out of a question, each with its reason.
+pub(crate) type LeftOut = Vec<(Arc<Site>, Absence)>;
 
 /// The region's code lists.
 #[derive(Debug)]
@@ -48,7 +51,9 @@ impl Lists {
         Self { published, bits, found: Mutex::default() }
     }
 
-    /// The domains of every request of a pooled question.
+    /// The domains of every request of a pooled question, and the hospitals that took no part in
+    /// finding one of its lists: their codes may be missing from it, so that their stays would be
+    /// added up under other codes. They are to be left out of the question as well.
     pub(crate) async fn domains(
         &self,
         question: &Question,
@@ -56,15 +61,17 @@ impl Lists {
         registry: &Registry,
         until: Instant,
         progress: &ProgressSender,
-    ) -> Result<Vec<Vec<Domain>>, RoundFailure> {
-        let mut all = Vec::new();
+    ) -> Result<(Vec<Vec<Domain>>, LeftOut), RoundFailure> {
+        let (mut all, mut without) = (Vec::new(), Vec::new());
         for specs in question.specs() {
             let mut domains = Vec::new();
             for spec in specs {
                 let codes = match spec {
                     DomainSpec::Closed(_) => Vec::new(),
                     DomainSpec::Listed(listing) => {
-                        let found = self.codes(listing, rounds, registry, until, progress).await?;
+                        let (found, absent) =
+                            self.codes(listing, rounds, registry, until, progress).await?;
+                        without.extend(absent);
                         found.as_ref().clone()
                     }
                 };
@@ -73,7 +80,9 @@ impl Lists {
             }
             all.push(domains);
         }
-        Ok(all)
+        without.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        without.dedup_by(|(a, _), (b, _)| a.id == b.id);
+        Ok((all, without))
     }
 
     /// The same, without asking anybody; `None` when a list has to be discovered first.
@@ -103,23 +112,27 @@ impl Lists {
         registry: &Registry,
         until: Instant,
         progress: &ProgressSender,
-    ) -> Result<Arc<Vec<String>>, RoundFailure> {
+    ) -> Result<(Arc<Vec<String>>, LeftOut), RoundFailure> {
         if let Some(codes) = self.published_codes(listing) {
-            return Ok(codes);
+            return Ok((codes, Vec::new()));
         }
         let stamp = stamp(registry);
         // One discovery at a time: a second question waits for the first one's list.
         let mut found = self.found.lock().await;
         if let Some(known) = found.get(&listing.key).filter(|known| known.stamp == stamp) {
-            return Ok(Arc::clone(&known.codes));
+            return Ok((Arc::clone(&known.codes), Vec::new()));
         }
-        let codes = self.discover(listing, rounds, registry, until, progress).await?;
+        let (codes, absent) = self.discover(listing, rounds, registry, until, progress).await?;
         let codes = Arc::new(codes);
+        if !absent.is_empty() {
+            // Found again with the next question, in the hope that all are there.
+            return Ok((codes, absent));
+        }
         if found.len() >= MAX_LISTS {
             found.clear();
         }
         found.insert(listing.key.clone(), Found { stamp, codes: Arc::clone(&codes) });
-        Ok(codes)
+        Ok((codes, Vec::new()))
     }
 
     async fn discover(
@@ -129,12 +142,12 @@ impl Lists {
         registry: &Registry,
         until: Instant,
         progress: &ProgressSender,
-    ) -> Result<Vec<String>, RoundFailure> {
+    ) -> Result<(Vec<String>, LeftOut), RoundFailure> {
         // The round puts its sid in the place of the salt.
         let request = listing
             .discovery(ASKER, self.bits, [0; 32])
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
-        let outcome = rounds.lead(registry, &request, until, progress).await?;
+        let outcome = rounds.lead(registry, &[], &request, until, progress).await?;
         let Some((places, signature)) = outcome.passing else {
             return Err(RoundFailure::Internal("the witness signed no buckets".into()));
         };
@@ -154,7 +167,7 @@ impl Lists {
         let mut codes = codes.map_err(failed)?;
         codes.sort_unstable();
         tracing::info!(dimension = listing.key, "code list found");
-        Ok(codes)
+        Ok((codes, outcome.absent))
     }
 }
 

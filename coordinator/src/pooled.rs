@@ -35,11 +35,11 @@ impl Asker<'_> {
         progress: &ProgressSender,
     ) -> Result<PooledReplies, RoundFailure> {
         let lists = self.lists.domains(question, self.rounds, self.registry, until, progress);
-        let domains = lists.await?;
+        let (domains, without) = lists.await?;
         let requests = question
             .requests(user, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
-        let each = requests.iter().map(|request| self.one(request, until, progress));
+        let each = requests.iter().map(|request| self.one(request, &without, until, progress));
         let outcomes = join_all(each).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(PooledReplies::of(outcomes))
     }
@@ -47,10 +47,11 @@ impl Asker<'_> {
     async fn one(
         &self,
         request: &ReleaseRequest,
+        without: &[(Arc<Site>, Absence)],
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<Outcome, RoundFailure> {
-        self.rounds.lead(self.registry, request, until, progress).await
+        self.rounds.lead(self.registry, without, request, until, progress).await
     }
 }
 

@@ -11,33 +11,38 @@ use std::time::{Duration, Instant};
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::RoundKey;
-use privacy::conceal::{Receipt, upload_hash};
 use privacy::open::Opened;
 use privacy::reveal::{Total, reveal};
 use privacy::roster::{FEWEST_HOSPITALS, Roster};
 use privacy::sign::Signature;
 use privacy::terms::{MAX_LIFETIME_MS, Signatures};
 use privacy::{Combined, Floor, ReleaseRequest, Scope, Shape, Sid, Terms, sha256};
-use proto::{UploadProof, decode_upload, encode_offer, v1};
+use proto::{UploadProof, encode_offer, v1};
 use record::{Entry, Kind, RoundError, Standing, Store};
 use service::clock::{day, rfc3339};
 use service::random::secret32;
-use service::status::refusal_of;
 use service::{Clock, fault};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
-use tonic::Status;
 
-use crate::ask::{ProgressSender, RETRY_PAUSE, millis};
+use crate::ask::{ProgressSender, millis};
 use crate::choose::choose;
 use crate::registry::{Absence, Registry, Site};
+use crate::upload::{Arrived, Expected, upload};
 use crate::witness::{Countersigned, Witness, WitnessError};
 
 /// Memory for the uploads of one round; more are added up as they come and cannot be held back.
 const KEEP_BYTES: usize = 1 << 30;
 /// Memory for uploads that are still arriving.
 const ARRIVING_BYTES: usize = 1 << 29;
+/// Memory for the uploads of all rounds together; large questions wait for each other.
+const ROUNDS_BYTES: usize = 2 * (KEEP_BYTES + ARRIVING_BYTES);
+/// What that memory is counted in.
+const MEMORY_UNIT_BYTES: usize = 64 * 1024;
+/// Time in which a witness that is there answers; with less, it is the asker's deadline that was
+/// too short.
+const WITNESS_TIME: Duration = Duration::from_millis(500);
 /// Part of a round's time that is kept for the witness.
 const OPEN_SHARE: u32 = 4;
 
@@ -52,7 +57,14 @@ pub(crate) struct Rounds {
     pub(crate) floor: Floor,
     /// Fewest hospitals whose uploads make a sum.
     pub(crate) quorum: usize,
+    /// What the uploads of all rounds may take, see [`round_memory`].
+    pub(crate) memory: Arc<Semaphore>,
     pub(crate) clock: Clock,
+}
+
+/// The memory that all rounds of a coordinator share.
+pub(crate) fn round_memory() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(ROUNDS_BYTES / MEMORY_UNIT_BYTES))
 }
 
 /// A round's result, and how it came about.
@@ -77,6 +89,8 @@ pub(crate) enum RoundFailure {
     Missing(Vec<(Arc<Site>, Absence)>),
     /// The second authority cannot be reached.
     WitnessAway,
+    /// Time is over.
+    Deadline,
     /// Something failed here or at the witness; for the operator.
     Internal(String),
 }
@@ -84,10 +98,23 @@ pub(crate) enum RoundFailure {
 impl From<WitnessError> for RoundFailure {
     fn from(error: WitnessError) -> Self {
         match error {
+            // It was started again in the middle of the round and has forgotten it.
+            WitnessError::Refused(refusal)
+                if refusal.code == RefusalCode::Offer && refusal.subject == "sid" =>
+            {
+                Self::WitnessAway
+            }
             WitnessError::Refused(refusal) => Self::Refused(refusal),
             WitnessError::Away => Self::WitnessAway,
             WitnessError::Broken => Self::Internal("the witness sent what no witness sends".into()),
         }
+    }
+}
+
+impl RoundFailure {
+    /// The witness did not answer in the time that was `left` for it.
+    fn silent(left: Duration) -> Self {
+        if left < WITNESS_TIME { Self::Deadline } else { Self::WitnessAway }
     }
 }
 
@@ -117,11 +144,6 @@ struct Gathered {
     bytes: u64,
 }
 
-struct Arrived {
-    proof: UploadProof,
-    cells: Vec<u8>,
-}
-
 fn too_large(error: impl std::fmt::Display) -> RoundFailure {
     let reason = format!("The question is too large to be masked: {error}.");
     let instead = "Group by fewer or coarser columns, or ask in several questions.";
@@ -138,21 +160,25 @@ fn quorum_failure(have: usize, need: usize) -> RoundFailure {
 }
 
 impl Rounds {
-    /// Leads one round over the hospitals of `registry`, until `until`.
+    /// Leads one round over the hospitals of `registry` but for those `without`, until `until`.
     pub(crate) async fn lead(
         &self,
         registry: &Registry,
+        without: &[(Arc<Site>, Absence)],
         request: &ReleaseRequest,
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<Outcome, RoundFailure> {
         let shape = Shape::of(request).map_err(too_large)?;
         let roster = self.standing.roster().map_err(internal)?;
+        let left_out = |site: &Arc<Site>| without.iter().any(|(other, _)| other.id == site.id);
         let (sites, strangers): (Vec<_>, Vec<_>) = registry
             .sites()
             .iter()
+            .filter(|site| !left_out(site))
             .cloned()
             .partition(|site| roster.hospitals().contains_key(&site.id));
+        let _memory = self.memory_for(&shape, sites.len(), until).await?;
         fault::point("coordinator.round.before_propose");
         let agreed = Arc::new(self.agree(request, &shape, &sites, &roster, until).await?);
         fault::point("coordinator.round.countersigned");
@@ -162,6 +188,7 @@ impl Rounds {
         let (gathered, mut absent) =
             self.gather(&agreed, request, &sites, patience, progress).await?;
         absent.extend(strangers.into_iter().map(|site| (site, Absence::Identity)));
+        absent.extend(without.iter().cloned());
         fault::point("coordinator.round.collected");
         let need = self.quorum.max(FEWEST_HOSPITALS);
         let answered: Vec<_> = gathered.proofs.keys().cloned().collect();
@@ -187,7 +214,7 @@ impl Rounds {
         );
         let left = until.saturating_duration_since(self.clock.monotonic());
         let (opened, signature) =
-            timeout(left, opening).await.map_err(|_| RoundFailure::WitnessAway)??;
+            timeout(left, opening).await.map_err(|_| RoundFailure::silent(left))??;
         fault::point("coordinator.round.opened");
         let combined =
             reveal(&total, &opened, request, &shape, &agreed.round_key).map_err(|error| {
@@ -205,6 +232,25 @@ impl Rounds {
         absent.extend(held_back.into_iter().map(|site| (site, Absence::HeldBack)));
         let round_key = agreed.round_key.clone();
         Ok(Outcome { sid: agreed.sid, combined, present, absent, bytes, passing, round_key })
+    }
+
+    /// The memory that a round's uploads may take at a time, out of what all rounds share.
+    async fn memory_for(
+        &self,
+        shape: &Shape,
+        hospitals: usize,
+        until: Instant,
+    ) -> Result<OwnedSemaphorePermit, RoundFailure> {
+        let most = KEEP_BYTES + ARRIVING_BYTES;
+        let bytes = shape.bytes().saturating_mul(hospitals + 1).min(most);
+        let units = u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX);
+        let left = until.saturating_duration_since(self.clock.monotonic());
+        let memory = Arc::clone(&self.memory).acquire_many_owned(units);
+        match timeout(left, memory).await {
+            Ok(Ok(memory)) => Ok(memory),
+            Ok(Err(closed)) => Err(internal(closed)),
+            Err(_) => Err(RoundFailure::Deadline),
+        }
     }
 
     /// Proposes terms and has them countersigned.
@@ -241,7 +287,7 @@ impl Rounds {
         };
         let countersigning = self.witness.countersign(terms, || self.standing.signed_roster().ok());
         let Countersigned { terms, signature, guard_keys } =
-            timeout(left, countersigning).await.map_err(|_| RoundFailure::WitnessAway)??;
+            timeout(left, countersigning).await.map_err(|_| RoundFailure::silent(left))??;
         let signatures =
             Signatures { coordinator: terms.sign(self.standing.key()), witness: signature };
         let sid = terms.verify(roster, &signatures).map_err(refused)?;
@@ -260,11 +306,16 @@ impl Rounds {
         progress: &ProgressSender,
     ) -> Result<(Gathered, Vec<(Arc<Site>, Absence)>), RoundFailure> {
         let size = agreed.terms.shape.bytes();
+        let expected = Arc::new(Expected {
+            terms: agreed.terms.clone(),
+            sid: agreed.sid,
+            roster: Arc::clone(&agreed.roster),
+        });
         let arriving = Arc::new(Semaphore::new((ARRIVING_BYTES / size).clamp(1, sites.len())));
         let signed_roster = Arc::new(self.standing.signed_roster().map_err(internal)?);
         let mut tasks = JoinSet::new();
         for (index, site) in sites.iter().enumerate() {
-            let (site, agreed) = (Arc::clone(site), Arc::clone(agreed));
+            let (site, expected) = (Arc::clone(site), Arc::clone(&expected));
             let sealed = agreed.guard_keys.get(&site.id).cloned().unwrap_or_default();
             let offer = encode_offer(
                 &agreed.terms,
@@ -278,7 +329,7 @@ impl Rounds {
             tasks.spawn(async move {
                 let work = async {
                     let _place = arriving.acquire().await;
-                    upload(&site, offer, &agreed, &signed_roster).await
+                    upload(&site, offer, &expected, &signed_roster).await
                 };
                 (index, timeout(patience, work).await.unwrap_or(Err(Absence::Deadline)))
             });
@@ -326,7 +377,15 @@ impl Rounds {
         let chosen = choose(answered, &earlier, need);
         match chosen {
             Some(chosen) if gathered.kept.is_some() || chosen.len() == answered.len() => Ok(chosen),
-            _ => Err(refused(Refusal::new(
+            Some(_) => Err(refused(Refusal::new(
+                RefusalCode::Quorum,
+                "hospitals",
+                "This question was answered before over nearly the same hospitals, and its uploads \
+                 are too large to leave one out.",
+                "Ask again when the same hospitals are there, or for fewer groups or aggregates at \
+                 a time.",
+            ))),
+            None => Err(refused(Refusal::new(
                 RefusalCode::Quorum,
                 "hospitals",
                 "This question was answered before over nearly the same hospitals; opening it now \
@@ -412,73 +471,4 @@ fn settle(
     }
     let proofs = proofs.into_iter().filter(|(id, _)| chosen.contains(id)).map(|(_, p)| p);
     Ok((total, proofs.collect()))
-}
-
-/// Offers the round to one hospital and takes in its upload, whole and vouched for.
-async fn upload(
-    site: &Site,
-    offer: v1::Offer,
-    agreed: &Agreed,
-    signed_roster: &[u8],
-) -> Result<Arrived, Absence> {
-    match take_in(site, offer.clone(), agreed).await {
-        Err(Absence::Refused(refusal)) if refusal.code == RefusalCode::RosterUnknown => {
-            let offer = v1::Offer { roster: signed_roster.to_vec(), ..offer };
-            take_in(site, offer, agreed).await
-        }
-        Err(Absence::Unreachable) => {
-            tokio::time::sleep(RETRY_PAUSE).await;
-            match take_in(site, offer, agreed).await {
-                // The first offer had reached it: the answer was lost, and is not given twice.
-                Err(Absence::Refused(refusal)) if refusal.code == RefusalCode::Replay => {
-                    Err(Absence::Unreachable)
-                }
-                outcome => outcome,
-            }
-        }
-        outcome => outcome,
-    }
-}
-
-async fn take_in(site: &Site, offer: v1::Offer, agreed: &Agreed) -> Result<Arrived, Absence> {
-    use v1::upload_part::Part;
-    let status = |status: Status| {
-        let refused = refusal_of(&status).is_some();
-        tracing::debug!(hospital = %site.id, code = ?status.code(), refused, "no upload");
-        Absence::of(&status)
-    };
-    let unusable = |why: &'static str| {
-        tracing::warn!(hospital = %site.id, why, "an upload was not usable");
-        Absence::Failed
-    };
-    let size = agreed.terms.shape.bytes();
-    let mut cells: Vec<u8> = Vec::new();
-    let mut client = site.client();
-    let mut stream = client.join(offer).await.map_err(status)?.into_inner();
-    let end = loop {
-        let part = stream.message().await.map_err(status)?.and_then(|message| message.part);
-        match part {
-            Some(Part::Cells(part)) if cells.len() + part.cells.len() <= size => {
-                cells.extend(part.cells);
-            }
-            Some(Part::Cells(_)) => return Err(unusable("it is longer than its request")),
-            Some(Part::End(end)) => break end,
-            None => return Err(unusable("it ended too early")),
-        }
-    };
-    if stream.message().await.map_err(status)?.is_some() {
-        return Err(unusable("it went on after its end"));
-    }
-    let proof = end.upload.and_then(|upload| decode_upload(upload).ok());
-    let proof = proof.ok_or_else(|| unusable("it has no receipt"))?;
-    let keys = agreed.roster.hospitals().get(&site.id).ok_or(Absence::Identity)?;
-    let receipt = Receipt::of(agreed.sid, agreed.terms.request, proof.hash, &proof.sealed_seed);
-    let vouched = receipt.verify(&keys.sign, &proof.receipt).is_ok();
-    if cells.len() != size || proof.hospital != site.id || !vouched {
-        return Err(unusable("it is not the one that its receipt vouches for"));
-    }
-    if upload_hash(&cells) != proof.hash {
-        return Err(unusable("its cells are not those of its receipt"));
-    }
-    Ok(Arrived { proof, cells })
 }

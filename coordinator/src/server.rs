@@ -34,7 +34,7 @@ use crate::explain::{Size, explain};
 use crate::lists::Lists;
 use crate::notary;
 use crate::registry::{Registry, Site};
-use crate::round::Rounds;
+use crate::round::{Rounds, round_memory};
 use crate::witness::Witness;
 
 /// How often hospitals are asked to describe themselves.
@@ -173,6 +173,7 @@ fn rounds(
         witness: Witness::new(&config.region, config.witness.address.clone(), identity)?,
         floor: Floor::of(policy).ok_or(CoordinatorError::NoMinimum)?,
         quorum: config.pooled.quorum,
+        memory: round_memory(),
         clock: clock.clone(),
     })
 }
@@ -299,7 +300,7 @@ fn ask_status(error: &AskError) -> Status {
              Questions that group by hospital_id can be asked",
         ),
         AskError::Deadline => {
-            Status::deadline_exceeded("the deadline passed while the answer was being finished")
+            Status::deadline_exceeded("the deadline passed before the answer was finished")
         }
         AskError::Above(text) => Status::invalid_argument(text.clone()),
         AskError::Internal(text) => {

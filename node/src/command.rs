@@ -14,7 +14,7 @@ use service::{Clock, Shutdown};
 
 use crate::config::Config;
 use crate::enroll::{self, EnrollArguments};
-use crate::holdings::read_policy;
+use crate::holdings::{Holdings, read_policy};
 use crate::ingest::{self, Encoding, IngestError, IngestReport, IngestRequest, Phase};
 use crate::releases::{self, ReleasesArguments};
 use crate::server::{NodeError, bind, peer};
@@ -273,9 +273,12 @@ fn check(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let mut check = Check::default();
     check.line("hospital", &format_args!("{} ({})", config.hospital.id, config.hospital.tier));
-    check.line("listen", &config.listen);
+    check.listen(&config.listen);
     match peer(&config) {
-        Ok(expected) => check.identity(&expected, &config.identity, &Clock::system()),
+        Ok(expected) => {
+            check.identity(&expected, &config.identity, &Clock::system());
+            check.record(record::look_at(&config.data_dir, &expected));
+        }
         Err(error) => check.problem(error.to_string()),
     }
     check_roster(&config, &mut check);
@@ -285,6 +288,12 @@ fn check(path: &Path) -> Result<(), Failure> {
             check.line("snapshot", &format_args!("{id}, {stays} stays, {}", manifest.created_at));
             if manifest.hospital != config.hospital_record() {
                 check.problem("the snapshot was made for other hospital attributes; ingest again");
+            }
+            if let Err(error) = Holdings::new(config.clone())
+                .map_err(|error| error.to_string())
+                .and_then(|holdings| holdings.open(&Policy::default()))
+            {
+                check.problem(error);
             }
         }
         Ok(None) => check.problem("there is no snapshot; run consilium-node ingest"),

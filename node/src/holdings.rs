@@ -60,6 +60,9 @@ pub(crate) struct Holdings {
 #[error("the engine cannot start: {0}")]
 pub struct EngineStart(String);
 
+/// Where questions spill, in the data folder.
+const SPILL: &str = "spill";
+
 /// Reads a policy file.
 ///
 /// # Errors
@@ -76,7 +79,7 @@ impl Holdings {
     /// Sets up the engine's memory and spill folder; opens nothing yet.
     pub(crate) fn new(config: Config) -> Result<Self, EngineStart> {
         const MIB: usize = 1 << 20;
-        let spill_folder = config.data_dir.join("spill");
+        let spill_folder = config.data_dir.join(SPILL);
         fs::create_dir_all(&spill_folder)
             .map_err(|error| EngineStart(format!("{}: {error}", spill_folder.display())))?;
         let limits = Limits {
@@ -113,36 +116,40 @@ impl Holdings {
             tracing::error!(error, "the policy cannot be used; the node is closed");
             closed()
         });
-        let engine = self.open(&policy);
+        let engine = self.open(&policy).unwrap_or_else(|error| {
+            tracing::error!(error, "the snapshot in force cannot be used");
+            None
+        });
+        if let Some(engine) = &engine {
+            tracing::info!(snapshot = engine.manifest().snapshot_id, "snapshot in force");
+        }
         let in_force = InForce { policy_hash: hash_of(&policy), policy, engine };
         *opened = Some(Opened { stamp, in_force: in_force.clone() });
         in_force
     }
 
-    fn open(&self, policy: &Policy) -> Option<Arc<Engine>> {
-        let (folder, manifest) = match current(&self.config.data_dir) {
-            Ok(found) => found?,
-            Err(error) => {
-                tracing::error!(%error, "the snapshot in force cannot be read");
-                return None;
-            }
-        };
+    /// The engine over the snapshot in force, if there is one.
+    ///
+    /// # Errors
+    /// Why it cannot be used, for the operator.
+    pub(crate) fn open(&self, policy: &Policy) -> Result<Option<Arc<Engine>>, String> {
+        let found = current(&self.config.data_dir).map_err(|error| error.to_string())?;
+        let Some((folder, manifest)) = found else { return Ok(None) };
         if manifest.hospital.id != self.config.hospital.id {
-            let found = manifest.hospital.id.as_str();
-            tracing::error!(found, "the snapshot belongs to another hospital");
-            return None;
+            return Err(format!("the snapshot belongs to hospital {}", manifest.hospital.id));
         }
         let threads = self.config.engine.threads;
         let runtime = Arc::clone(&self.runtime);
-        match Engine::open(&folder, manifest, policy.clone(), threads, runtime) {
-            Ok(engine) => {
-                tracing::info!(snapshot = engine.manifest().snapshot_id, "snapshot in force");
-                Some(Arc::new(engine))
-            }
-            Err(error) => {
-                tracing::error!(%error, "the snapshot in force cannot be opened");
-                None
-            }
+        let engine = Engine::open(&folder, manifest, policy.clone(), threads, runtime);
+        engine.map(|engine| Some(Arc::new(engine))).map_err(|error| error.to_string())
+    }
+
+    /// Removes what questions spilled before a crash. Only whoever holds the data folder's record
+    /// may do so, and before its own engine starts.
+    pub(crate) fn clear_spill(data_dir: &Path) {
+        let spill = data_dir.join(SPILL);
+        for entry in fs::read_dir(&spill).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -82,7 +82,6 @@ async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeErro
     let clock = Clock::system();
     let expected = peer(&config)?;
     let identity = identify(&expected, &config.identity, &clock)?;
-    let holdings = Holdings::new(config.clone())?;
     let data = |source| NodeError::Data { folder: config.data_dir.display().to_string(), source };
     std::fs::create_dir_all(&config.data_dir).map_err(data)?;
     let files = StandingFiles {
@@ -93,6 +92,8 @@ async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeErro
     let standing = Arc::new(Standing::open(&files, &config.region)?);
     let ledger = config.data_dir.join(record::FILE);
     let store = Store::open(&ledger, &expected, &rfc3339(clock.now()))?;
+    Holdings::clear_spill(&config.data_dir);
+    let holdings = Holdings::new(config.clone())?;
     let books = Books::new(Arc::new(store), clock.clone());
     let desk = Desk::new(&config, holdings, books, standing, queries, clock.clone());
     let (listener, address) = listen(Role::Node, &config.listen).await?;

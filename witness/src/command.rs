@@ -87,9 +87,12 @@ fn check(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let mut check = Check::default();
     check.line("region", &config.region);
-    check.line("listen", &config.listen);
+    check.listen(&config.listen);
     match peer(&config.region) {
-        Ok(expected) => check.identity(&expected, &config.identity, &Clock::system()),
+        Ok(expected) => {
+            check.identity(&expected, &config.identity, &Clock::system());
+            check.record(record::look_at(&config.data_dir, &expected));
+        }
         Err(error) => check.problem(error.to_string()),
     }
     let held =

@@ -46,6 +46,8 @@ pub struct Approximation {
     pub groups: u64,
     /// Those whose percentile is exact.
     pub exact: u64,
+    /// Groups that have none: nobody has a value, or too few lie beyond the percentile.
+    pub untold: u64,
     /// No true percentile is further away than this, in the column's unit.
     pub largest_error: f64,
     /// The same as a share of the percentile.
@@ -90,6 +92,7 @@ impl From<proto::v1::Provenance> for Release {
             aggregate: a.aggregate,
             groups: a.groups,
             exact: a.exact,
+            untold: a.untold,
             largest_error: a.largest_error,
             largest_relative_error: a.largest_relative_error,
         });
@@ -150,9 +153,10 @@ impl Release {
                 &[
                     &one.aggregate,
                     &one.exact,
-                    &one.groups,
+                    &(one.groups - one.exact.min(one.groups)),
                     &number(one.largest_error),
                     &percent(one.largest_relative_error),
+                    &one.untold,
                 ],
             ));
         }

@@ -153,12 +153,14 @@ fn a_percentile_says_how_exact_it_is() {
         aggregate: "approx_median(stay.los_days)".to_owned(),
         groups: 68,
         exact: 61,
+        untold: 3,
         largest_error: 2.5,
         largest_relative_error: 0.125,
     }];
     let release = Release::from(told);
     assert!(release.summary(console()).contains(
-        "approx_median(stay.los_days): exact in 61 of 68 groups, elsewhere within 2.500 (12.5 %)"
+        "approx_median(stay.los_days): exact in 61 groups, near in 7 (at most 2.500 or 12.5 % off), \
+         not told in 3"
     ));
     let json = serde_json::to_value(&release).unwrap();
     assert_eq!(json["approximations"][0]["exact"], 61);

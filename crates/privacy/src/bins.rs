@@ -4,7 +4,8 @@
 //! and, in a regional sum, of hospitals. [`runs`] goes up the bins and ends a run as soon as what it
 //! has gathered reaches the minimum; what is left over at the top joins the last run. Empty bins
 //! are treated like all others: opening an emptiness as such would tell where the smallest or
-//! largest value lies, and, beside a total, how many few there are.
+//! largest value lies, and, beside a total, how many few there are. There is one exception, which
+//! tells neither: nobody at all above a last run of a single bin.
 //!
 //! What a run says beyond its count: its last bin holds somebody, namely the person at whom the
 //! minimum was reached, and fewer than the minimum lie below that bin.
@@ -14,7 +15,7 @@
 pub struct Tally {
     /// Persons, each counted in one bin only; never more than there are.
     pub persons: u128,
-    /// Hospitals with enough persons in the bin; of several bins, the most of any.
+    /// Hospitals with a row in the bin; of several bins, the most of any.
     pub hospitals: u128,
 }
 
@@ -31,8 +32,8 @@ impl Tally {
     }
 }
 
-/// Merges adjacent bins: for each bin, whether a run ends after it. Every run reaches `minimum`;
-/// when nothing does, all bins are one run.
+/// Merges adjacent bins: for each bin, whether a run ends after it. Every run reaches `minimum`, but
+/// for one of nobody at the top; when nothing does, all bins are one run.
 #[must_use]
 pub fn runs(bins: &[Tally], minimum: Tally) -> Vec<bool> {
     let mut ends = vec![false; bins.len()];
@@ -45,7 +46,9 @@ pub fn runs(bins: &[Tally], minimum: Tally) -> Vec<bool> {
         }
     }
     if let Some(end) = last {
-        ends[end] = false;
+        let is_single = end == 0 || ends[end - 1];
+        let is_empty = run.hospitals == 0;
+        ends[end] = is_single && is_empty;
     }
     if let Some(end) = ends.last_mut() {
         *end = true;

@@ -229,8 +229,7 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
         for (((person, hospital), persons), rows) in persons.zip(hospitals).zip(&mut bins).zip(rows)
         {
             columns.add(person, capped(*persons));
-            // A bin is a cell of its own: too few persons here are added, and make no contributor.
-            if *rows > 0 && *persons >= u64::from(round.local_minimum) {
+            if *rows > 0 {
                 columns.set(hospital, 1);
             }
         }

@@ -15,7 +15,8 @@
 //! | values | the cells of each measure | coordinator, passing measures |
 //! | value checks | secret combinations of rows, of each measure and of each bin, against a lying witness | coordinator |
 //!
-//! The witness sees guards without labels, in an order it cannot undo, and never a value.
+//! The witness sees guards without labels, in an order it cannot undo, and never a value; of a
+//! histogram, how the persons of each unlabelled group spread over its bins.
 
 use std::ops::Range;
 

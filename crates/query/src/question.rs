@@ -73,6 +73,8 @@ pub struct Approximation {
     pub groups: u64,
     /// Those whose percentile is exact.
     pub exact: u64,
+    /// Groups that have none: nobody has a value, or too few lie beyond the percentile.
+    pub untold: u64,
     /// The true percentile of no group is further away than this, in the column's unit.
     pub largest_error: f64,
     /// The same as a share of the percentile.
@@ -86,10 +88,15 @@ impl Approximation {
             aggregate: one.name.clone(),
             groups: 0,
             exact: 0,
+            untold: 0,
             largest_error: 0.0,
             largest_relative_error: 0.0,
         };
-        for found in combined.groups.values().filter_map(|group| one.percentile(group)) {
+        for group in combined.groups.values() {
+            let Some(found) = one.percentile(group) else {
+                approximation.untold += 1;
+                continue;
+            };
             let error = found.error();
             approximation.groups += 1;
             if error > 0.0 {

@@ -170,6 +170,16 @@ fn refuse_message(message: &str) -> Refusal {
         let reason = format!("There is no table {name}.");
         return unknown(name, reason, TABLES.iter().map(|table| table.name));
     }
+    if first.contains("failed to match any signature") || first.contains("does not support") {
+        let name = if quoted.is_empty() { "function" } else { quoted };
+        return Refusal::new(
+            RefusalCode::Function,
+            format!("{name}()"),
+            "The function does not take values of these types, or not so many.",
+            "Aggregates take measured numbers, see `consilium catalog`; percentiles are written \
+             approx_percentile_cont(total_cost, 0.9).",
+        );
+    }
     if first.contains("function") {
         let name = if quoted.is_empty() { "function" } else { quoted };
         let reason = "The function does not exist or is not possible.";

@@ -35,7 +35,7 @@ pub use ledger::{Outcome, Reservation, ReserveError, Ticket};
 pub use receipt::Receipt;
 pub use rounds::{Round, RoundError};
 pub use standing::{Standing, StandingError, StandingFiles};
-pub use store::{Archive, Problem, RecordError, Store};
+pub use store::{Archive, Problem, RecordError, Store, look_at};
 
 /// The name of a party's file in its data folder.
 pub const FILE: &str = "record.db";

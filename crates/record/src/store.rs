@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::Peer;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub use archive::Archive;
+pub use archive::{Archive, look_at};
 pub use problem::{Problem, RecordError};
 
 /// Tickets that were dropped without being settled; refunded with the next reservation.

@@ -5,6 +5,7 @@
 //! arguments: each role has its own.
 
 use std::fmt::Display;
+use std::net::ToSocketAddrs as _;
 use std::process::ExitCode;
 
 use model::Peer;
@@ -130,6 +131,23 @@ impl Check {
     /// Notes problems.
     pub fn problems(&mut self, problems: impl IntoIterator<Item = String>) {
         self.problems.extend(problems);
+    }
+
+    /// Shows where it will listen, or notes that it is no address.
+    pub fn listen(&mut self, address: &str) {
+        self.line("listen", &address);
+        if let Err(error) = address.to_socket_addrs() {
+            self.problem(format!("listen = \"{address}\" is no host:port: {error}"));
+        }
+    }
+
+    /// Shows how long the record is, or notes what is wrong with it.
+    pub fn record<E: Display>(&mut self, entries: Result<Option<u64>, E>) {
+        match entries {
+            Ok(Some(entries)) => self.line("record", &format_args!("{entries} entries")),
+            Ok(None) => self.line("record", &"none yet"),
+            Err(error) => self.problem(error.to_string()),
+        }
     }
 
     /// Shows the identity, or notes what is wrong with it. `expected` is who the configuration

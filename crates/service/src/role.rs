@@ -36,7 +36,7 @@ pub enum RoleError {
     #[error(transparent)]
     Name(#[from] InvalidPeer),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is this {role} running there already?")]
+    #[error("cannot listen on {address}: {source}{}", hint(role, source))]
     Listen {
         /// Who wants to listen.
         role: &'static str,
@@ -45,6 +45,14 @@ pub enum RoleError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn hint(role: &str, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!("; is this {role} running there already?"),
+        io::ErrorKind::InvalidInput => "; listen is host:port".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Opens the identity of `expected`, which the certificate has to confirm.

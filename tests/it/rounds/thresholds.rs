@@ -63,3 +63,24 @@ async fn groups_of_two_hospitals_and_money_of_one_are_withheld() {
         [["AA1", "80"], ["CC3", "80"], ["DD4", "80"]]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_when_a_list_was_found_is_left_out_and_named() {
+    // RB2 has eleven stays in three hospitals, nine of them in h-1.
+    let data = (0..6).map(|hospital| {
+        let rare = [9, 1, 1, 0, 0, 0][hospital];
+        together([group(20, "DA1", 100_000), group(rare, "RB2", 100_000)])
+    });
+    let region = region(data, |builder| builder).await;
+    region.site("h-1").stop().await;
+    let answer = region.ask(COUNTS).await.unwrap();
+    assert_eq!(answer.rows(), [["DA1", "100"]]);
+    assert_eq!(answer.missing(), [("h-1", "unreachable")]);
+    region.site("h-1").start().await.unwrap();
+    // Another question by the same codes: the list does not know RB2, and h-1's nine are not
+    // counted under another name.
+    let answer = region.ask(COSTS).await.unwrap();
+    assert_eq!(answer.rows(), [["DA1", "100", "100000.0000"]]);
+    assert_eq!(answer.missing(), [("h-1", "held_back")]);
+    assert!(answer.release.stays_coverage.unwrap() < 0.9, "{:?}", answer.release);
+}

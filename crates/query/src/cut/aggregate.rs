@@ -174,6 +174,9 @@ impl Decomposed {
         if matches!(name.as_str(), "approx_median" | "approx_percentile_cont") {
             return self.percentile(&call, flat, input);
         }
+        if name == "percentile_cont" || name == "quantile_cont" {
+            return Err(refuse_by_name(&name));
+        }
         if !call.params.order_by.is_empty() || call.params.null_treatment.is_some() {
             return Err(refuse(&name, "An aggregate is not ordered.", "Leave the order out."));
         }

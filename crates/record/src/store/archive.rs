@@ -66,6 +66,27 @@ impl fmt::Debug for Archive {
     }
 }
 
+/// What a look at the record in `folder` finds, without changing it: how many entries the log of
+/// `party` has, or that nothing was ever written there.
+///
+/// # Errors
+/// [`RecordError`]: the file is damaged, gone, newer than this program or another party's.
+pub fn look_at(folder: &Path, party: &Peer) -> Result<Option<u64>, RecordError> {
+    let path = folder.join(crate::FILE);
+    let at = |problem| RecordError::new(&path, problem);
+    if !path.exists() {
+        let was_there = beside(&path, ".lock").exists();
+        return if was_there { Err(at(Problem::Gone)) } else { Ok(None) };
+    }
+    let archive = Archive::open(&path)?;
+    if archive.party != *party {
+        let (found, expected) = (archive.party.to_string(), party.to_string());
+        return Err(at(Problem::OtherParty { found, expected }));
+    }
+    archive.read(crate::log::check_end)?;
+    archive.size().map(Some)
+}
+
 fn connect(path: &Path) -> Result<Connection, Problem> {
     match std::fs::metadata(path) {
         Ok(found) if found.len() == 0 => return Err(Problem::damaged("it is empty")),

@@ -26,8 +26,12 @@ pub(super) fn for_writing(path: &Path, party: &Peer) -> Result<(Connection, File
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(Problem::Open)?;
     }
+    let known = beside(path, ".lock").exists();
     let lock = lock(&beside(path, ".lock"))?;
     match fs::metadata(path) {
+        Err(error) if known && error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Problem::Gone);
+        }
         Ok(found) if found.len() == 0 => return Err(Problem::damaged("it is empty")),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path, party)?,

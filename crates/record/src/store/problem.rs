@@ -31,6 +31,13 @@ pub enum Problem {
          A new file would forget what was released, so none is made"
     )]
     Damaged(String),
+    /// It was there once.
+    #[error(
+        "is gone, but the .lock file beside it says that it was there; put back a copy of it made \
+         after the last release. Only if nothing was ever released here, remove the .lock file: a \
+         new file would forget what was released"
+    )]
+    Gone,
     /// A later version of this program wrote it.
     #[error(
         "has format {found}, this program knows formats up to {known}; use the program that wrote \
