@@ -69,6 +69,11 @@ pub struct Prepared {
 /// Every kind of [`Failure`].
 pub fn run(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
     refuse_binary_on_terminal(args.format, None, context.console)?;
+    if args.sql.is_none() && args.hospitals.is_some_and(|given| u32::from(given) < QUORUM) {
+        return Err(Failure::Usage(format!(
+            "--hospitals: a regional sum needs at least {QUORUM} hospitals"
+        )));
+    }
     let place = Place::choose(args)?;
     let prepared = prepare(&place.root, args, context)?;
     let queries = query_runtime()?;
@@ -92,6 +97,31 @@ pub fn prepare(root: &Path, args: &DemoArgs, context: &Context) -> Result<Prepar
     // A policy that cannot be used is found before anything is made.
     let policy = policy::chosen(args.policy.as_deref())?;
     let (plan, kept) = Plan::settle(&folder, args)?;
+    let root = folder.root().to_owned();
+    let made = make(folder, plan, kept, policy.as_deref(), step, context);
+    if made.is_err() && !kept {
+        // The folder was empty, and a corrected command shall find it so.
+        clear(&root);
+    }
+    made
+}
+
+fn clear(root: &Path) {
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let _ =
+            if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+}
+
+fn make(
+    folder: Folder,
+    plan: Plan,
+    kept: bool,
+    policy: Option<&str>,
+    step: Step,
+    context: &Context,
+) -> Result<Prepared, Failure> {
     let message = if kept { Message::StepKept } else { Message::StepFolder };
     step.note(context.console.text(message, &[&folder.root().display()]));
     let members = sources::make(&folder, &plan)?;
@@ -100,7 +130,7 @@ pub fn prepare(root: &Path, args: &DemoArgs, context: &Context) -> Result<Prepar
     let step = Step::begin(context, Message::WorkServing, None);
     let peers = certificates::issue(&folder, &members, &context.clock)?;
     configure::write_nodes(&folder, &members)?;
-    policy::write(&folder, &members, policy.as_deref())?;
+    policy::write(&folder, &members, policy)?;
     let floor = policy::floor(&folder)?;
     configure::write_witness(&folder, floor, QUORUM, policy.is_some())?;
     step.done(context.console.text(Message::StepIdentity, &[&peers]));

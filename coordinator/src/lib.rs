@@ -20,6 +20,7 @@ mod pooled;
 mod registry;
 mod round;
 mod server;
+mod shelf;
 mod upload;
 mod witness;
 

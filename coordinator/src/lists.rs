@@ -17,11 +17,13 @@ use proto::v1;
 use query::domain::{DomainSpec, Listing};
 use query::question::Question;
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use crate::ask::ProgressSender;
 use crate::codes::CodeLists;
 use crate::registry::{Absence, Registry, Site};
 use crate::round::{RoundFailure, Rounds};
+use crate::shelf::{Found, Shelf};
 
 /// The name under which discoveries are counted and recorded.
 const ASKER: &str = "code-lists";
@@ -37,18 +39,13 @@ pub(crate) struct Lists {
     published: CodeLists,
     bits: u8,
     found: Mutex<HashMap<String, Found>>,
-}
-
-#[derive(Debug)]
-struct Found {
-    /// The snapshots over which it was found; another snapshot may hold other codes.
-    stamp: String,
-    codes: Arc<Vec<String>>,
+    shelf: Shelf,
 }
 
 impl Lists {
-    pub(crate) fn new(published: CodeLists, bits: u8) -> Self {
-        Self { published, bits, found: Mutex::default() }
+    pub(crate) fn new(published: CodeLists, bits: u8, shelf: Shelf) -> Self {
+        let found = Mutex::new(shelf.load());
+        Self { published, bits, found, shelf }
     }
 
     /// The domains of every request of a pooled question, and the hospitals that took no part in
@@ -92,8 +89,8 @@ impl Lists {
             DomainSpec::Closed(_) => Some(Vec::new()),
             DomainSpec::Listed(listing) => {
                 let published = self.published_codes(listing);
-                let known = || found.get(&listing.key).map(|found| Arc::clone(&found.codes));
-                published.or_else(known).map(|codes| codes.as_ref().clone())
+                let known = || found.get(&listing.key).map(|found| found.codes.clone());
+                published.map(|codes| codes.as_ref().clone()).or_else(known)
             }
         };
         let domain = |spec: &DomainSpec| spec.domain(codes(spec)?).ok();
@@ -120,19 +117,21 @@ impl Lists {
         // One discovery at a time: a second question waits for the first one's list.
         let mut found = self.found.lock().await;
         if let Some(known) = found.get(&listing.key).filter(|known| known.stamp == stamp) {
-            return Ok((Arc::clone(&known.codes), Vec::new()));
+            return Ok((Arc::new(known.codes.clone()), Vec::new()));
         }
         let (codes, absent) = self.discover(listing, rounds, registry, until, progress).await?;
-        let codes = Arc::new(codes);
         if !absent.is_empty() {
             // Found again with the next question, in the hope that all are there.
-            return Ok((codes, absent));
+            return Ok((Arc::new(codes), absent));
         }
         if found.len() >= MAX_LISTS {
             found.clear();
         }
-        found.insert(listing.key.clone(), Found { stamp, codes: Arc::clone(&codes) });
-        Ok((codes, Vec::new()))
+        found.insert(listing.key.clone(), Found { stamp, codes: codes.clone() });
+        let (shelf, lists) = (self.shelf.clone(), found.clone());
+        // A list that is not kept is found again.
+        let _ = spawn_blocking(move || shelf.save(&lists)).await;
+        Ok((Arc::new(codes), Vec::new()))
     }
 
     async fn discover(

@@ -35,6 +35,7 @@ use crate::lists::Lists;
 use crate::notary;
 use crate::registry::{Registry, Site};
 use crate::round::{Rounds, round_memory};
+use crate::shelf::Shelf;
 use crate::witness::Witness;
 
 /// How often hospitals are asked to describe themselves.
@@ -125,7 +126,8 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let policy = policy(&config)?;
     let rounds = Arc::new(rounds(&config, &policy, &identity, &expected, &clock)?);
     let codes = crate::codes::read(&config.code_sources())?;
-    let lists = Lists::new(codes, config.pooled.discovery_bits);
+    let shelf = Shelf::of(&config.data_dir);
+    let lists = Lists::new(codes, config.pooled.discovery_bits, shelf);
     let planner = Planner::new(config.engine.memory_mb << 20)?;
     let (deadline, log_interval) = (config.deadline(), config.log_interval());
     let registry = Registry::new(&config.region, config.hospitals, &identity, clock.clone())?;
