@@ -11,13 +11,13 @@ use privacy::{Combined, Received};
 use proto::{Assembler, WireError, encode_request, v1};
 use query::question::{AnswerError, Approximation, Planner, Question};
 use service::Clock;
-use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Status;
 
 use crate::lists::Lists;
 use crate::pooled::PooledReplies;
+use crate::progress::{ProgressSender, RETRY_PAUSE, count, millis};
 use crate::registry::{Absence, Registry, Site};
 use crate::round::{RoundFailure, Rounds};
 
@@ -27,8 +27,6 @@ const FINISH_SHARE: u32 = 20;
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
 /// Tries of one request; only a lost connection is tried again.
 const TRIES: u32 = 2;
-/// Pause before the second try.
-pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What one hospital sent for all requests of a question.
 #[derive(Debug)]
@@ -60,9 +58,6 @@ pub(crate) enum AskError {
     /// The coordinator failed.
     Internal(String),
 }
-
-/// How far a question is; sent whenever a hospital is done.
-pub(crate) type ProgressSender = Sender<v1::Progress>;
 
 /// What asking needs.
 #[derive(Debug)]
@@ -379,14 +374,6 @@ pub(crate) fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
         absent.len(),
         reasons.join(", ")
     ))
-}
-
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// A name for an answer, from the system's random source.

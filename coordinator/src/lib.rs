@@ -17,6 +17,7 @@ mod explain;
 mod lists;
 mod notary;
 mod pooled;
+mod progress;
 mod registry;
 mod round;
 mod server;

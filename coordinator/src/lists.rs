@@ -19,8 +19,8 @@ use query::question::Question;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::ask::ProgressSender;
 use crate::codes::CodeLists;
+use crate::progress::ProgressSender;
 use crate::registry::{Absence, Registry, Site};
 use crate::round::{RoundFailure, Rounds};
 use crate::shelf::{Found, Shelf};

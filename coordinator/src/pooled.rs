@@ -9,7 +9,8 @@ use privacy::sign::hex;
 use privacy::{Combined, ReleaseRequest};
 use query::question::Question;
 
-use crate::ask::{Asker, ProgressSender};
+use crate::ask::Asker;
+use crate::progress::ProgressSender;
 use crate::registry::{Absence, Site};
 use crate::round::{Outcome, RoundFailure};
 

@@ -26,8 +26,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::ask::{ProgressSender, millis};
 use crate::choose::choose;
+use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
 use crate::upload::{Arrived, Expected, upload};
 use crate::witness::{Countersigned, Witness, WitnessError};
@@ -342,7 +342,6 @@ impl Rounds {
             proofs: BTreeMap::new(),
             bytes: 0,
         };
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let mut state = v1::Progress { asked: count(sites.len()), answered: 0, failed: 0 };
         let mut absent = Vec::new();
         while let Some(joined) = tasks.join_next().await {

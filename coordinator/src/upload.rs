@@ -11,7 +11,7 @@ use proto::{UploadProof, decode_upload, v1};
 use service::status::refusal_of;
 use tonic::Status;
 
-use crate::ask::RETRY_PAUSE;
+use crate::progress::RETRY_PAUSE;
 use crate::registry::{Absence, Site};
 
 /// What an upload has to fit.
