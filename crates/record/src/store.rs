@@ -1,14 +1,14 @@
 //! One SQLite file of one party, with one writer.
 //!
 //! It guarantees that a transaction that was reported as done is on disk (`synchronous=FULL`; in
-//! WAL mode that is one fsync), except one that is written [ahead](Store::write_ahead) of another,
-//! which is on disk when the other is; that one process at a time writes the file, and that a file which
-//! is damaged, newer than this program or another party's is refused, never made anew. Missing
-//! files are made under another name first, so that a crash leaves a whole file or none.
+//! WAL mode that is one fsync), except one that is written ahead of another, which is on disk when
+//! the other is; that one process at a time writes the file, and that a file which is damaged, newer
+//! than this program or another party's is refused, never made anew. Missing files are made under
+//! another name first, so that a crash leaves a whole file or none. A file that is gone while its
+//! lock file is there is refused as well; without that, a lost file cannot be told from a new party
+//! here, but the checkpoints that others have accepted can tell ([`crate::audit`]).
 //!
-//! Calls block, for a few milliseconds as a rule: use them where blocking is allowed. A lost file
-//! cannot be told from a new party here; the checkpoints that others have accepted can tell
-//! ([`crate::audit`]).
+//! Calls block, for a few milliseconds as a rule: use them where blocking is allowed.
 
 mod archive;
 mod open;
