@@ -115,7 +115,11 @@ async fn a_killed_node_is_missing_and_comes_back() {
 
     site.proxy().pass();
     // A node says to the second when it was started.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    wait::until_some("another second", || {
+        let now = service::clock::rfc3339(Clock::system().now());
+        std::future::ready((now > before[1].1).then_some(()))
+    })
+    .await;
     site.start().await.unwrap();
     is(&region.ask(&count(2)).await.unwrap(), ALL, &[]);
     // It answers again, and does not become the difference to the earlier answer.

@@ -308,7 +308,10 @@ impl Engine {
                 Some(whole) => whole.merge(kernel).map_err(refuse_kernel)?,
             }
         }
-        Ok(whole.unwrap_or_else(|| Kernel::new(spec.clone())))
+        match whole {
+            Some(whole) => Ok(whole),
+            None => Kernel::new(spec.clone()).map_err(refuse_kernel),
+        }
     }
 }
 
@@ -410,7 +413,7 @@ async fn consume(
     mut stream: SendableRecordBatchStream,
     spec: Spec,
 ) -> Result<Kernel, ComputeError> {
-    let mut kernel = Kernel::new(spec);
+    let mut kernel = Kernel::new(spec).map_err(refuse_kernel)?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         kernel.add(&batch).map_err(refuse_kernel)?;

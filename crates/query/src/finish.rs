@@ -171,7 +171,7 @@ impl Final {
             return None;
         }
         let cells = &group.cells[self.offset..self.offset + grid.bins()];
-        percentile(&runs(grid, cells), fraction, self.scales[0])
+        percentile(&runs(grid, cells)?, fraction, self.scales[0])
     }
 
     fn statistic(&self, cells: &[i128]) -> Option<f64> {
@@ -219,17 +219,17 @@ impl Final {
 
 /// The runs of a released histogram. One that ends with the last of several bins has no upper limit
 /// that says anything, unless the column's own bound is near.
-fn runs(grid: &Grid, cells: &[i128]) -> Vec<Run> {
+fn runs(grid: &Grid, cells: &[i128]) -> Option<Vec<Run>> {
     let mut runs = Vec::new();
     let mut first = 0;
     for (bin, rows) in cells.iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
         let (low, high) = grid.span(first, bin);
         let is_open = bin + 1 == cells.len() && high > low.saturating_mul(2) && first < bin;
         let high = (!is_open).then_some(high);
-        runs.push(Run { low: Some(low), high, count: u64::try_from(*rows).unwrap_or(0) });
+        runs.push(Run { low: Some(low), high, count: u64::try_from(*rows).ok()? });
         first = bin + 1;
     }
-    runs
+    Some(runs)
 }
 
 fn integer(cell: i128) -> Result<i64, FinishError> {

@@ -6,7 +6,7 @@ use privacy::Measure;
 use privacy::measure::Input;
 
 /// Where bins begin and between what values percentiles lie, in units of an input's scale.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grid {
     edges: Vec<i128>,
     bounds: (i128, i128),

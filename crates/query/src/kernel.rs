@@ -123,33 +123,38 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn new(spec: Spec) -> Self {
-        let states = spec.measures.iter().map(|measure| match *measure {
-            Measure::Histogram(x, _) => {
-                // The walk has refused a request without it.
-                let grid = spec.grids.get(&x).cloned().unwrap_or_default();
-                State::Histogram(Box::new(Histogram::new(x, grid, &spec)))
-            }
-            Measure::Rows | Measure::Contributors => State::Group,
-            Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
-            Measure::Count(_) | Measure::Sum(_) | Measure::Squares(_) | Measure::Products(..) => {
-                State::Moments(Moments::new(*measure, &spec))
-            }
+    /// # Errors
+    /// [`KernelError::Type`] when a histogram's input has no bins.
+    pub(crate) fn new(spec: Spec) -> Result<Self, KernelError> {
+        let states = spec.measures.iter().map(|measure| {
+            Ok(match *measure {
+                Measure::Histogram(x, _) => {
+                    let grid = spec.grids.get(&x).cloned().ok_or(KernelError::Type)?;
+                    State::Histogram(Box::new(Histogram::new(x, grid, &spec)))
+                }
+                Measure::Rows | Measure::Contributors => State::Group,
+                Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
+                Measure::Count(_)
+                | Measure::Sum(_)
+                | Measure::Squares(_)
+                | Measure::Products(..) => State::Moments(Moments::new(*measure, &spec)),
+            })
         });
+        let states = states.collect::<Result<Vec<_>, KernelError>>()?;
         let joints = spec
             .branches_of
             .iter()
             .map(|columns| (!columns.is_empty()).then(|| Joint::new(columns.clone(), spec.cap)));
-        Self {
+        Ok(Self {
             keys: Keys::new(spec.dimensions, Arc::clone(&spec.places)),
             groups: Vec::new(),
             joints: joints.collect(),
-            states: states.collect(),
+            states,
             selected: Few::default(),
             rows: 0,
             group_of_row: Vec::new(),
             spec,
-        }
+        })
     }
 
     /// Adds one batch: dimensions, inputs, branches, `person_key`, `stay_key`.

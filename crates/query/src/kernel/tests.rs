@@ -79,7 +79,7 @@ fn sorted(kernel: Kernel) -> Vec<PartialGroup> {
 
 #[test]
 fn cells_are_exact_clamped_and_rounded_once() {
-    let mut kernel = Kernel::new(spec());
+    let mut kernel = Kernel::new(spec()).unwrap();
     kernel.add(&batch(ROWS)).unwrap();
     assert_eq!(kernel.selected_persons(), 4, "counted up to the floor, not beyond");
     let groups = sorted(kernel);
@@ -103,12 +103,12 @@ fn cells_are_exact_clamped_and_rounded_once() {
 
 #[test]
 fn any_partition_in_any_order_gives_the_same_bits() {
-    let mut whole = Kernel::new(spec());
+    let mut whole = Kernel::new(spec()).unwrap();
     whole.add(&batch(ROWS)).unwrap();
     let whole = sorted(whole);
     for cut in 0..=ROWS.len() {
         let (left, right) = ROWS.split_at(cut);
-        let (mut a, mut b) = (Kernel::new(spec()), Kernel::new(spec()));
+        let (mut a, mut b) = (Kernel::new(spec()).unwrap(), Kernel::new(spec()).unwrap());
         for row in right.iter().rev() {
             a.add(&batch(&[*row])).unwrap();
         }
@@ -122,7 +122,7 @@ fn any_partition_in_any_order_gives_the_same_bits() {
 fn a_column_of_another_type_is_an_error_not_a_guess() {
     let mut spec = spec();
     spec.inputs[0].scale = Scale::Decimal(2);
-    assert_eq!(Kernel::new(spec).add(&batch(ROWS)), Err(KernelError::Type));
+    assert_eq!(Kernel::new(spec).unwrap().add(&batch(ROWS)), Err(KernelError::Type));
 }
 
 /// A kernel that only counts groups of `dimensions` over `domains`.
@@ -139,6 +139,7 @@ fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
         selectivity: 100,
         one_row_per_stay: false,
     })
+    .unwrap()
 }
 
 /// One row per person given, each a stay of its own.
@@ -300,6 +301,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
             selectivity: 4,
             one_row_per_stay: true,
         })
+        .unwrap()
     };
     // Person 9 stays one day and three; five persons stay three days, and one is not known.
     let rows = [
@@ -332,6 +334,8 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
     // Three of the six of day 3 are known, the smallest keys; person 9 counts on day 1.
     assert_eq!(group.bins[..4], [1, 0, 3, 0]);
     assert_eq!(group.supports[0].sets()[..3], [3, 0, 1], "with a value, -, without one");
+    let without = Spec { grids: BTreeMap::new(), ..kernel().spec };
+    assert!(matches!(Kernel::new(without), Err(KernelError::Type)), "no bins, no histogram");
     for cut in 1..rows.len() {
         let (front, back) = rows.split_at(cut);
         assert_eq!(whole(&[back, front]), group, "cut at {cut}");
