@@ -4,6 +4,7 @@
 //! Nothing here does I/O, knows a wire format or depends on an engine, so every rule can be read
 //! and tested on its own. Time and randomness are never taken here; they come in as arguments.
 
+pub mod casemix;
 pub mod hospital;
 pub mod manifest;
 pub mod moments;

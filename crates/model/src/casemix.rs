@@ -1,0 +1,10 @@
+//! Case-mix: what a region computes from released cells of disease groups.
+//!
+//! Pure formulas, each with its source and its edge cases: weights, indices, trimming, payment,
+//! catalogues, composition, deviations, alerts. Every threshold, multiple and coefficient is a
+//! parameter of a dated file ([`parameters`]); no formula has a number of its own. A value that
+//! cannot be had (an empty group, a withheld cell, a total of zero) is `None` or an error, never a
+//! zero. Money is whole ten-thousandths of the currency unit, as in `Decimal128(18, 4)`, and what
+//! is paid is whole cents that add up to the fund.
+
+pub mod benchmark;
