@@ -10,10 +10,13 @@ use std::time::Duration;
 use model::{Peer, Role};
 use proto::v1::answer_event::Event;
 use proto::v1::region_client::RegionClient;
+use privacy::Claim;
+use proto::encode_claim;
 use proto::v1::{
-    CatalogRequest, CatalogResponse, Explanation, HospitalsRequest, HospitalsResponse, Progress,
+    CatalogRequest, CatalogResponse, CodeName, CodeNamesRequest, Explanation, HospitalsRequest, HospitalsResponse, Progress,
     Question,
 };
+use query::pack::{Arguments, Pack};
 use serde::{Deserialize, Serialize};
 use service::connect::{ConnectOptions, explain};
 use service::{Clock, ConnectFailure, Connector, IdentityConfig, ReloadingIdentity, config};
@@ -127,10 +130,54 @@ impl Client {
         deadline: Option<Duration>,
         progress: impl FnMut(&Progress),
     ) -> Result<Answer, Failure> {
+        self.ask_this(question(sql, deadline), deadline, progress).await
+    }
+
+    /// Asks a question of a pack.
+    ///
+    /// # Errors
+    /// As [`Client::ask`]; [`Failure::Usage`] when an argument does not fit.
+    pub async fn ask_pack(
+        &self,
+        pack: &Pack,
+        name: &str,
+        arguments: &Arguments,
+        deadline: Option<Duration>,
+        progress: impl FnMut(&Progress),
+    ) -> Result<Answer, Failure> {
+        let sql = pack.sql(name, arguments).map_err(|error| Failure::Usage(error.to_string()))?;
+        let claim = Claim {
+            pack: pack.hash(),
+            question: name.to_owned(),
+            arguments: arguments.clone(),
+        };
+        let question = Question { pack: Some(encode_claim(&claim)), ..question(&sql, deadline) };
+        self.ask_this(question, deadline, progress).await
+    }
+
+    async fn ask_this(
+        &self,
+        question: Question,
+        deadline: Option<Duration>,
+        progress: impl FnMut(&Progress),
+    ) -> Result<Answer, Failure> {
         let wait = deadline.map_or(LONGEST_WAIT, |deadline| deadline + GRACE);
-        let asking = self.collect(question(sql, deadline), progress);
+        let asking = self.collect(question, progress);
         // The future holds a stream and its buffers; it is large and lives once.
         self.within(wait, Box::pin(asking)).await
+    }
+
+    /// What the codes of `column` (`table.column`) are called, where a published list says it.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn code_names(&self, column: &str) -> Result<Vec<CodeName>, Failure> {
+        let mut service = self.service.clone();
+        let request = CodeNamesRequest { column: column.to_owned() };
+        let response = self.within(LIST_WAIT, async {
+            service.code_names(request).await.map_err(|status| self.failure(&status))
+        });
+        Ok(response.await?.into_inner().names)
     }
 
     async fn collect(
@@ -258,7 +305,7 @@ impl Client {
 fn question(sql: &str, deadline: Option<Duration>) -> Question {
     let deadline_ms =
         deadline.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    Question { sql: sql.to_owned(), deadline_ms }
+    Question { sql: sql.to_owned(), deadline_ms, pack: None }
 }
 
 /// The innermost cause: what the network or TLS said.

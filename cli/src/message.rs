@@ -257,6 +257,8 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::RosterUnknown => "roster not known",
         RefusalCode::Replay => "round seen before",
         RefusalCode::Quorum => "hospitals too few or too nearly the same",
+        RefusalCode::Pack => "not a question of an approved pack",
+        RefusalCode::Scheme => "unlike grouper schemes",
         RefusalCode::Request => "malformed request",
     }
 }
@@ -285,6 +287,8 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::RosterUnknown => "名册未知",
         RefusalCode::Replay => "轮次重复",
         RefusalCode::Quorum => "医院过少或与先前过于相近",
+        RefusalCode::Pack => "不属于已批准的问题包",
+        RefusalCode::Scheme => "分组方案不一致",
         RefusalCode::Request => "请求格式有误",
     }
 }

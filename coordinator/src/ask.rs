@@ -1,13 +1,15 @@
 //! One question: ask all hospitals at once, wait no longer than the deadline, add up, finish.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use model::Refusal;
+use model::schema::DRG_SCHEME;
+use model::{Refusal, RefusalCode};
 use num_traits::ToPrimitive as _;
 use privacy::request::{ReleaseRequest, Scope};
-use privacy::{Combined, Received};
+use privacy::{Claim, Combined, Domain, Received};
 use proto::{Assembler, WireError, encode_request, v1};
 use query::question::{AnswerError, Approximation, Planner, Question};
 use service::Clock;
@@ -69,6 +71,25 @@ pub(crate) struct Asker<'a> {
     pub(crate) lists: &'a Lists,
 }
 
+/// On whose behalf a question is asked, and which pack's question it says to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Who<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) claim: Option<Claim>,
+}
+
+impl Who<'_> {
+    /// The requests of `question` on behalf of this user.
+    pub(crate) fn requests(
+        &self,
+        question: &Question,
+        domains: &[Vec<Domain>],
+    ) -> Result<Vec<ReleaseRequest>, Refusal> {
+        let requests = question.requests(self.user, domains)?;
+        Ok(requests.into_iter().map(|request| request.claiming(self.claim.clone())).collect())
+    }
+}
+
 /// What came back for all requests of a question.
 struct Gathered {
     combined: Vec<Combined>,
@@ -83,20 +104,21 @@ impl Asker<'_> {
     pub(crate) async fn ask(
         &self,
         question: &Question,
-        user: &str,
+        who: &Who<'_>,
         deadline: Duration,
         progress: &ProgressSender,
     ) -> Result<Answer, AskError> {
+        self.check_schemes(question).await.map_err(|r| AskError::Refused(Box::new(r)))?;
         let started = self.clock.monotonic();
         let reserve = (deadline / FINISH_SHARE).min(FINISH_LIMIT);
         let patience = deadline.saturating_sub(reserve);
         let gathered = match question.scope() {
             Scope::Pooled => {
                 let until = started + patience;
-                let replies = self.pooled(question, user, until, progress).await;
+                let replies = self.pooled(question, who, until, progress).await;
                 Gathered::from(replies.map_err(AskError::from)?)
             }
-            Scope::PerHospital => self.per_hospital(question, user, patience, progress).await?,
+            Scope::PerHospital => self.per_hospital(question, who, patience, progress).await?,
         };
         let spent = self.clock.monotonic().duration_since(started);
         let finish = self.planner.answer(question, &gathered.combined);
@@ -111,15 +133,38 @@ impl Asker<'_> {
         Ok(Answer { batches, provenance })
     }
 
+    /// Groups of unlike grouper schemes are neither added up nor compared.
+    async fn check_schemes(&self, question: &Question) -> Result<(), Refusal> {
+        if !question.mixes_schemes() {
+            return Ok(());
+        }
+        let is_told = |site: &Arc<Site>| site.known().description.is_some();
+        if !self.registry.sites().iter().all(is_told) {
+            self.registry.refresh().await;
+        }
+        let told = self.registry.sites().iter().filter_map(|site| site.known().description);
+        let schemes: BTreeSet<String> = told.flat_map(|one| one.drg_schemes).collect();
+        if schemes.len() < 2 {
+            return Ok(());
+        }
+        let names: Vec<_> = schemes.iter().map(|scheme| format!("\"{scheme}\"")).collect();
+        Err(Refusal::new(
+            RefusalCode::Scheme,
+            DRG_SCHEME,
+            format!("The region's groups are of unlike grouper schemes: {}.", names.join(", ")),
+            "Add WHERE drg_scheme = '...' (`--scheme` of a benchmark), or group by drg_scheme too.",
+        ))
+    }
+
     /// Asks each hospital for its own cells and adds up what its gate releases.
     async fn per_hospital(
         &self,
         question: &Question,
-        user: &str,
+        who: &Who<'_>,
         patience: Duration,
         progress: &ProgressSender,
     ) -> Result<Gathered, AskError> {
-        let requests = question.requests(user, &[]).map_err(|r| AskError::Refused(Box::new(r)))?;
+        let requests = who.requests(question, &[]).map_err(|r| AskError::Refused(Box::new(r)))?;
         let (answered, absent) = self.collect(&Arc::new(requests), patience, progress).await;
         if answered.is_empty() {
             return Err(nobody(&absent));

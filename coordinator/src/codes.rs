@@ -12,10 +12,13 @@
 //! codes = ["F", "M", "U"]
 //! ```
 //!
+//! Codes may have names, in which case they stand in a table: `names = { F = { en = "female", zh =
+//! "女" } }`. Lists that follow from the data model itself (`common.toml`) need not be configured.
+//!
 //! A range counts from its first code to its last, place by place: digits run from 0 to 9, letters
 //! from A to Z, anything else stays as it is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,8 +26,27 @@ use privacy::domain::{MAX_CODE_BYTES, MAX_CODES};
 use serde::Deserialize;
 use service::config::{ConfigError, load};
 
-/// Codes by `table.column`.
-pub(crate) type CodeLists = HashMap<String, Arc<Vec<String>>>;
+/// Published lists by `table.column`.
+pub(crate) type CodeLists = HashMap<String, CodeList>;
+
+/// One published list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CodeList {
+    pub(crate) codes: Arc<Vec<String>>,
+    /// What some of the codes are called.
+    pub(crate) names: Arc<BTreeMap<String, Name>>,
+}
+
+/// What a code is called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Name {
+    pub(crate) en: String,
+    pub(crate) zh: String,
+}
+
+/// Lists of the data model itself; a list of the configuration takes their place.
+const COMMON: &str = include_str!("../codes/common.toml");
 
 /// Lists that ship with the coordinator, by name.
 const SHIPPED: &[(&str, &str)] = &[("sparcs", include_str!("../codes/sparcs.toml"))];
@@ -52,6 +74,9 @@ struct Entry {
     codes: Vec<String>,
     #[serde(default)]
     ranges: Vec<String>,
+    /// Codes with their names; they are in the list too.
+    #[serde(default)]
+    names: BTreeMap<String, Name>,
 }
 
 /// A code list that cannot be used.
@@ -107,12 +132,21 @@ pub(crate) fn read(sources: &[Source]) -> Result<CodeLists, InvalidCodes> {
                 column: entry.column.clone(),
                 reason,
             };
-            let codes = codes_of(&entry).map_err(wrong)?;
+            let codes = Arc::new(codes_of(&entry).map_err(wrong)?);
             tracing::info!(column = entry.column, version = entry.version, "published code list");
-            if lists.insert(entry.column.clone(), Arc::new(codes)).is_some() {
+            let list = CodeList { codes, names: Arc::new(entry.names.clone()) };
+            if lists.insert(entry.column.clone(), list).is_some() {
                 return Err(wrong("there is a second list for this column".to_owned()));
             }
         }
+    }
+    let (path, common) = Source::Shipped("common", COMMON).entries()?;
+    for entry in common {
+        let (path, column) = (path.clone(), entry.column.clone());
+        let codes =
+            codes_of(&entry).map_err(|reason| InvalidCodes::Entry { path, column, reason })?;
+        let list = CodeList { codes: Arc::new(codes), names: Arc::new(entry.names) };
+        lists.entry(entry.column).or_insert(list);
     }
     Ok(lists)
 }
@@ -124,7 +158,8 @@ fn codes_of(entry: &Entry) -> Result<Vec<String>, String> {
     if known.is_none() {
         return Err("the data model has no such column that can be grouped by".to_owned());
     }
-    let mut codes: BTreeSet<String> = entry.codes.iter().cloned().collect();
+    let mut codes: BTreeSet<String> =
+        entry.codes.iter().chain(entry.names.keys()).cloned().collect();
     for range in &entry.ranges {
         codes.extend(enumerate(range)?);
     }
@@ -214,7 +249,7 @@ mod tests {
     #[test]
     fn shipped_lists_can_be_used() {
         let lists = read(&[Source::of("sparcs", |_| PathBuf::new())]).unwrap();
-        assert_eq!(lists["stay.drg_code"].len(), 999);
+        assert_eq!(lists["stay.drg_code"].codes.len(), 999);
     }
 
     #[test]
@@ -222,7 +257,7 @@ mod tests {
         let text = "[[code_list]]\ncolumn = \"stay.drg_code\"\nversion = \"APR\"\nranges = \
                     [\"001..003\"]\ncodes = [\"955\"]\n";
         let lists = read_text(text).unwrap();
-        assert_eq!(*lists["stay.drg_code"], ["001", "002", "003", "955"]);
+        assert_eq!(*lists["stay.drg_code"].codes, ["001", "002", "003", "955"]);
         for (from, to, says) in [
             ("drg_code", "drg", "no such column"),
             ("drg_code", "total_cost", "no such column"),

@@ -19,7 +19,7 @@ use query::question::Question;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::codes::CodeLists;
+use crate::codes::{CodeLists, Name};
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Registry, Site};
 use crate::round::{RoundFailure, Rounds};
@@ -99,7 +99,12 @@ impl Lists {
 
     fn published_codes(&self, listing: &Listing) -> Option<Arc<Vec<String>>> {
         let (table, column) = listing.column?;
-        self.published.get(&format!("{table}.{column}")).cloned()
+        self.published.get(&format!("{table}.{column}")).map(|list| Arc::clone(&list.codes))
+    }
+
+    /// What the codes of `column` (`table.column`) are called, as far as a published list says it.
+    pub(crate) fn names(&self, column: &str) -> impl Iterator<Item = (&String, &Name)> {
+        self.published.get(column).into_iter().flat_map(|list| list.names.iter())
     }
 
     async fn codes(

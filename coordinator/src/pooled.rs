@@ -9,7 +9,7 @@ use privacy::sign::hex;
 use privacy::{Combined, ReleaseRequest};
 use query::question::Question;
 
-use crate::ask::Asker;
+use crate::ask::{Asker, Who};
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Site};
 use crate::round::{Outcome, RoundFailure};
@@ -31,14 +31,14 @@ impl Asker<'_> {
     pub(crate) async fn pooled(
         &self,
         question: &Question,
-        user: &str,
+        who: &Who<'_>,
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<PooledReplies, RoundFailure> {
         let lists = self.lists.domains(question, self.rounds, self.registry, until, progress);
         let (domains, without) = lists.await?;
-        let requests = question
-            .requests(user, &domains)
+        let requests = who
+            .requests(question, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
         let each = requests.iter().map(|request| self.one(request, &without, until, progress));
         let outcomes = join_all(each).await.into_iter().collect::<Result<Vec<_>, _>>()?;

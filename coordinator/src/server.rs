@@ -9,9 +9,9 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use model::{Peer, Refusal, Role};
 use privacy::{Floor, Policy, Scope, Shape};
-use proto::v1;
 use proto::v1::answer_event::Event;
 use proto::v1::region_server::{Region, RegionServer};
+use proto::{decode_claim, v1};
 use query::question::{Planner, Question};
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
@@ -26,8 +26,9 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::ask::{Answer, AskError, Asker};
+use crate::ask::{Answer, AskError, Asker, Who};
 use crate::catalog::catalog;
+use crate::codes::Name;
 use crate::config::Config;
 use crate::encode::ipc_parts;
 use crate::explain::{Size, explain};
@@ -263,7 +264,7 @@ impl State {
     async fn answer(
         &self,
         question: &Question,
-        user: &str,
+        who: &Who<'_>,
         deadline: Duration,
         events: &mpsc::Sender<Result<v1::AnswerEvent, Status>>,
     ) -> Result<Answer, Status> {
@@ -275,7 +276,7 @@ impl State {
             rounds: &self.rounds,
             lists: &self.lists,
         };
-        let asking = asker.ask(question, user, deadline, &progress);
+        let asking = asker.ask(question, who, deadline, &progress);
         tokio::pin!(asking);
         loop {
             tokio::select! {
@@ -324,7 +325,9 @@ impl Region for Service {
 
     async fn ask(&self, request: Request<v1::Question>) -> Result<Response<Events>, Status> {
         let peer = require_role(&request, Role::User)?;
-        let v1::Question { sql, deadline_ms } = request.into_inner();
+        let v1::Question { sql, deadline_ms, pack } = request.into_inner();
+        let claim = pack.map(decode_claim).transpose();
+        let claim = claim.map_err(|refusal| refusal_status(&refusal))?;
         let question = self.state.plan(&sql).await.map_err(|refusal| refusal_status(&refusal))?;
         let deadline = match deadline_ms {
             0 => self.state.deadline,
@@ -333,7 +336,8 @@ impl Region for Service {
         let (events, stream) = mpsc::channel(EVENT_QUEUE);
         let state = Arc::clone(&self.state);
         tokio::spawn(async move {
-            let outcome = state.answer(&question, peer.name(), deadline, &events).await;
+            let who = Who { user: peer.name(), claim };
+            let outcome = state.answer(&question, &who, deadline, &events).await;
             send(outcome, &events).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
@@ -361,6 +365,20 @@ impl Region for Service {
         require_role(&request, Role::User)?;
         let described = self.state.registry.code_lists().await;
         Ok(Response::new(catalog(&self.state.policy, &described)))
+    }
+
+    async fn code_names(
+        &self,
+        request: Request<v1::CodeNamesRequest>,
+    ) -> Result<Response<v1::CodeNamesResponse>, Status> {
+        require_role(&request, Role::User)?;
+        let names = self.state.lists.names(&request.get_ref().column);
+        let name = |(code, name): (&String, &Name)| v1::CodeName {
+            code: code.clone(),
+            en: name.en.clone(),
+            zh: name.zh.clone(),
+        };
+        Ok(Response::new(v1::CodeNamesResponse { names: names.map(name).collect() }))
     }
 
     async fn hospitals(
@@ -418,5 +436,6 @@ fn hospital(site: &Site) -> v1::Hospital {
         last_seen_at: known.last_seen.map(rfc3339).unwrap_or_default(),
         reason: known.absence.map(|absence| absence.text()).unwrap_or_default(),
         version: description.version,
+        drg_schemes: description.drg_schemes,
     }
 }

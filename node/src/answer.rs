@@ -8,6 +8,7 @@ use model::HospitalId;
 use privacy::{Admitted, Released, admit, release};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
+use query::pack::Packs;
 use record::{Standing, Ticket};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
@@ -30,6 +31,7 @@ pub(crate) struct Desk {
     pub(crate) hospital: HospitalId,
     pub(crate) books: Books,
     pub(crate) standing: Arc<Standing>,
+    pub(crate) packs: Packs,
     pub(crate) discoveries: Discoveries,
     pub(crate) places: Semaphore,
     pub(crate) upload_memory: Arc<Semaphore>,
@@ -44,6 +46,7 @@ impl Desk {
         holdings: Holdings,
         books: Books,
         standing: Arc<Standing>,
+        packs: Packs,
         queries: Handle,
         clock: Clock,
     ) -> Self {
@@ -52,6 +55,7 @@ impl Desk {
             hospital: config.hospital.id.clone(),
             books,
             standing,
+            packs,
             discoveries: Discoveries::default(),
             places: Semaphore::new(config.engine.max_concurrent.max(1)),
             upload_memory: Arc::new(Semaphore::new(UPLOAD_UNITS)),
@@ -70,7 +74,8 @@ impl Desk {
         let until = self.clock.monotonic() + deadline;
         let request = decode_request(wire).map_err(|refusal| refusal_status(&refusal))?;
         let InForce { policy, policy_hash, engine } = self.holdings.now();
-        let admitted = admit(request.clone(), &policy).map_err(|refusal| {
+        let from = self.packs.origin(&request, &policy).await;
+        let admitted = admit(request.clone(), &policy, from).map_err(|refusal| {
             tracing::info!(code = refusal.code.as_str(), "refused");
             refusal_status(&refusal)
         })?;

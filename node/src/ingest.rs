@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use futures::StreamExt as _;
 use model::manifest::{HospitalRecord, Manifest, MappingRecord, SNAPSHOT_FORMAT, SourceRecord};
-use model::schema::{self, TABLES};
+use model::schema::{self, DRG_SCHEME, TABLES};
 use query::mapping::{self as engine, Source, Statement};
 use ring::rand::SecureRandom as _;
 
@@ -362,6 +362,7 @@ fn write(
     let mut tables = std::collections::BTreeMap::new();
     let mut fillings = std::mem::take(&mut filled.tables);
     let accepted = u64::try_from(filled.people.stays.len()).unwrap_or(u64::MAX);
+    let drg_schemes = Some(drg_schemes(&fillings));
     for table in TABLES {
         let found = fillings.iter().position(|filling| filling.shape.table.name == table.name);
         let filling = found.map(|position| fillings.swap_remove(position));
@@ -394,11 +395,20 @@ fn write(
         mapping: MappingRecord { name: mapping.name.clone(), sha256: mapping.sha256.clone() },
         key_id: people.key_id().to_owned(),
         tables,
+        drg_schemes,
         persons,
         quality: quarantine.quality(filled.read, accepted),
     };
     manifest.snapshot_id = snapshot_id(&manifest);
     Ok(manifest)
+}
+
+/// The grouper schemes of the stays; groups without one are of a scheme that has no name.
+fn drg_schemes(fillings: &[Filling]) -> Vec<String> {
+    let texts = |column| fillings.iter().flat_map(move |filling| filling.texts("stay", column));
+    let schemes: Vec<_> = texts(DRG_SCHEME).collect();
+    let unnamed = schemes.is_empty() && texts("drg_code").next().is_some();
+    if unnamed { vec!["unnamed".to_owned()] } else { schemes }
 }
 
 fn source_record(source: &SourceFile) -> SourceRecord {

@@ -17,7 +17,7 @@ use privacy::domain::Domain;
 use privacy::mask::Seed;
 use privacy::seal::seal;
 use privacy::sign::Context;
-use privacy::{Admitted, Concealed, Offer, Round, Sid, admit_round, conceal};
+use privacy::{Admitted, Concealed, FromPack, Offer, Round, Sid, admit_round, conceal};
 use proto::{ReceivedOffer, UploadProof, cells_part, cells_parts, decode_offer, encode_upload, v1};
 use query::engine::Engine;
 use service::fault;
@@ -91,7 +91,8 @@ impl Desk {
         let InForce { policy, policy_hash, engine } = self.holdings.now();
         let sid = offer.terms.sid();
         let snapshot = engine.as_ref().map(|e| e.manifest().snapshot_id.clone());
-        let round = match self.admit_offer(offer, &policy) {
+        let from = self.packs.origin(&offer.request, &policy).await;
+        let round = match self.admit_offer(offer, &policy, from) {
             Ok(round) => Arc::new(round),
             Err(refusal) => {
                 self.books.note_refusal(sid, refusal.code.as_str()).await;
@@ -140,6 +141,7 @@ impl Desk {
         &self,
         offer: ReceivedOffer,
         policy: &privacy::Policy,
+        from: Option<FromPack>,
     ) -> Result<Round, Refusal> {
         let broken =
             |subject: &str, reason: String| Refusal::new(RefusalCode::Offer, subject, reason, "");
@@ -168,7 +170,7 @@ impl Desk {
             .ok_or_else(|| broken("guard_key", "The guard key is not for this hospital.".into()))?;
         let ReceivedOffer { request, terms, signatures, round_key, .. } = offer;
         let offer = Offer { request, terms, signatures, round_key, guard_key };
-        admit_round(offer, &roster, policy, &self.hospital)
+        admit_round(offer, &roster, policy, &self.hospital, from)
     }
 
     /// Computes and masks. Dropping the future stops the computation.

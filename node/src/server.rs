@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
+use query::pack::Packs;
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
 use service::role::{RoleError, identify, listen};
@@ -21,7 +22,7 @@ use tonic::{Request, Response, Status};
 use crate::answer::{Desk, InForce};
 use crate::books::Books;
 use crate::config::Config;
-use crate::describe::{CodeLists, code_lists, table_sizes};
+use crate::describe::{CodeLists, code_lists, drg_schemes, table_sizes};
 use crate::holdings::{EngineStart, Holdings};
 
 /// Why a node does not run.
@@ -47,6 +48,9 @@ pub enum NodeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The planner that checks questions of packs cannot start.
+    #[error("the planner cannot start: {0}")]
+    Planner(#[from] query::question::AnswerError),
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -95,7 +99,8 @@ async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeErro
     Holdings::clear_spill(&config.data_dir);
     let holdings = Holdings::new(config.clone())?;
     let books = Books::new(Arc::new(store), clock.clone());
-    let desk = Desk::new(&config, holdings, books, standing, queries, clock.clone());
+    let packs = Packs::new()?;
+    let desk = Desk::new(&config, holdings, books, standing, packs, queries, clock.clone());
     let (listener, address) = listen(Role::Node, &config.listen).await?;
     let _ = desk.holdings.now();
     Ok(Bound { listener, address, identity, desk, clock })
@@ -164,6 +169,7 @@ impl Node for Service {
             response.hospital_county.clone_from(&manifest.hospital.county);
             response.snapshot_id.clone_from(&manifest.snapshot_id);
             response.snapshot_created_at.clone_from(&manifest.created_at);
+            response.drg_schemes = drg_schemes(manifest);
             response.tables = table_sizes(&engine, &policy);
             if request.get_ref().code_lists {
                 let lists = code_lists(&self.desk, &self.code_lists, &engine, &policy).await;

@@ -12,7 +12,7 @@ mod round;
 pub use prost::Message;
 
 pub use chunks::{Assembler, WireError, chunks, from_record, to_record};
-pub use request::{decode_request, encode_request};
+pub use request::{decode_claim, decode_request, encode_claim, encode_request};
 pub use round::{
     OpenedAssembler, ReceivedOffer, UploadProof, add_cells, cells_part, cells_parts, decode_offer,
     decode_sid, decode_signature, decode_terms, decode_upload, encode_checkpoint, encode_offer,

@@ -5,9 +5,12 @@ use model::{Refusal, RefusalCode};
 use privacy::Domain;
 use privacy::domain::Outside;
 use privacy::measure::{Input, Measure};
-use privacy::request::{REQUEST_VERSION, ReleaseRequest, RequestParts, Scope};
+use privacy::request::{Claim, REQUEST_VERSION, ReleaseRequest, RequestParts, Scope};
 
 use crate::v1;
+
+/// Longest name and arguments of a pack's question, in bytes.
+const MAX_CLAIM_BYTES: usize = 64 * 1024;
 
 fn malformed(subject: &str, reason: &str) -> Refusal {
     Refusal::new(RefusalCode::Request, subject, reason, "Use matching versions of Consilium.")
@@ -31,7 +34,33 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         deadline_ms,
         domains: request.domains().iter().map(encode_domain).collect(),
         supports: request.supports().to_vec(),
+        pack: request.claim().map(encode_claim),
     }
+}
+
+/// A claim as it travels.
+#[must_use]
+pub fn encode_claim(claim: &Claim) -> v1::PackClaim {
+    v1::PackClaim {
+        pack: claim.pack.to_vec(),
+        question: claim.question.clone(),
+        arguments: claim.arguments.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+    }
+}
+
+/// Reads a claim.
+///
+/// # Errors
+/// A [`Refusal`] with code `request` when it is malformed or too long.
+pub fn decode_claim(wire: v1::PackClaim) -> Result<Claim, Refusal> {
+    let wrong = || malformed("pack", "The claim to be a pack's question is malformed.");
+    let bytes: usize = wire.arguments.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if wire.question.len() > MAX_CLAIM_BYTES || bytes > MAX_CLAIM_BYTES {
+        return Err(wrong());
+    }
+    let pack = wire.pack.as_slice().try_into().map_err(|_| wrong())?;
+    let arguments = wire.arguments.into_iter().collect();
+    Ok(Claim { pack, question: wire.question, arguments })
 }
 
 fn encode_domain(domain: &Domain) -> v1::Domain {
@@ -92,7 +121,8 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
     };
     let inputs = wire.inputs.iter().map(decode_input).collect::<Result<_, _>>()?;
     let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
-    ReleaseRequest::try_from(RequestParts {
+    let claim = wire.pack.map(decode_claim).transpose()?;
+    let request = ReleaseRequest::try_from(RequestParts {
         scope,
         asker: wire.asker,
         relation_sql: wire.relation_sql,
@@ -101,7 +131,8 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
         inputs,
         measures,
         supports: wire.supports,
-    })
+    })?;
+    Ok(request.claiming(claim))
 }
 
 fn encode_input(input: &Input) -> v1::Input {

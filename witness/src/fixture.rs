@@ -256,7 +256,7 @@ impl World {
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::default() };
         let roster = self.desk.standing.roster().unwrap();
-        admit_round(offer, &roster, &policy, &own).unwrap()
+        admit_round(offer, &roster, &policy, &own, None).unwrap()
     }
 
     fn upload(

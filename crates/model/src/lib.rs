@@ -10,9 +10,11 @@ pub mod manifest;
 pub mod moments;
 pub mod peer;
 pub mod percentile;
+pub mod period;
 pub mod refusal;
 pub mod schema;
 
 pub use hospital::HospitalId;
 pub use peer::{Peer, Role};
+pub use period::Period;
 pub use refusal::{Refusal, RefusalCode};

@@ -68,6 +68,10 @@ refusal_codes! {
     Replay = "replay",
     /// Too few hospitals for a masked sum, or too nearly those of an earlier one.
     Quorum = "quorum",
+    /// The hospital answers questions of approved packs only, and this is none.
+    Pack = "pack",
+    /// Groups of unlike grouper schemes would be added up or compared.
+    Scheme = "scheme",
     /// A message that no correct coordinator sends.
     Request = "request",
 }

@@ -15,6 +15,8 @@ pub const STAY_KEY: &str = "stay_key";
 pub const PERSON_KEY: &str = "person_key";
 /// The column whose use makes a question per-hospital.
 pub const HOSPITAL_ID: &str = "hospital_id";
+/// The column with a stay's grouper name@version.
+pub const DRG_SCHEME: &str = "drg_scheme";
 
 /// Digits after the point of every money column.
 pub const MONEY_SCALE: i8 = 4;

@@ -4,7 +4,7 @@ use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::blind::{GuardKey, RoundKey};
 use crate::domain::Domain;
-use crate::policy::{LARGEST_MINIMUM, Policy};
+use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::request::{ReleaseRequest, Scope};
 use crate::roster::Roster;
 use crate::terms::{Sid, Signatures, Terms};
@@ -48,6 +48,10 @@ impl Admitted {
         self.thresholds
     }
 }
+
+/// Which approved pack a request was made from, as the node itself has found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromPack(pub [u8; 32]);
 
 /// An offer as a node received it: nothing in it has been checked.
 #[derive(Debug, Clone)]
@@ -113,6 +117,7 @@ pub fn admit_round(
     roster: &Roster,
     policy: &Policy,
     hospital: &HospitalId,
+    pack: Option<FromPack>,
 ) -> Result<Round, Refusal> {
     let Offer { request, terms, signatures, round_key, guard_key } = offer;
     terms.check(roster)?;
@@ -128,7 +133,7 @@ pub fn admit_round(
         return Err(Refusal::new(RefusalCode::Offer, "salt", reason, ""));
     }
     terms.bind(&request, policy, hospital)?;
-    let mut admitted = admit_scope(request, policy)?;
+    let mut admitted = admit_scope(request, policy, pack)?;
     // What is counted up to a threshold must reach the strictest rule that anybody applies.
     let thresholds = &mut admitted.thresholds;
     thresholds.persons = thresholds.persons.max(terms.floor.persons);
@@ -142,8 +147,12 @@ pub fn admit_round(
 /// lasts, the node's ledger decides, in the transaction that pays for the question.
 ///
 /// # Errors
-/// A [`Refusal`] with code `policy_unset`, `scope` or `offer`.
-pub fn admit(request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Refusal> {
+/// A [`Refusal`] with code `policy_unset`, `scope`, `pack` or `offer`.
+pub fn admit(
+    request: ReleaseRequest,
+    policy: &Policy,
+    pack: Option<FromPack>,
+) -> Result<Admitted, Refusal> {
     if request.scope() == Scope::Pooled {
         return Err(Refusal::new(
             RefusalCode::Offer,
@@ -152,7 +161,7 @@ pub fn admit(request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Refus
             "The coordinator offers a round that the witness has countersigned.",
         ));
     }
-    admit_scope(request, policy)
+    admit_scope(request, policy, pack)
 }
 
 /// What an asker is told whose `allowance` of the day is used up.
@@ -166,7 +175,11 @@ pub fn allowance_used(asker: &str, allowance: u64) -> Refusal {
     )
 }
 
-fn admit_scope(request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Refusal> {
+fn admit_scope(
+    request: ReleaseRequest,
+    policy: &Policy,
+    pack: Option<FromPack>,
+) -> Result<Admitted, Refusal> {
     let in_range = |value: &u32| (1..=LARGEST_MINIMUM).contains(value);
     let minima = policy.minimum.persons.filter(in_range).zip(policy.minimum.stays.filter(in_range));
     let Some((persons, stays)) = minima.filter(|_| in_range(&policy.selectivity.persons)) else {
@@ -184,6 +197,16 @@ fn admit_scope(request: ReleaseRequest, policy: &Policy) -> Result<Admitted, Ref
             scope,
             format!("The hospital's policy does not answer {scope} questions."),
             "Ask without naming hospitals, or ask the hospital's steward.",
+        ));
+    }
+    let approved = pack.is_some_and(|FromPack(hash)| policy.approves(&hash));
+    if policy.questions.allow == Allow::Packs && !approved {
+        return Err(Refusal::new(
+            RefusalCode::Pack,
+            "question",
+            "The hospital answers questions of packs that it has approved, and this is none.",
+            "`consilium pack list` shows the packs and their hashes; the hospital's steward \
+             approves one in questions.packs of the policy file.",
         ));
     }
     let thresholds = Thresholds { persons, stays, selectivity: policy.selectivity.persons };

@@ -327,7 +327,7 @@ impl Fixture {
     }
 
     pub(crate) fn admit(&self, offer: Offer, index: usize) -> Result<Round, Refusal> {
-        admit_round(offer, &self.roster, &self.policy, &hospital(index))
+        admit_round(offer, &self.roster, &self.policy, &hospital(index), None)
     }
 
     pub(crate) fn round(&self, index: usize) -> Round {

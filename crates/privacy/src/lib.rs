@@ -41,7 +41,7 @@ pub mod shape;
 pub mod sign;
 pub mod terms;
 
-pub use admit::{Admitted, Offer, Round, admit, admit_round};
+pub use admit::{Admitted, FromPack, Offer, Round, admit, admit_round};
 pub use canonical::sha256;
 pub use combine::{Combined, Received};
 pub use conceal::{Concealed, conceal};
@@ -50,6 +50,6 @@ pub use gate::{Released, release};
 pub use measure::{Input, Measure};
 pub use partial::Partial;
 pub use policy::Policy;
-pub use request::{ReleaseRequest, Scope};
+pub use request::{Claim, ReleaseRequest, Scope};
 pub use shape::Shape;
 pub use terms::{Floor, Sid, Terms};

@@ -34,6 +34,9 @@ pub struct Policy {
     /// What masked regional sums must keep to.
     #[serde(default)]
     pub pooled: Pooled,
+    /// Which questions are answered at all.
+    #[serde(default)]
+    pub questions: Questions,
     /// Which columns may be used, and how.
     #[serde(default)]
     pub columns: Columns,
@@ -86,6 +89,27 @@ impl Default for Scopes {
     fn default() -> Self {
         Self { pooled: true, per_hospital: true }
     }
+}
+
+/// Which questions are answered, before any other rule is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Questions {
+    /// Everything that the other rules admit, or approved packs only.
+    pub allow: Allow,
+    /// Content hashes of the approved packs, in hex, as `consilium pack list` prints them.
+    pub packs: Vec<String>,
+}
+
+/// Which questions a hospital answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Allow {
+    /// Everything that the other rules of the policy admit.
+    #[default]
+    Any,
+    /// Questions of approved packs only.
+    Packs,
 }
 
 /// Rules of masked regional sums. What is opened is the regional sum only, so a hospital may
@@ -222,6 +246,7 @@ impl Default for Policy {
             selectivity: Selectivity::default(),
             scopes: Scopes::default(),
             pooled: Pooled::default(),
+            questions: Questions::default(),
             columns: Columns::default(),
             granularity: Granularity::default(),
             literals: Literals::default(),
@@ -238,6 +263,13 @@ impl Policy {
             Scope::Pooled => self.scopes.pooled,
             Scope::PerHospital => self.scopes.per_hospital,
         }
+    }
+
+    /// Whether the pack with this content hash is approved.
+    #[must_use]
+    pub fn approves(&self, pack: &[u8; 32]) -> bool {
+        let hash = crate::sign::hex(pack);
+        self.questions.packs.iter().any(|approved| approved.eq_ignore_ascii_case(&hash))
     }
 
     /// Whether `table.column` may be used so; the data model's own rules come on top.
@@ -285,6 +317,21 @@ impl Policy {
         }
         if self.granularity.age_years == 0 || self.granularity.money == 0 {
             problems.push("granularity.age_years and granularity.money are at least 1".to_owned());
+        }
+        let is_no_hash =
+            |text: &&String| text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit());
+        for entry in self.questions.packs.iter().filter(is_no_hash) {
+            problems.push(format!(
+                "questions.packs: \"{entry}\" is no content hash of 64 hex digits; `consilium pack \
+                 list` prints them"
+            ));
+        }
+        if self.questions.allow == Allow::Packs && self.questions.packs.is_empty() {
+            problems.push(
+                "questions.allow = \"packs\", but questions.packs approves none, so the node answers \
+                 nothing"
+                    .to_owned(),
+            );
         }
         let lists = [
             ("groupable", &self.columns.groupable),

@@ -1,5 +1,7 @@
 //! A release request: what a coordinator asks a hospital to add up. Parsed once, at the border.
 
+use std::collections::BTreeMap;
+
 use model::{Refusal, RefusalCode};
 
 use crate::canonical::Writer;
@@ -49,6 +51,19 @@ pub struct ReleaseRequest {
     inputs: Vec<Input>,
     measures: Vec<Measure>,
     supports: Vec<u32>,
+    claim: Option<Claim>,
+}
+
+/// What a request says of itself: that it is a question of a pack, with these arguments. Nobody
+/// believes it; a node makes the question from its own copy of the pack and compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Content hash of the pack.
+    pub pack: [u8; 32],
+    /// Name of the question in it.
+    pub question: String,
+    /// Arguments of the question by name.
+    pub arguments: BTreeMap<String, String>,
 }
 
 /// The parts of a request, before they are checked against each other.
@@ -119,6 +134,7 @@ impl TryFrom<RequestParts> for ReleaseRequest {
             inputs: parts.inputs,
             measures: parts.measures,
             supports: parts.supports,
+            claim: None,
         })
     }
 }
@@ -178,6 +194,25 @@ impl ReleaseRequest {
             }
         }
         salted
+    }
+
+    /// The same request with a claim. What is computed does not depend on it, so the hash does not
+    /// either.
+    #[must_use]
+    pub fn claiming(self, claim: Option<Claim>) -> Self {
+        Self { claim, ..self }
+    }
+
+    /// Which pack's question it says to be.
+    #[must_use]
+    pub const fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// Whether it looks for the codes of a dimension, and for nothing else.
+    #[must_use]
+    pub fn is_discovery(&self) -> bool {
+        matches!(self.domains.as_slice(), [Domain::Buckets { .. }]) && self.measures.is_empty()
     }
 
     /// Names of the dimensions.

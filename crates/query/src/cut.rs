@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod inputs;
+mod schemes;
 
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub(crate) struct Part {
     pub selective: bool,
     /// Each row is one stay.
     pub one_row_per_stay: bool,
+    /// It uses groups of a grouper without saying of which scheme.
+    pub mixes_schemes: bool,
 }
 
 /// A question, taken apart.
@@ -198,6 +201,7 @@ fn make_part(
         finals,
         selective: checked.selective,
         one_row_per_stay: checked.one_row_per_stay,
+        mixes_schemes: schemes::are_mixed(&flat, &dimensions, &raw),
     })
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum FinalKind {
     Sxy,
     /// Read off a histogram.
     Percentile(Fraction),
+    /// How far the true percentile can lie from the one that is read off.
+    PercentileError(Fraction),
 }
 
 /// The SQL type of a sum.
@@ -147,6 +149,11 @@ impl Final {
                 let values = groups().map(|group| self.percentile(group).map(|found| found.value));
                 Ok(Arc::new(values.collect::<Float64Array>()))
             }
+            (FinalKind::PercentileError(_), _) => {
+                let errors =
+                    groups().map(|group| self.percentile(group).map(|found| found.error()));
+                Ok(Arc::new(errors.collect::<Float64Array>()))
+            }
             _ => {
                 let values = groups()
                     .map(|group| if known(group) { self.statistic(&group.cells) } else { None });
@@ -164,9 +171,11 @@ impl Final {
     /// The percentile of a group; `None` for other aggregates, withheld measures, and percentiles
     /// beyond which too few lie.
     pub(crate) fn percentile(&self, group: &CombinedGroup) -> Option<Percentile> {
-        let (FinalKind::Percentile(fraction), Some(grid)) = (self.kind, &self.grid) else {
+        let (FinalKind::Percentile(fraction) | FinalKind::PercentileError(fraction)) = self.kind
+        else {
             return None;
         };
+        let grid = self.grid.as_ref()?;
         if group.withheld[self.measure] {
             return None;
         }
@@ -198,7 +207,10 @@ impl Final {
             scale_xy: xy,
         };
         match self.kind {
-            FinalKind::Count | FinalKind::PairCount | FinalKind::Percentile(_) => None,
+            FinalKind::Count
+            | FinalKind::PairCount
+            | FinalKind::Percentile(_)
+            | FinalKind::PercentileError(_) => None,
             FinalKind::Sum if cells[0] == 0 => None,
             FinalKind::Sum => to_double(cells[1], x),
             FinalKind::Mean | FinalKind::MeanX => mean(cells[0], cells[1], x),

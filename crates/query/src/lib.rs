@@ -17,6 +17,7 @@ mod finish;
 mod grid;
 mod kernel;
 pub mod mapping;
+pub mod pack;
 pub mod pooled;
 pub mod question;
 mod session;

@@ -345,6 +345,18 @@ impl Question {
         each.collect()
     }
 
+    /// Whether `request` is one of this question's: the same rows, groups and sums.
+    #[must_use]
+    pub fn asks(&self, request: &ReleaseRequest) -> bool {
+        self.cut.parts.iter().any(|part| {
+            let own = &part.request;
+            own.relation_sql == request.relation_sql()
+                && own.dimensions == request.dimensions()
+                && own.inputs == request.inputs()
+                && own.measures == request.measures()
+        })
+    }
+
     /// The measures of each request.
     #[must_use]
     pub fn measures(&self) -> Vec<&[Measure]> {
@@ -359,6 +371,13 @@ impl Question {
             part.finals.iter().filter_map(|one| Approximation::of(one, combined))
         });
         each.collect()
+    }
+
+    /// Whether groups of one grouper scheme could be added up or compared with groups of another:
+    /// some part uses them and neither fixes their scheme nor keeps schemes apart.
+    #[must_use]
+    pub fn mixes_schemes(&self) -> bool {
+        self.cut.parts.iter().any(|part| part.mixes_schemes)
     }
 
     /// What each request asks for, for people.

@@ -38,7 +38,7 @@ fn released(groups: u64) -> Released {
         ],
         bins: Vec::new(),
     };
-    let admitted = admit(request(), &Policy::default()).unwrap();
+    let admitted = admit(request(), &Policy::default(), None).unwrap();
     release(Partial::new(admitted, (0..groups).map(group).collect(), 20, false))
 }
 

@@ -190,7 +190,8 @@ impl Parties {
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
         };
-        let round = admit_round(offer, &self.roster, &self.policy, &first.id).map_err(wrong)?;
+        let round =
+            admit_round(offer, &self.roster, &self.policy, &first.id, None).map_err(wrong)?;
         let groups = self.codes().map(|code| self.group(code)).collect();
         let partial = Partial::new(round.admitted().clone(), groups, 0, false);
         let mut entries = conceal(partial, &round, &first.seed).entries().to_vec();

@@ -20,7 +20,7 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
         supports: vec![0, 5],
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
-    let admitted = admit(request, &Policy::default()).unwrap();
+    let admitted = admit(request, &Policy::default(), None).unwrap();
     Partial::new(admitted, groups, selected, selective)
 }
 
@@ -92,8 +92,8 @@ fn a_policy_without_minimum_closes_the_node() {
     let admitted = partial(Vec::new(), 0, false).admitted().clone();
     let mut policy = Policy::default();
     policy.minimum.persons = None;
-    let refusal = admit(admitted.request().clone(), &policy).unwrap_err();
+    let refusal = admit(admitted.request().clone(), &policy, None).unwrap_err();
     assert_eq!(refusal.code, model::RefusalCode::PolicyUnset);
     policy.minimum.persons = Some(0);
-    assert!(admit(admitted.request().clone(), &policy).is_err(), "zero is not a minimum");
+    assert!(admit(admitted.request().clone(), &policy, None).is_err(), "zero is not a minimum");
 }

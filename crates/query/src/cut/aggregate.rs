@@ -9,6 +9,7 @@ use model::schema::{HOSPITAL_ID, PERSON_KEY, STAY_KEY};
 use model::{Refusal, RefusalCode};
 
 use crate::finish::FinalKind;
+use crate::session::PERCENTILE_ERROR;
 use crate::walk::{Flat, number, refuse_binning};
 
 /// What one aggregate needs, before scales and places are known.
@@ -171,7 +172,7 @@ impl Decomposed {
             return Err(refuse("aggregate", "The expression is not an aggregate.", ""));
         };
         let name = call.func.name().to_owned();
-        if matches!(name.as_str(), "approx_median" | "approx_percentile_cont") {
+        if matches!(name.as_str(), "approx_median" | "approx_percentile_cont" | PERCENTILE_ERROR) {
             return self.percentile(&call, flat, input);
         }
         if name == "percentile_cont" || name == "quantile_cont" {
@@ -219,7 +220,7 @@ impl Decomposed {
     }
 
     /// `approx_median(x)`, `approx_percentile_cont(x, q)`, `approx_percentile_cont(q) WITHIN GROUP
-    /// (ORDER BY x)`.
+    /// (ORDER BY x)`, and `approx_percentile_error(x, q)`, which says how far off they can be.
     fn percentile(
         &mut self,
         call: &AggregateFunction,
@@ -260,7 +261,12 @@ impl Decomposed {
             None => column,
         };
         let input = self.input(value);
-        Ok(self.need(Need::Histogram(input), FinalKind::Percentile(fraction)))
+        let kind = if name == PERCENTILE_ERROR {
+            FinalKind::PercentileError(fraction)
+        } else {
+            FinalKind::Percentile(fraction)
+        };
+        Ok(self.need(Need::Histogram(input), kind))
     }
 
     fn distinct(&mut self, arg: &Expr, filtered: bool, flat: &Flat) -> Result<Pending, Refusal> {

@@ -128,7 +128,7 @@ fn upload(hospital: &HospitalId, seed: u8) -> Concealed {
         round_key: round_key(),
         guard_key: guard_key(),
     };
-    let round = admit_round(offer, &roster(), &Policy::default(), hospital).unwrap();
+    let round = admit_round(offer, &roster(), &Policy::default(), hospital, None).unwrap();
     let partial = Partial::new(round.admitted().clone(), groups(hospital), 1_000, false);
     conceal(partial, &round, &Seed::new(Zeroizing::new([seed; 32])))
 }

@@ -87,7 +87,7 @@ fn what_a_hospital_releases_alone_has_joined_bins_too() {
         measures: request().measures().to_vec(),
         supports: request().supports().to_vec(),
     });
-    let admitted = crate::admit(request.unwrap(), &crate::fixture::policy_of(FLOOR)).unwrap();
+    let admitted = crate::admit(request.unwrap(), &crate::fixture::policy_of(FLOOR), None).unwrap();
     let groups = crate::fixture::groups_of(&data()[0], &self::request());
     let released = crate::release(Partial::new(admitted, groups, 1_000, false));
     // Ten stays of at most two days are too few, so the third day joins them.

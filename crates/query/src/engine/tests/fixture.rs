@@ -143,7 +143,7 @@ pub(super) async fn request(sql: &str, codes: &[&str]) -> ReleaseRequest {
 pub(super) fn own(request: &ReleaseRequest) -> Admitted {
     let parts =
         RequestParts { scope: Scope::PerHospital, domains: Vec::new(), ..parts_of(request) };
-    admit(ReleaseRequest::try_from(parts).unwrap(), &open_policy()).unwrap()
+    admit(ReleaseRequest::try_from(parts).unwrap(), &open_policy(), None).unwrap()
 }
 
 fn roster(key: impl Fn(u8) -> SigningKey) -> Roster {
@@ -191,5 +191,5 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
     let guard_key = GuardKey::from_slice(&[6; 32]).unwrap();
     let request = salted(request, terms.sid());
     let offer = Offer { request, terms, signatures, round_key, guard_key };
-    admit_round(offer, &roster, &open_policy(), &own).unwrap().admitted().clone()
+    admit_round(offer, &roster, &open_policy(), &own, None).unwrap().admitted().clone()
 }

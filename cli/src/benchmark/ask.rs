@@ -1,0 +1,238 @@
+//! Asking the questions of the packs `drg-cost` and `alerts`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use model::casemix::drg_cost::{
+    Cells, FeeCell, GroupCell, HospitalCell, Setting, TrimmedCell,
+};
+use model::casemix::explain::HospitalFee;
+use model::casemix::parameters::Parameters;
+use model::casemix::trim::{Method, Reference, bounds, outward};
+use query::pack::{Arguments, Bound, Pack, bounds_argument};
+
+use super::args::Selection;
+use super::columns::{Columns, Row};
+use crate::answer::{Answer, Release};
+use crate::client::Client;
+use crate::exit::Failure;
+
+/// The pack of the benchmark.
+pub const DRG_COST: &str = "drg-cost";
+/// The pack of what deviations are made of.
+pub const ALERTS: &str = "alerts";
+/// Groups whose bounds stand in one question: each takes three of a policy's 500 literals.
+const TRIMMED_AT_ONCE: usize = 100;
+/// Bounds of trimming are multiples of this many units of currency, as conditions must be under the
+/// default policy.
+const BOUND_STEP: i64 = 100;
+
+/// One question that was asked, and how its answer came about.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Pack and question.
+    pub question: String,
+    /// How the answer came about.
+    pub release: Release,
+}
+
+/// Everything that was asked for a benchmark.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Released cells.
+    pub cells: Cells,
+    /// What is public about the region.
+    pub setting: Setting,
+    /// Grouper name@version.
+    pub scheme: String,
+    /// The questions.
+    pub told: Vec<Told>,
+}
+
+/// A way to ask: client, selection, deadline.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The region.
+    pub client: &'a Client,
+    /// What is compared.
+    pub selection: &'a Selection,
+}
+
+/// The shipped pack of this name.
+pub(crate) fn pack(name: &str) -> Result<&'static Pack, Failure> {
+    Pack::named(name).ok_or_else(|| Failure::Internal(format!("there is no pack {name}")))
+}
+
+impl Asking<'_> {
+    fn deadline(&self) -> Option<Duration> {
+        self.selection.deadline
+    }
+
+    /// Arguments of `pack` for what is compared.
+    fn arguments(&self, pack: &str) -> Arguments {
+        let selection = self.selection;
+        let mut arguments = Arguments::new();
+        let mut give = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                arguments.insert(name.to_owned(), value);
+            }
+        };
+        give("period", selection.period.as_ref().map(ToString::to_string));
+        give("tier", selection.tier.clone());
+        give("scheme", selection.scheme.clone());
+        if pack == DRG_COST {
+            give("measure", Some(selection.cost.column().to_owned()));
+        }
+        arguments
+    }
+
+    async fn ask(&self, name: &str, question: &str, more: Arguments) -> Result<Answer, Failure> {
+        let mut arguments = self.arguments(name);
+        arguments.extend(more);
+        let asked = self.client.ask_pack(pack(name)?, question, &arguments, self.deadline(), |_| ());
+        // The future holds a stream and its buffers.
+        Box::pin(asked).await
+    }
+
+    /// Asks for groups, hospitals and composition at once, and then for trimmed groups.
+    ///
+    /// # Errors
+    /// What the client meets; nothing is shown of a benchmark that is not whole.
+    pub async fn benchmark(&self, trim: Method, rules: &Parameters) -> Result<Asked, Failure> {
+        let none = Arguments::new;
+        let (region, names, groups, hospitals, composition) = tokio::try_join!(
+            self.client.hospitals(),
+            self.client.code_names("stay.drg_code"),
+            self.ask(DRG_COST, "groups", none()),
+            self.ask(DRG_COST, "hospitals", none()),
+            self.ask(DRG_COST, "composition", none()),
+        )?;
+        let (mut setting, scheme) = self.setting(region.hospitals);
+        setting.names = names.into_iter().map(|one| (one.code, (one.en, one.zh))).collect();
+        let groups_read = Columns::of(&groups)?;
+        let mut cells = Cells {
+            groups: groups_read.rows().map(|row| group(&row)).collect(),
+            hospitals: Columns::of(&hospitals)?.rows().filter_map(|row| hospital(&row)).collect(),
+            fees: Columns::of(&composition)?.rows().filter_map(|row| fee(&row)).collect(),
+            trimmed: Vec::new(),
+        };
+        let told = |question: &str, answer: Answer| Told {
+            question: format!("{DRG_COST}/{question}"),
+            release: answer.release,
+        };
+        let mut all = vec![
+            told("groups", groups),
+            told("hospitals", hospitals),
+            told("composition", composition),
+        ];
+        let keep = keep(&groups_read, trim, rules);
+        for batch in keep.chunks(TRIMMED_AT_ONCE) {
+            let argument = [("keep".to_owned(), bounds_argument(batch))].into();
+            let answer = self.ask(DRG_COST, "trimmed", argument).await?;
+            let asked: BTreeSet<_> = batch.iter().flat_map(|bound| &bound.codes).collect();
+            let rows = Columns::of(&answer)?;
+            let read = rows.rows().filter_map(|row| trimmed(&row));
+            cells.trimmed.extend(read.filter(|cell| asked.contains(&cell.code)));
+            all.push(told("trimmed", answer));
+        }
+        Ok(Asked { cells, setting, scheme, told: all })
+    }
+
+    /// Asks for fees by hospital, group and class.
+    ///
+    /// # Errors
+    /// What the client meets.
+    pub async fn fees(&self) -> Result<(Vec<HospitalFee>, Told), Failure> {
+        let answer = self.ask(ALERTS, "fees", Arguments::new()).await?;
+        let columns = Columns::of(&answer)?;
+        let fees = columns.rows().filter_map(|row| {
+            Some(HospitalFee {
+                hospital: row.text("hospital_id")?,
+                code: row.text("drg_code")?,
+                class: row.text("class")?,
+                amount_e4: row.e4("amount"),
+            })
+        });
+        let fees = fees.collect();
+        Ok((fees, Told { question: format!("{ALERTS}/fees"), release: answer.release }))
+    }
+
+    /// Tiers of the hospitals that were asked, and their grouper scheme.
+    fn setting(&self, hospitals: Vec<proto::v1::Hospital>) -> (Setting, String) {
+        let mut setting = Setting::default();
+        let mut schemes = BTreeSet::new();
+        for hospital in hospitals {
+            if self.selection.tier.as_ref().is_none_or(|tier| *tier == hospital.tier) {
+                setting.tiers.insert(hospital.id, hospital.tier);
+                schemes.extend(hospital.drg_schemes);
+            }
+        }
+        // Several schemes without a choice among them were refused by the coordinator.
+        let scheme = self.selection.scheme.clone().or_else(|| schemes.into_iter().next());
+        (setting, scheme.unwrap_or_default())
+    }
+}
+
+/// The bounds between which stays are kept, for every group that has some.
+fn keep(groups: &Columns, trim: Method, rules: &Parameters) -> Vec<Bound> {
+    let each = groups.rows().filter_map(|row| {
+        let (low, high) = outward(bounds(trim, &reference(&row), &rules.trim)?, BOUND_STEP);
+        Some(Bound { codes: vec![row.text("drg_code")?], low: Some(low), high: Some(high) })
+    });
+    each.collect()
+}
+
+fn reference(row: &Row<'_>) -> Reference {
+    let number = |name| row.number(name);
+    Reference {
+        mean: group(row).mean(),
+        mean_log: number("mean_log"),
+        sd_log: number("sd_log"),
+        percentiles: (number("p2_5"), number("p25"), number("p75"), number("p97_5")),
+        stays: row.count("costed").unwrap_or(0),
+    }
+}
+
+fn group(row: &Row<'_>) -> GroupCell {
+    GroupCell {
+        code: row.text("drg_code"),
+        stays: row.count("stays").unwrap_or(0),
+        hospitals: row.count("hospitals").unwrap_or(0),
+        costed: row.count("costed"),
+        cost_e4: row.e4("cost"),
+        sd: row.number("sd"),
+        mean_log: row.number("mean_log"),
+        percentiles: [("p10", "e10"), ("p25", "e25"), ("p50", "e50"), ("p75", "e75"), ("p90", "e90")]
+            .map(|(value, error)| row.bounded(value, error)),
+        los_mean: row.number("los_mean"),
+        los_sd: row.number("los_sd"),
+        los_mean_log: row.number("los_mean_log"),
+        los_median: row.bounded("los_median", "los_error"),
+        death_rate: row.number("death_rate"),
+    }
+}
+
+fn hospital(row: &Row<'_>) -> Option<HospitalCell> {
+    Some(HospitalCell {
+        hospital: row.text("hospital_id")?,
+        code: row.text("drg_code"),
+        stays: row.count("stays")?,
+        costed: row.count("costed"),
+        cost_e4: row.e4("cost"),
+        los_mean: row.number("los_mean"),
+    })
+}
+
+fn fee(row: &Row<'_>) -> Option<FeeCell> {
+    let (code, class) = (row.text("drg_code")?, row.text("class")?);
+    Some(FeeCell { code, class, amount_e4: row.e4("amount") })
+}
+
+fn trimmed(row: &Row<'_>) -> Option<TrimmedCell> {
+    Some(TrimmedCell {
+        code: row.text("drg_code")?,
+        kept: row.count("kept")?,
+        cost_e4: row.e4("cost")?,
+        sd: row.number("sd"),
+    })
+}
