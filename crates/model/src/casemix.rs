@@ -8,3 +8,8 @@
 //! is paid is whole cents that add up to the fund.
 
 pub mod benchmark;
+pub mod error;
+pub mod money;
+pub mod parameters;
+
+pub use error::CasemixError;
