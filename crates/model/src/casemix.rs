@@ -8,8 +8,11 @@
 //! is paid is whole cents that add up to the fund.
 
 pub mod benchmark;
+pub mod composition;
 pub mod error;
+pub mod index;
 pub mod money;
 pub mod parameters;
+pub mod weight;
 
 pub use error::CasemixError;
