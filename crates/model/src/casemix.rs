@@ -7,6 +7,7 @@
 //! zero. Money is whole ten-thousandths of the currency unit, as in `Decimal128(18, 4)`, and what
 //! is paid is whole cents that add up to the fund.
 
+pub mod alert;
 pub mod benchmark;
 pub mod composition;
 pub mod error;
