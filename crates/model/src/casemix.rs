@@ -7,4 +7,13 @@
 //! zero. Money is whole ten-thousandths of the currency unit, as in `Decimal128(18, 4)`, and what
 //! is paid is whole cents that add up to the fund.
 
+pub mod alert;
 pub mod benchmark;
+pub mod composition;
+pub mod error;
+pub mod index;
+pub mod money;
+pub mod parameters;
+pub mod weight;
+
+pub use error::CasemixError;

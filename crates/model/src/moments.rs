@@ -79,7 +79,8 @@ pub enum Denominator {
     Population,
 }
 
-fn quotient(numerator: &BigInt, denominator: &BigInt) -> Option<f64> {
+/// The exact ratio as the nearest double; `None` when the denominator is zero.
+pub(crate) fn quotient(numerator: &BigInt, denominator: &BigInt) -> Option<f64> {
     if denominator.is_zero() {
         return None;
     }
