@@ -14,6 +14,7 @@ pub mod error;
 pub mod index;
 pub mod money;
 pub mod parameters;
+pub mod payment;
 pub mod weight;
 
 pub use error::CasemixError;
