@@ -24,3 +24,6 @@ pub mod trim;
 pub mod weight;
 
 pub use error::CasemixError;
+
+#[cfg(test)]
+mod vectors;

@@ -1,9 +1,9 @@
 //! What a fund pays hospitals: by rate, by points, by DIP points (F6, F7, F11) [V*].
 //!
-//! The three differ in what a case scores; then all divide a fund by scores. A score with its
-//! coefficients is rounded once, to a millionth of a point. From there everything is exact
-//! integers: what hospitals get adds up to the fund to the cent, and what a hospital gets by group
-//! adds up to what it gets.
+//! The three differ in what a case scores; then all divide a fund by scores. A score and each
+//! coefficient are decimals of six places, and so is their product, a half rounded up. From there
+//! everything is exact integers: what hospitals get adds up to the fund to the cent, and what a
+//! hospital gets by group adds up to what it gets.
 
 mod compare;
 
@@ -171,9 +171,8 @@ fn pool(scheme: Scheme, fund_cents: i128, rules: &PaymentRules) -> Result<i128, 
     if ratio == 0 {
         return Err(CasemixError::ZeroTotal("the reimbursement ratio"));
     }
-    let doubled: BigInt = BigInt::from(fund_cents) * MICRO * 2 + ratio;
-    let pool: BigInt = doubled / (BigInt::from(ratio) * 2);
-    pool.to_i128().ok_or(CasemixError::TooLarge("amounts"))
+    let pool = half_up(&(BigInt::from(fund_cents) * MICRO), &BigInt::from(ratio));
+    pool.ok_or(CasemixError::TooLarge("amounts"))
 }
 
 fn prepaid(rules: &PaymentRules) -> Result<BTreeMap<&str, i128>, CasemixError> {
@@ -198,11 +197,24 @@ fn points(
     let score = scores.get(&volume.group).ok_or_else(missing)?;
     let base = if scheme == Scheme::DrgPoints { rules.base_points } else { 1.0 };
     let of = |map: &BTreeMap<String, f64>, key: &str| map.get(key).copied().unwrap_or(1.0);
-    let coefficient = of(&rules.tier, &volume.tier)
-        * of(&rules.hospital, &volume.hospital)
-        * of(&rules.policy, &volume.group);
-    let each = micro(score * base * coefficient, "scores and coefficients")?;
+    let mut product = BigInt::from(micro(score * base, "scores")?);
+    let mut scale = BigInt::from(1);
+    for coefficient in [
+        of(&rules.tier, &volume.tier),
+        of(&rules.hospital, &volume.hospital),
+        of(&rules.policy, &volume.group),
+    ] {
+        product *= micro(coefficient, "coefficients")?;
+        scale *= MICRO;
+    }
+    let each = half_up(&product, &scale).ok_or(CasemixError::TooLarge("points"))?;
     each.checked_mul(volume.cases).ok_or(CasemixError::TooLarge("points"))
+}
+
+/// The whole number nearest to a ratio that is not negative; a half goes up.
+fn half_up(numerator: &BigInt, denominator: &BigInt) -> Option<i128> {
+    let nearest: BigInt = (numerator * 2 + denominator) / (denominator * 2);
+    nearest.to_i128()
 }
 
 /// The nearest millionth.
