@@ -1,4 +1,4 @@
-//! Cases that cost far less or more than the mean under DIP (F10) [V*, two sources].
+//! Cases that cost far less or more than the mean under DIP (F10) \[V*, two sources\].
 //!
 //! With `r` the cost of a case over last year's mean of the same group and tier: `r < low` counts
 //! `r` times the score, `low ≤ r ≤ high` once, `r > high` counts `r - high + 1` times, and

@@ -2,7 +2,7 @@
 
 use num_traits::ToPrimitive;
 
-/// Observed over expected events [V]; `None` when nothing is expected, or the two are no sums of
+/// Observed over expected events \[V\]; `None` when nothing is expected, or the two are no sums of
 /// events.
 #[must_use]
 pub fn observed_expected(observed: f64, expected: f64) -> Option<f64> {
@@ -10,14 +10,14 @@ pub fn observed_expected(observed: f64, expected: f64) -> Option<f64> {
     Some(observed / expected).filter(|ratio| sums && ratio.is_finite())
 }
 
-/// Indirectly standardised rate: `O/E` times the rate of the region [V], in the unit of that rate.
+/// Indirectly standardised rate: `O/E` times the rate of the region \[V\], in the unit of that rate.
 #[must_use]
 pub fn indirect_rate(observed: f64, expected: f64, regional_rate: f64) -> Option<f64> {
     Some(observed_expected(observed, expected)? * regional_rate).filter(|rate| rate.is_finite())
 }
 
 /// What a prediction of a model of log cost is multiplied with to be a mean cost (Duan's
-/// smearing): `mean exp(residual)` [M]. `None` without residuals.
+/// smearing): `mean exp(residual)` \[M\]. `None` without residuals.
 #[must_use]
 pub fn smearing(residuals: &[f64]) -> Option<f64> {
     let n = residuals.len().to_f64().filter(|n| *n > 0.0)?;

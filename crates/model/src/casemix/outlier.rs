@@ -1,4 +1,4 @@
-//! The reference of another system: weight times rate, and a share of extreme cost (F18) [V].
+//! The reference of another system: weight times rate, and a share of extreme cost (F18) \[V\].
 
 pub use super::parameters::OutlierRules;
 

@@ -1,4 +1,4 @@
-//! What a fund pays hospitals: by rate, by points, by DIP points (F6, F7, F11) [V*].
+//! What a fund pays hospitals: by rate, by points, by DIP points (F6, F7, F11) \[V*\].
 //!
 //! The three differ in what a case scores; then all divide a fund by scores. A score and each
 //! coefficient are decimals of six places, and so is their product, a half rounded up. From there

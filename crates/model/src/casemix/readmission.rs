@@ -1,4 +1,4 @@
-//! Readmission (F14) [V]: how soon a person comes back.
+//! Readmission (F14) \[V\]: how soon a person comes back.
 //!
 //! Days are counted from the day of discharge, which is day 1, as a stay within a day is one day
 //! long. So "same day" is 1, the windows are 2 to 15 and 16 to 31, and 0, a readmission that has

@@ -4,7 +4,7 @@ use num_traits::ToPrimitive;
 
 pub use super::parameters::LosRules;
 
-/// Geometric mean from the mean of natural logarithms of days, `exp(mean ln d)` [V].
+/// Geometric mean from the mean of natural logarithms of days, `exp(mean ln d)` \[V\].
 #[must_use]
 pub fn geometric_mean(mean_log: f64) -> Option<f64> {
     Some(mean_log.exp()).filter(|mean| mean.is_finite())
@@ -48,7 +48,7 @@ fn day_at(counts: &[u64], rank: u128) -> Option<f64> {
     None
 }
 
-/// Whether a stay counts: one that is longer than [`LosRules::longest_days`] does not (F5) [V*].
+/// Whether a stay counts: one that is longer than [`LosRules::longest_days`] does not (F5) \[V*\].
 #[must_use]
 pub fn counts(days: u32, rules: &LosRules) -> bool {
     rules.longest_days.is_none_or(|longest| days <= longest)

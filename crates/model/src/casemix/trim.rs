@@ -17,13 +17,13 @@ pub enum Method {
     /// Everything is kept.
     #[default]
     None,
-    /// Between two multiples of the mean [V*].
+    /// Between two multiples of the mean \[V*\].
     Multiple,
-    /// Between two quantiles, in groups that are large enough [V*].
+    /// Between two quantiles, in groups that are large enough \[V*\].
     Quantile,
-    /// Within some standard deviations of the logarithm [M].
+    /// Within some standard deviations of the logarithm \[M\].
     LogSd,
-    /// Within some interquartile ranges beyond the quartiles [M].
+    /// Within some interquartile ranges beyond the quartiles \[M\].
     Iqr,
 }
 
