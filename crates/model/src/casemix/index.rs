@@ -2,7 +2,7 @@
 
 use num_traits::ToPrimitive;
 
-/// The case mix of a hospital or region (F2) [V*].
+/// The case mix of a hospital or region (F2) \[V*\].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CaseMix {
     /// Grouped stays; at least one.
@@ -14,10 +14,10 @@ pub struct CaseMix {
 /// Which of two indices is meant (F4). They differ, so an answer names its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
-    /// (a) Σ actual / Σ expected [V*].
+    /// (a) Σ actual / Σ expected \[V*\].
     #[default]
     Ratio,
-    /// (b) Σ n k / Σ n with `k` the own mean over the reference's [M].
+    /// (b) Σ n k / Σ n with `k` the own mean over the reference's \[M\].
     MeanRatio,
 }
 
@@ -49,7 +49,7 @@ impl CaseMix {
     }
 }
 
-/// Share of the stays that could be grouped and were (F3) [V*], in 0..=1. `None` when every stay
+/// Share of the stays that could be grouped and were (F3) \[V*\], in 0..=1. `None` when every stay
 /// is excluded, or when more are grouped than there are.
 #[must_use]
 pub fn grouping_rate(grouped: u64, all: u64, excluded: u64) -> Option<f64> {

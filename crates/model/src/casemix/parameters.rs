@@ -140,8 +140,13 @@ pub struct AlertRules {
     pub standard: StandardOf,
     /// A cell with fewer stays is not compared.
     pub minimum_stays: u64,
-    /// Probability that a region without differences has any alert; 1 switches the test off.
+    /// Probability that a region without differences has any alert, as far as `skewed` lets the
+    /// test keep it; 1 switches the test off.
     pub false_alarm: f64,
+    /// Whether the test takes costs and lengths of stay as skewed, instead of their means as
+    /// normal. Absent, it does not.
+    #[serde(default)]
+    pub skewed: bool,
     /// Whether severity mixes are compared.
     pub severity_mix: bool,
     /// How a code with a major complication ends.

@@ -1,4 +1,4 @@
-//! Relative weights (F1): what a group costs against the region's mean [V*].
+//! Relative weights (F1): what a group costs against the region's mean \[V*\].
 //!
 //! `RW_g = mean_g / mean_R`, then rescaled so that the mean weight of the stays is 1. The two
 //! steps cancel to `RW_g = m_g / (Σ n m / Σ n)` over groups with a weight, with `m_g` the group's
@@ -51,7 +51,7 @@ struct Total {
 ///
 /// A group with fewer costed stays than [`WeightRules::minimum_stays`], or whose sum is withheld,
 /// has the mean of its adjacent group: all groups with its first [`WeightRules::adrg_prefix`]
-/// characters whose sums are known, if they have stays enough [M]. A group without either has no
+/// characters whose sums are known, if they have stays enough \[M\]. A group without either has no
 /// weight and takes no part in the rescaling; nor does a code in [`WeightRules::ungrouped`]. There
 /// are no weights at all when costs do not add up to more than zero.
 ///

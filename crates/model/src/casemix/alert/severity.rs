@@ -1,4 +1,4 @@
-//! Upcoding as a mix of severities (F19) [M]: within an adjacent group, more stays with a major
+//! Upcoding as a mix of severities (F19) \[M\]: within an adjacent group, more stays with a major
 //! complication than elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,5 +88,5 @@ fn compare(
         z,
         ..blank(mix.cell, Kind::SeverityMix)
     };
-    Some(Comparison { alert, reached: own > standard })
+    Some(Comparison { alert, score: z, reached: own > standard })
 }

@@ -186,15 +186,49 @@ fn a_region_without_differences_is_quiet() {
     assert!(tested <= 20, "{tested} of 1,000 at a level of one in a hundred");
 }
 
+/// 1,000 regions of 60 alike cells with 11 stays each, whose exponential costs vary as much as
+/// their mean.
+#[test]
+fn skewed_costs_need_the_skewed_test() {
+    let mut state = 11;
+    let even = Standard { mean_cost: Some(1.0), sd_cost: Some(1.0), ..Standard::default() };
+    let skewed = AlertRules { skewed: true, ..AlertRules::default() };
+    let (mut kept, mut broken) = (0, 0);
+    for _ in 0..1_000 {
+        let region: Vec<_> = (0..60)
+            .map(|at| {
+                let sum = (0..11).map(|_| -(1.0 - uniform(&mut state)).ln()).sum::<f64>();
+                Observed { mean_los: None, ..cell(&format!("h{at}"), "GD25", 11, sum / 11.0, 1.0) }
+            })
+            .collect();
+        let any = |rules: &AlertRules| !alerts(&region, |_, _| Some(even), rules).is_empty();
+        kept += u32::from(any(&skewed));
+        broken += u32::from(any(&AlertRules::default()));
+    }
+    assert!(kept <= 20, "{kept} of 1,000 at a level of one in a hundred");
+    assert!(broken > 50, "{broken}: the plain test does not keep its level");
+}
+
+#[test]
+fn without_skewness_the_tests_are_one() {
+    for z in [-3.0, 0.0, 0.5, 4.0] {
+        assert!((unskewed(z, 1e-6) - z).abs() < 1e-5, "{z}");
+    }
+    // Four standard errors above the mean of 11 exponential values: 0.000922 by the Erlang
+    // distribution, as likely as 3.114 normal ones.
+    let score = unskewed(4.0, 2.0 / 11_f64.sqrt());
+    assert!((score - 3.114_197_689).abs() < 0.02, "{score}");
+}
+
 /// `0.5 * math.erfc(z / math.sqrt(2))` of Python 3.
 #[test]
 fn the_tail_is_the_normal_one() {
     for (z, tail) in [
         (0.0, 0.5),
-        (1.0, 0.158_655_253_931_457_05),
-        (1.959_963_984_540_054, 0.025),
-        (3.0, 0.001_349_898_031_630_094_6),
-        (6.0, 9.865_876_450_376_98e-10),
+        (1.0, 0.158_655_253_931_457_07),
+        (1.959_963_984_540_054, 0.025_000_000_000_000_02),
+        (3.0, 0.001_349_898_031_630_095_7),
+        (6.0, 9.865_876_450_377_012e-10),
         (-1.0, 0.841_344_746_068_542_9),
     ] {
         assert!((upper_tail(z) - tail).abs() <= 1e-12 * tail, "{z}");
