@@ -121,7 +121,7 @@ fn candidates(spot: &Spot) -> impl Iterator<Item = Placed> {
             let x = if dx.abs() < 0.1 { spot.x - spot.width / 2.0 } else { x };
             let y = spot.y + dy * away + (dy.signum() - 1.0) * 0.5 * h;
             let y = if dy.abs() < 0.1 { spot.y - h / 2.0 } else { y };
-            Placed { area: Area { x, y, w: spot.width, h }, far: turn > 1 }
+            Placed { area: Area { x, y, w: spot.width, h }, far: turn > 0 }
         })
     })
 }

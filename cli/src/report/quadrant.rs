@@ -17,8 +17,8 @@ const HEIGHT: f64 = 630.0;
 const RADII: (f64, f64) = (15.0, 3.5);
 const SIZE: f64 = 11.0;
 const CAPTION: f64 = 13.0;
-/// No name on the drawing is wider.
-const NAME: f64 = 110.0;
+/// When a name is wider, all marks have numbers instead: names cut short are not told apart.
+const NAME: f64 = 80.0;
 /// No more hospitals are named on the drawing.
 const MOST: usize = 150;
 /// A scale is never narrower than this around 1, or noise would look like a difference.
@@ -27,6 +27,7 @@ const AROUND: [f64; 2] = [0.9, 1.1];
 /// A hospital with both indices.
 struct Mark<'a> {
     hospital: &'a HospitalRow,
+    label: String,
     cost: f64,
     time: f64,
     x: f64,
@@ -34,14 +35,19 @@ struct Mark<'a> {
     radius: f64,
 }
 
+/// Whether names are too long for the drawing, so that marks have the numbers of the table.
+pub(super) fn numbered(benchmark: &Benchmark) -> bool {
+    benchmark.hospitals.iter().any(|hospital| width(&hospital.hospital_id, SIZE) > NAME)
+}
+
 /// The section with the chart, or with a sentence when no hospital has both indices.
 pub(super) fn section(benchmark: &Benchmark, lang: Lang) -> Markup {
-    let hospitals = benchmark.hospitals.iter();
-    let both = hospitals.filter_map(|hospital| {
-        Some((hospital, shown(hospital.cost_index)?, shown(hospital.time_index)?))
+    let hospitals = benchmark.hospitals.iter().zip(1_usize..);
+    let both = hospitals.filter_map(|(hospital, number)| {
+        Some((hospital, shown(hospital.cost_index)?, shown(hospital.time_index)?, number))
     });
     let both: Vec<_> = both.collect();
-    let values = |of: fn(&(&HospitalRow, f64, f64)) -> f64| -> Vec<f64> {
+    let values = |of: fn(&(&HospitalRow, f64, f64, usize)) -> f64| -> Vec<f64> {
         both.iter().map(of).chain(AROUND).collect()
     };
     // Marks keep clear of the edges by the radius of the largest.
@@ -53,11 +59,13 @@ pub(super) fn section(benchmark: &Benchmark, lang: Lang) -> Markup {
         return frame::section("hospitals", title, Text::HospitalsNone.of(lang), None);
     };
     let largest = both.iter().map(|(hospital, ..)| hospital.stays).max().unwrap_or(0);
+    let numbered = numbered(benchmark);
     let mut marks: Vec<_> = both
         .into_iter()
-        .map(|(hospital, cost, time)| {
+        .map(|(hospital, cost, time, number)| {
             let radius = radius(hospital.stays, largest);
-            Mark { hospital, cost, time, x: x.at(cost), y: y.at(time), radius }
+            let label = if numbered { number.to_string() } else { hospital.hospital_id.clone() };
+            Mark { hospital, label, cost, time, x: x.at(cost), y: y.at(time), radius }
         })
         .collect();
     // Large marks first, so that small ones lie on top.
@@ -65,6 +73,7 @@ pub(super) fn section(benchmark: &Benchmark, lang: Lang) -> Markup {
     let absent = benchmark.hospitals.len() - marks.len();
     let (drawn, unlabelled) = chart(&marks, lang, (&x, &y), largest);
     let mut lead = vec![Text::HospitalsLead.of(lang).to_owned()];
+    lead.extend(numbered.then(|| Text::Numbered.of(lang).to_owned()));
     lead.extend((absent > 0).then(|| Text::NotDrawn.fill(lang, &[&absent])));
     lead.extend((unlabelled > 0).then(|| Text::Unlabelled.fill(lang, &[&unlabelled])));
     frame::section("hospitals", title, &lead.join(" "), Some(drawn))
@@ -99,14 +108,14 @@ fn chart(
                 @let x = if *anchor == "end" { area.x + area.w } else { area.x };
                 text class="caption" x=(at(x)) y=(at(area.y + CAPTION)) text-anchor=(anchor) { (text) }
             }
-            @for (mark, placed, _) in labels.iter().filter(|(_, placed, _)| placed.far) {
+            @for (mark, placed) in labels.iter().filter(|(_, placed)| placed.far) {
                 (leader(mark, &placed.area))
             }
             @for mark in marks {
                 (shape(&mark.hospital.tier, (mark.x, mark.y), mark.radius, "mark", &tooltip(mark, lang)))
             }
-            @for (_, Placed { area, .. }, text) in &labels {
-                text class="label" x=(at(area.x)) y=(at(area.y + SIZE)) { (text) }
+            @for (mark, Placed { area, .. }) in &labels {
+                text class="label" x=(at(area.x)) y=(at(area.y + SIZE)) { (mark.label) }
             }
         },
     );
@@ -118,20 +127,15 @@ fn labels<'a>(
     marks: &'a [Mark<'a>],
     captions: &[(Area, &str, &str)],
     one: (f64, f64),
-) -> Vec<(&'a Mark<'a>, Placed, String)> {
+) -> Vec<(&'a Mark<'a>, Placed)> {
     let mut order: Vec<_> = marks.iter().collect();
     let far = |mark: &Mark<'_>| (mark.cost - 1.0).hypot(mark.time - 1.0);
     order.sort_by(|a, b| far(b).total_cmp(&far(a)));
-    let names: Vec<_> =
-        order.iter().map(|mark| fit(&mark.hospital.hospital_id, SIZE, NAME)).collect();
-    let spots: Vec<_> = order
-        .iter()
-        .zip(&names)
-        .map(|(mark, name)| {
-            let width = if name.is_empty() { 1.0 } else { width(name, SIZE) };
-            Spot { x: mark.x, y: mark.y, radius: mark.radius + 1.0, width, size: SIZE }
-        })
-        .collect();
+    let spots = order.iter().map(|mark| {
+        let width = width(&mark.label, SIZE).max(1.0);
+        Spot { x: mark.x, y: mark.y, radius: mark.radius + 1.0, width, size: SIZE }
+    });
+    let spots: Vec<_> = spots.collect();
     // Those that are not named are still not covered.
     let named = spots.len().min(MOST);
     let (named, rest) = spots.split_at(named);
@@ -139,8 +143,8 @@ fn labels<'a>(
     let obstacles: Vec<_> = captions.iter().map(|(area, ..)| *area).chain(rest).collect();
     let lines = [Area { x: one.0 - 1.0, w: 2.0, ..PLOT }, Area { y: one.1 - 1.0, h: 2.0, ..PLOT }];
     let placed = place(named, &Room { inside: PLOT, obstacles: &obstacles, lines: &lines });
-    let found = order.into_iter().zip(names).zip(placed);
-    found.filter_map(|((mark, name), placed)| Some((mark, placed?, name))).collect()
+    let found = order.into_iter().zip(placed);
+    found.filter_map(|(mark, placed)| Some((mark, placed?))).collect()
 }
 
 /// Captions in the corners that have room for them.

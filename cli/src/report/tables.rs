@@ -6,9 +6,15 @@
 use maud::{Markup, html};
 use model::casemix::benchmark::{Basis, Benchmark, Bounded, GroupRow, HospitalRow};
 
-use super::figures::{amount, count, decimals, error, fixed, percent};
+use super::figures::{amount, at, count, decimals, error, fixed, percent};
+use super::quadrant::numbered;
+use super::scale::shown;
 use super::text::{Text, name, tier};
 use crate::message::Lang;
+
+/// Bars of indices reach at least and at most so far from 1.
+const LEAST: f64 = 0.1;
+const MOST: f64 = 1.0;
 
 /// A heading and what is below it in grey.
 type Heading = (&'static str, &'static str);
@@ -26,7 +32,7 @@ pub(super) fn groups(benchmark: &Benchmark, lang: Lang) -> Markup {
                 p.lead { (Text::GroupTableLead.of(lang)) }
                 div.wide {
                     table.groups {
-                        (head(&group_headings(trimmed, lang), 1, lang, Text::Best))
+                        (group_head(&group_headings(trimmed, lang), lang))
                         tbody {
                             @for group in &benchmark.groups { (group_row(group, trimmed, lang)) }
                         }
@@ -49,9 +55,13 @@ pub(super) fn hospitals(benchmark: &Benchmark, lang: Lang) -> Markup {
                 p.lead { (Text::HospitalTableLead.of(lang)) }
                 div.wide {
                     table.hospitals {
-                        (head(&hospital_headings(lang), 2, lang, Text::Alerts))
+                        (hospital_head(lang))
                         tbody {
-                            @for hospital in &benchmark.hospitals { (hospital_row(hospital, lang)) }
+                            @let widest = widest(&benchmark.hospitals);
+                            @let numbered = numbered(benchmark);
+                            @for (found, number) in benchmark.hospitals.iter().zip(1_usize..) {
+                                (hospital_row(found, numbered.then_some(number), widest, lang))
+                            }
                         }
                     }
                 }
@@ -60,18 +70,16 @@ pub(super) fn hospitals(benchmark: &Benchmark, lang: Lang) -> Markup {
     }
 }
 
-/// The heading row: `texts` columns of text, then numbers, then one more column.
-fn head(headings: &[Heading], texts: usize, lang: Lang, last: Text) -> Markup {
-    let class = |index: usize| if index < texts { "text" } else { "number" };
+fn group_head(headings: &[Heading], lang: Lang) -> Markup {
     html! {
         thead {
             tr {
                 @for (index, (first, second)) in headings.iter().enumerate() {
-                    th scope="col" class=(class(index)) {
+                    th scope="col" class=[(index == 0).then_some("text")] {
                         (first) @if !second.is_empty() { small { (second) } }
                     }
                 }
-                th scope="col" class=(if last == Text::Best { "text" } else { "number" }) { (last.of(lang)) }
+                th.text scope="col" { (Text::Best.of(lang)) }
             }
         }
     }
@@ -101,21 +109,50 @@ fn group_headings(trimmed: bool, lang: Lang) -> Vec<Heading> {
     headings
 }
 
-fn hospital_headings(lang: Lang) -> Vec<Heading> {
-    let two = |first: Text, second: Text| (first.of(lang), second.of(lang));
-    let one = |text: Text| (text.of(lang), "");
-    vec![
-        one(Text::Hospital),
-        one(Text::Tier),
-        one(Text::ColStays),
-        one(Text::Grouped),
-        one(Text::Cmi),
-        one(Text::TotalWeight),
-        two(Text::ColCostIndex, Text::MeanRatio),
-        two(Text::ColTimeIndex, Text::MeanRatio),
-        one(Text::Above),
-        one(Text::Below),
-    ]
+/// Each index stands over its number and the bar of how far it is from 1.
+fn hospital_head(lang: Lang) -> Markup {
+    let index = |text: Text| {
+        html! {
+            th scope="col" { (text.of(lang)) }
+            td.bar {}
+            th.second scope="col" { (Text::MeanRatio.of(lang)) }
+        }
+    };
+    html! {
+        thead {
+            tr {
+                @for text in [Text::Hospital, Text::Tier] { th.text scope="col" { (text.of(lang)) } }
+                @for text in [Text::ColStays, Text::Grouped, Text::Cmi, Text::TotalWeight] {
+                    th scope="col" { (text.of(lang)) }
+                }
+                (index(Text::ColCostIndex))
+                (index(Text::ColTimeIndex))
+                @for text in [Text::Above, Text::Below, Text::Alerts] {
+                    th scope="col" { (text.of(lang)) }
+                }
+            }
+        }
+    }
+}
+
+/// How far from 1 the bars of indices reach: as far as the furthest, within bounds.
+fn widest(hospitals: &[HospitalRow]) -> f64 {
+    let indices = hospitals.iter().flat_map(|found| [found.cost_index, found.time_index]);
+    let off = indices.filter_map(shown).map(|index| (index - 1.0).abs());
+    off.fold(LEAST, f64::max).min(MOST)
+}
+
+/// A bar to the right of the middle for an index above 1, to the left for one below.
+fn bar(index: Option<f64>, widest: f64) -> Markup {
+    let off = shown(index).map(|index| (index - 1.0).clamp(-widest, widest) / widest * 50.0);
+    html! {
+        td.bar {
+            @if let Some(off) = off {
+                div { i class=(if off > 0.0 { "above" } else { "below" })
+                    style=(format!("left:{}%;width:{}%", at(50.0 + off.min(0.0)), at(off.abs()))) {} }
+            }
+        }
+    }
 }
 
 fn number(first: &str, second: &str) -> Markup {
@@ -162,18 +199,32 @@ fn group_row(group: &GroupRow, trimmed: bool, lang: Lang) -> Markup {
     }
 }
 
-fn hospital_row(hospital: &HospitalRow, lang: Lang) -> Markup {
-    let index = |value| fixed(value, 2);
+fn hospital_row(
+    hospital: &HospitalRow,
+    number_of: Option<usize>,
+    widest: f64,
+    lang: Lang,
+) -> Markup {
+    let index = |value, ratio| {
+        html! {
+            (number(&fixed(value, 2), ""))
+            (bar(value, widest))
+            td.second { (fixed(ratio, 2)) }
+        }
+    };
     html! {
         tr {
-            th scope="row" { (hospital.hospital_id) }
+            th scope="row" {
+                @if let Some(number) = number_of { span.no { (number) } }
+                (hospital.hospital_id)
+            }
             td.text { (tier(&hospital.tier, lang)) }
             (number(&count(hospital.stays), ""))
             (number(&percent(hospital.grouping_rate, 1), ""))
-            (number(&index(hospital.cmi), ""))
+            (number(&fixed(hospital.cmi, 2), ""))
             (number(&fixed(hospital.total_weight, 1), ""))
-            (number(&index(hospital.cost_index), &index(hospital.cost_index_mean_ratio)))
-            (number(&index(hospital.time_index), &index(hospital.time_index_mean_ratio)))
+            (index(hospital.cost_index, hospital.cost_index_mean_ratio))
+            (index(hospital.time_index, hospital.time_index_mean_ratio))
             (number(&percent(hospital.share_above, 1), ""))
             (number(&percent(hospital.share_below, 1), ""))
             (number(&count(hospital.alerts), ""))

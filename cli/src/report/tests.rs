@@ -174,6 +174,8 @@ fn hostile_names_stay_text() {
     ];
     let [en, _] = check(&hostile);
     assert!(en.contains("&lt;script&gt;alert(&quot;x&quot;)"));
+    // Names as long as these are told apart by number.
+    assert!(en.contains("Numbers are those") && en.contains("<span class=\"no\">3</span>h</th>"));
     assert_eq!(
         (marks(&en, "groups"), marks(&en, "hospitals"), marks(&en, "composition")),
         (1, 2, 2)

@@ -76,9 +76,10 @@ texts! {
         whole would have spent on the same patients.",
         "每个标记代表一家医院，面积与例数成正比。指数为 1，即收治同样的病例与全区域平均水平相当。";
     HospitalsNone = "No hospital has both indices.", "没有任何医院同时具有两个指数。";
+    Numbered = "Numbers are those of the table of hospitals.", "编号与医院表中的编号一致。";
     NotDrawn = "Without both indices, so only in the table: {}.",
         "缺少其中一个指数而未绘出、仅列于表中的医院：{} 家。";
-    Unlabelled = "Without room for a name, which pointing at the mark shows: {}.",
+    Unlabelled = "Without room for a label, but with a name on pointing: {}.",
         "因位置不足未标名称、可将指针移至标记查看的医院：{} 家。";
     CostIndex = "cost index", "费用消耗指数";
     TimeIndex = "time index", "时间消耗指数";
@@ -124,9 +125,9 @@ texts! {
         "† 该组例数不足以单独计算权重；此处为其核心病组（ADRG）的权重。";
 
     HospitalTable = "All hospitals", "全部医院";
-    HospitalTableLead = "Each value is over the cells of the hospital that were released. An index above 1 is dearer, or \
-        longer, than the same patients in the region as a whole.",
-        "各值仅基于该医院获准公布的单元。指数大于 1，表示同样病例的费用更高或时间更长。";
+    HospitalTableLead = "Each value is over the cells of the hospital that were released. An index above 1, a bar to the right, \
+        is dearer or longer than the same patients in the region as a whole.",
+        "各值仅基于该医院获准公布的单元。指数大于 1（条形向右）表示同样病例的费用更高或时间更长。";
     NoHospitals = "No hospital’s figures were released.", "没有任何医院的数值获准公布。";
     Hospital = "Hospital", "医院";
     Grouped = "Grouped", "入组率";
@@ -151,9 +152,9 @@ texts! {
         "医院各住院的权重之和除以例数，反映收治病例的轻重。总权重即该权重之和。";
     TermIndex = "Cost index and time index", "费用消耗指数与时间消耗指数";
     NoteIndex = "Sum of the actual divided by sum of the expected, where the expected is the regional mean of each stay’s \
-        group. The grey second value is the other common form: the ratio of the hospital’s mean to the region’s in each \
+        group. The grey value beside it is the other common form: the ratio of the hospital’s mean to the region’s in each \
         group, averaged by stays. The two differ a little; the first is drawn.",
-        "实际值之和除以期望值之和，期望值为每次住院所在病组的区域均值。灰色第二行为另一常用形式：各病组医院均值与区域均值之比，按例数加权平均。\
+        "实际值之和除以期望值之和，期望值为每次住院所在病组的区域均值。旁边灰色数字为另一常用形式：各病组医院均值与区域均值之比，按例数加权平均。\
         两者略有差别；图中采用前者。";
     TermGeo = "Geometric mean, cv", "几何均值与变异系数";
     NoteGeo = "The geometric mean is the exponential of the mean logarithm: a few very dear stays move it little. The \
