@@ -19,6 +19,7 @@ pub mod hospitals;
 pub mod message;
 pub mod query;
 pub mod region;
+pub mod report;
 pub mod run;
 pub mod sheet;
 pub mod synth;

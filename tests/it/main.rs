@@ -11,6 +11,7 @@ mod failure;
 mod faults;
 mod identity;
 mod percentiles;
+mod report;
 mod rounds;
 mod smoke;
 mod sparcs;
