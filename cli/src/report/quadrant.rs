@@ -76,7 +76,12 @@ pub(super) fn section(benchmark: &Benchmark, lang: Lang) -> Markup {
     lead.extend(numbered.then(|| Text::Numbered.of(lang).to_owned()));
     lead.extend((absent > 0).then(|| Text::NotDrawn.fill(lang, &[&absent])));
     lead.extend((unlabelled > 0).then(|| Text::Unlabelled.fill(lang, &[&unlabelled])));
-    frame::section("hospitals", title, &lead.join(" "), Some(drawn))
+    frame::section(
+        "hospitals",
+        title,
+        &lead.join(if lang == Lang::En { " " } else { "" }),
+        Some(drawn),
+    )
 }
 
 /// Area in proportion to stays.

@@ -53,12 +53,12 @@ pub(super) fn hospitals(benchmark: &Benchmark, lang: Lang) -> Markup {
                 p.lead { (Text::NoHospitals.of(lang)) }
             } @else {
                 p.lead { (Text::HospitalTableLead.of(lang)) }
+                @let numbered = numbered(benchmark);
                 div.wide {
-                    table.hospitals {
+                    table.hospitals.numbered[numbered] {
                         (hospital_head(lang))
                         tbody {
                             @let widest = widest(&benchmark.hospitals);
-                            @let numbered = numbered(benchmark);
                             @for (found, number) in benchmark.hospitals.iter().zip(1_usize..) {
                                 (hospital_row(found, numbered.then_some(number), widest, lang))
                             }
