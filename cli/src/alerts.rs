@@ -140,7 +140,11 @@ impl Found {
                 value(alert.own),
                 value(alert.standard),
                 format!("{:+.1} %", alert.deviation * 100.0),
-                if alert.kind == Kind::SeverityMix { String::new() } else { money(Some(alert.at_stake)) },
+                if alert.kind == Kind::SeverityMix {
+                    String::new()
+                } else {
+                    money(Some(alert.at_stake))
+                },
                 components(made_of, lang),
             ]);
         }

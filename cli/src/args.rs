@@ -44,6 +44,14 @@ pub struct Cli {
 pub enum Command {
     /// Ask the region a question in SQL
     Query(QueryArgs),
+    /// Compare disease groups and hospitals: the regional cost benchmark
+    #[command(subcommand)]
+    Benchmark(crate::benchmark::args::BenchmarkCommand),
+    /// Show what deviates, most money at stake first
+    Alerts(crate::benchmark::args::AlertArgs),
+    /// Show the packs of questions that hospitals can approve
+    #[command(subcommand)]
+    Pack(crate::pack::PackCommand),
     /// Show what can be asked: tables, columns, conditions, codes
     Catalog(CatalogArgs),
     /// Show who takes part in the region

@@ -21,7 +21,10 @@ use model::casemix::parameters::Parameters;
 use model::casemix::trim::Method;
 use service::clock::rfc3339;
 
-pub(crate) use columns::{Columns, Row};
+pub(crate) use columns::Columns;
+pub(crate) use hospital::{components, components_value};
+pub(crate) use json::{pack_value, questions};
+pub(crate) use table::{decimals, money, percent};
 
 use self::args::{BenchmarkCommand, DrgArgs, Selection};
 use self::ask::{Asked, Asking, Told};
@@ -78,9 +81,8 @@ async fn drg(args: &DrgArgs, context: &Context) -> Result<(), Failure> {
 /// [`Failure::Data`] naming file, line and field.
 pub(crate) fn rules(path: Option<&Path>) -> Result<Parameters, Failure> {
     let Some(path) = path else { return Ok(Parameters::default()) };
-    let wrong = |error: &dyn std::fmt::Display| {
-        Failure::Data(format!("{}: {error}", path.display()))
-    };
+    let wrong =
+        |error: &dyn std::fmt::Display| Failure::Data(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
     Parameters::parse(&text).map_err(|error| wrong(&error))
 }
@@ -128,9 +130,8 @@ fn tables(
         measure: selection.cost.as_str().to_owned(),
         trim: trim.as_str().to_owned(),
         parameters: rules.label(),
-        hospitals_answered: groups.map_or((0, 0), |told| {
-            (told.hospitals.answered.into(), told.hospitals.asked.into())
-        }),
+        hospitals_answered: groups
+            .map_or((0, 0), |told| (told.hospitals.answered.into(), told.hospitals.asked.into())),
         coverage: (coverage(groups), coverage(hospitals)),
         withheld: (withheld(groups), withheld(hospitals)),
         groups: finished.groups.clone(),
@@ -182,7 +183,9 @@ impl Regional {
     pub fn save(&self, folder: &Path, context: &Context) -> Result<(), Failure> {
         let console = context.console;
         std::fs::create_dir_all(folder).map_err(Failure::output(folder))?;
-        for (name, table) in [("groups", sheet::groups(self)?), ("hospitals", sheet::hospitals(self)?)] {
+        for (name, table) in
+            [("groups", sheet::groups(self)?), ("hospitals", sheet::hospitals(self)?)]
+        {
             for (format, end) in [(Format::Csv, "csv"), (Format::Parquet, "parquet")] {
                 let path = folder.join(format!("{name}.{end}"));
                 table.deliver(format, Some(&path), console)?;

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::{Peer, Role};
-use proto::v1::answer_event::Event;
-use proto::v1::region_client::RegionClient;
 use privacy::Claim;
 use proto::encode_claim;
+use proto::v1::answer_event::Event;
+use proto::v1::region_client::RegionClient;
 use proto::v1::{
-    CatalogRequest, CatalogResponse, CodeName, CodeNamesRequest, Explanation, HospitalsRequest, HospitalsResponse, Progress,
-    Question,
+    CatalogRequest, CatalogResponse, CodeName, CodeNamesRequest, Explanation, HospitalsRequest,
+    HospitalsResponse, Progress, Question,
 };
 use query::pack::{Arguments, Pack};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,7 @@ pub struct Client {
     service: RegionClient<Channel>,
     address: String,
     folder: PathBuf,
+    region: String,
 }
 
 impl Client {
@@ -117,7 +118,13 @@ impl Client {
         );
         let service =
             RegionClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
-        Ok(Self { service, address, folder: folder.to_owned() })
+        Ok(Self { service, address, folder: folder.to_owned(), region: client.region })
+    }
+
+    /// The region's name, as in its certificates.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
     /// Asks, and collects the answer.
@@ -146,11 +153,8 @@ impl Client {
         progress: impl FnMut(&Progress),
     ) -> Result<Answer, Failure> {
         let sql = pack.sql(name, arguments).map_err(|error| Failure::Usage(error.to_string()))?;
-        let claim = Claim {
-            pack: pack.hash(),
-            question: name.to_owned(),
-            arguments: arguments.clone(),
-        };
+        let claim =
+            Claim { pack: pack.hash(), question: name.to_owned(), arguments: arguments.clone() };
         let question = Question { pack: Some(encode_claim(&claim)), ..question(&sql, deadline) };
         self.ask_this(question, deadline, progress).await
     }
@@ -344,6 +348,7 @@ mod tests {
             service: RegionClient::new(channel),
             address: "a:1".to_owned(),
             folder: PathBuf::from("r"),
+            region: "r".to_owned(),
         };
         let refusal = model::Refusal::new(model::RefusalCode::Join, "s", "r", "i");
         for (status, code) in [

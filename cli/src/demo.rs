@@ -24,13 +24,12 @@ use std::time::Duration;
 use service::Shutdown;
 use tempfile::TempDir;
 
-use self::benchmark::BENCHMARK_SQL;
 use self::folder::Folder;
 use self::load::Loaded;
 use self::plan::Plan;
 use self::running::Running;
 use self::step::Step;
-use crate::args::{DemoArgs, Format};
+use crate::args::DemoArgs;
 use crate::client::Client;
 use crate::exit::Failure;
 use crate::message::Message;
@@ -174,6 +173,7 @@ async fn serve(
     let outcome = match outcome {
         Ok(()) if !args.once && !shutdown.is_triggered() => {
             console.note(console.text(Message::ServingOn, &[]));
+            console.note(format!("  {}", benchmark_line(prepared.folder.root())));
             for sql in benchmark::suggestions(&prepared.plan) {
                 console.note(format!("  {}", query_line(prepared.folder.root(), sql)));
             }
@@ -203,15 +203,11 @@ async fn present(
     let (online, all) = ready(client, context).await?;
     step.done(console.text(Message::StepReady, &[&online, &all]));
     let step = Step::begin(context, Message::Asking, None);
-    if args.sql.is_none() && args.format == Format::Table {
-        let benchmark = benchmark::ask(client).await?;
+    let Some(sql) = args.sql.as_deref() else {
+        let regional = benchmark::ask(client, context).await?;
         step.done(console.text(Message::StepAsked, &[]));
-        let text = benchmark.render(prepared, console);
-        console.data(|out| out.write_all(text.as_bytes()))?;
-        console.note(benchmark.pooled.release.summary(console));
-        return Ok(());
-    }
-    let sql = args.sql.as_deref().unwrap_or(BENCHMARK_SQL);
+        return benchmark::present(regional, prepared, client, args.format, context).await;
+    };
     let answer = client.ask(sql, None, |_| ()).await?;
     step.done(console.text(Message::StepAsked, &[]));
     answer.deliver(args.format, None, console)?;
@@ -231,6 +227,13 @@ async fn ready(client: &Client, context: &Context) -> Result<(usize, usize), Fai
         }
         tokio::time::sleep(READY_PAUSE).await;
     }
+}
+
+/// The line that writes a report.
+fn benchmark_line(root: &Path) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "consilium".to_owned());
+    let root = root.display().to_string();
+    format!("{} benchmark drg --region {} --out report", quoted(&program), quoted(&root))
 }
 
 /// The line to type in another terminal, with this program's own name.

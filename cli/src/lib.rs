@@ -5,10 +5,12 @@
 //! asked is for the coordinator and the nodes to say. It leaves out the hospital's own commands,
 //! which are `consilium-node`'s.
 
+pub mod alerts;
 pub mod answer;
 pub mod args;
 pub mod audit;
 pub mod bench;
+pub mod benchmark;
 pub mod catalog;
 pub mod client;
 pub mod console;
@@ -17,6 +19,7 @@ pub mod duration;
 pub mod exit;
 pub mod hospitals;
 pub mod message;
+pub mod pack;
 pub mod query;
 pub mod region;
 pub mod report;

@@ -124,6 +124,48 @@ messages! {
     Below = "furthest below", "低于均值最多";
     BenchmarkTitle = "DRG cost benchmark of region {}: {} groups, {} stays, {} hospitals",
         "区域 {} 的 DRG 费用基准：{} 组，{} 次住院，{} 家医院";
+    MoreHospitals = "... and {} more hospitals", "……另有 {} 家医院";
+    MoreAlerts = "... and {} more alerts", "……另有 {} 条预警";
+    Weight = "weight", "权重";
+    Variation = "CV", "变异系数";
+    MedianCost = "median", "中位费用";
+    NinthDecile = "p90", "P90";
+    MedianLos = "median LOS", "中位住院日";
+    Consumables = "consumables", "耗材占比";
+    GroupingRate = "grouped", "入组率";
+    CaseMixIndex = "CMI", "CMI";
+    TotalWeight = "total weight", "总权重";
+    CostIndex = "cost index", "费用消耗指数";
+    TimeIndex = "time index", "时间消耗指数";
+    StaysAbove = "stays above", "偏高例占比";
+    StaysBelow = "stays below", "偏低例占比";
+    Alerts = "alerts", "预警";
+    TierMean = "tier mean", "同级均值";
+    BestOfTier = "best of tier", "同级最优";
+    Difference = "difference", "差额";
+    Contribution = "adds", "合计差额";
+    MadeOf = "made of (tier)", "主要构成（同级）";
+    HospitalTitle = "Hospital {} ({}): CMI {}, cost index {}, time index {}; against the other hospitals of its tier",
+        "医院 {}（{}）：CMI {}，费用消耗指数 {}，时间消耗指数 {}；与同级其他医院比较";
+    AlertsTitle = "{} alerts, most money at stake first", "{} 条预警，按涉及金额排序";
+    NoAlerts = "No alerts: no hospital deviates by the thresholds beyond chance.",
+        "无预警：没有医院的偏差超过阈值且超出偶然范围。";
+    AlertKind = "alert", "类型";
+    AlertCost = "cost", "费用超标";
+    AlertCostEarly = "cost, early", "费用预警";
+    AlertLos = "length of stay", "住院日超标";
+    AlertMix = "severity mix", "重症占比";
+    Own = "own", "本院";
+    Standard = "standard", "标准";
+    Deviation = "deviation", "偏差";
+    AtStake = "at stake", "涉及金额";
+    ReportSaved = "tables and reports written to {}", "表格与报告已写入 {}";
+    Rounds = "{} questions to each hospital, {} bytes of cells received, {} ms",
+        "每家医院 {} 个问题，收到单元 {} 字节，{} 毫秒";
+    PackName = "pack", "问题包";
+    PackVersion = "version", "版本";
+    PackQuestions = "questions", "问题";
+    PackHash = "content hash (SHA-256)", "内容哈希（SHA-256）";
     MoreGroups = "... and {} more groups", "……另有 {} 组";
     LeftHospitals = "What left the hospitals: {} regional sums (masked) and {} cells of single hospitals, {} bytes. What stayed: all {} rows of {} stays.",
         "离开医院的：{} 个区域汇总单元（掩码）与 {} 个单院单元，{} 字节。留在院内的：全部 {} 行（{} 次住院）。";

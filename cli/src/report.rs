@@ -32,6 +32,12 @@ const STYLE: &str = include_str!("report/style.css");
 /// Nothing is fetched and nothing runs, whatever the data say.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
+/// What a fee class is called; a class that the data model does not have, by its code.
+pub(crate) fn class_name(code: &str, lang: Lang) -> &str {
+    let class = classes::CLASSES.iter().find(|class| class.code == code);
+    class.map_or(code, |class| class.name(lang))
+}
+
 /// The report in one language. `made_at` is when the benchmark was made, RFC 3339.
 #[must_use]
 pub fn html(benchmark: &Benchmark, lang: Lang, made_at: &str) -> String {

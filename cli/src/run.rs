@@ -9,7 +9,7 @@ use service::telemetry::{self, LogFormat};
 use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
-use crate::{audit, bench, catalog, demo, hospitals, query, region};
+use crate::{alerts, audit, bench, benchmark, catalog, demo, hospitals, pack, query, region};
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -54,6 +54,9 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Query(args) => runtime()?.block_on(query::run(args, context)),
         Command::Catalog(args) => runtime()?.block_on(catalog::run(args, context)),
         Command::Hospitals(args) => runtime()?.block_on(hospitals::run(args, context)),
+        Command::Benchmark(command) => runtime()?.block_on(benchmark::run(command, context)),
+        Command::Alerts(args) => runtime()?.block_on(alerts::run(args, context)),
+        Command::Pack(command) => pack::run(command, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Region(args) => region::run(args, context),
         Command::Audit(command) => audit::run(command, context),

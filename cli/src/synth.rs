@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Normal};
 
 pub use groups::drg_names;
+pub use write::DRG_SCHEME;
 
 use self::stay::Maker;
 

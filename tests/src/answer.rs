@@ -84,7 +84,7 @@ pub async fn ask(
     deadline: Option<Duration>,
 ) -> Result<Answer, Status> {
     let deadline_ms = deadline.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-    let question = v1::Question { sql: sql.to_owned(), deadline_ms };
+    let question = v1::Question { sql: sql.to_owned(), deadline_ms, pack: None };
     let mut stream = client.ask(question).await?.into_inner();
     let mut events = Vec::new();
     while let Some(event) = stream.message().await? {

@@ -68,7 +68,7 @@ pub(super) async fn peak_mb(
     // A kept region has its port from an earlier run.
     let address = node::Config::load(&path).map_err(|e| internal(&e))?.listen;
     let address = address.parse().map_err(|e| internal(&e))?;
-    write_coordinator(&prepared.folder, &[(id, address)], NO_WITNESS, prepared.plan.mapping())?;
+    write_coordinator(&prepared.folder, &[(id, address)], NO_WITNESS, &prepared.plan)?;
     let program = std::env::current_exe().map_err(|e| internal(&e))?;
     let child = Command::new(program)
         .args(["serve-node", "run", "--config"])

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use model::casemix::drg_cost::{
-    Cells, FeeCell, GroupCell, HospitalCell, Setting, TrimmedCell,
-};
+use model::casemix::drg_cost::{Cells, FeeCell, GroupCell, HospitalCell, Setting, TrimmedCell};
 use model::casemix::explain::HospitalFee;
 use model::casemix::parameters::Parameters;
 use model::casemix::trim::{Method, Reference, bounds, outward};
@@ -89,7 +87,8 @@ impl Asking<'_> {
     async fn ask(&self, name: &str, question: &str, more: Arguments) -> Result<Answer, Failure> {
         let mut arguments = self.arguments(name);
         arguments.extend(more);
-        let asked = self.client.ask_pack(pack(name)?, question, &arguments, self.deadline(), |_| ());
+        let asked =
+            self.client.ask_pack(pack(name)?, question, &arguments, self.deadline(), |_| ());
         // The future holds a stream and its buffers.
         Box::pin(asked).await
     }
@@ -202,8 +201,14 @@ fn group(row: &Row<'_>) -> GroupCell {
         cost_e4: row.e4("cost"),
         sd: row.number("sd"),
         mean_log: row.number("mean_log"),
-        percentiles: [("p10", "e10"), ("p25", "e25"), ("p50", "e50"), ("p75", "e75"), ("p90", "e90")]
-            .map(|(value, error)| row.bounded(value, error)),
+        percentiles: [
+            ("p10", "e10"),
+            ("p25", "e25"),
+            ("p50", "e50"),
+            ("p75", "e75"),
+            ("p90", "e90"),
+        ]
+        .map(|(value, error)| row.bounded(value, error)),
         los_mean: row.number("los_mean"),
         los_sd: row.number("los_sd"),
         los_mean_log: row.number("los_mean_log"),

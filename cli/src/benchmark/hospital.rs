@@ -78,12 +78,7 @@ pub(crate) fn components_value(all: &[ShareDifference]) -> Value {
     Value::Array(all.iter().map(one).collect())
 }
 
-fn as_json(
-    hospital: &str,
-    regional: &Regional,
-    compared: &[Comparison],
-    told: &Told,
-) -> String {
+fn as_json(hospital: &str, regional: &Regional, compared: &[Comparison], told: &Told) -> String {
     let group = |one: &Comparison| {
         json!({
             "drg_code": one.drg_code,

@@ -122,7 +122,8 @@ fn hospital(row: &HospitalRow) -> Value {
 
 fn release(regional: &Regional) -> Value {
     let benchmark = &regional.benchmark;
-    let sum = |of: fn(&Release) -> u64| regional.told().iter().map(|told| of(&told.release)).sum::<u64>();
+    let sum =
+        |of: fn(&Release) -> u64| regional.told().iter().map(|told| of(&told.release)).sum::<u64>();
     json!({
         "region": benchmark.region,
         "pack": pack_value(DRG_COST),
@@ -144,7 +145,8 @@ fn release(regional: &Regional) -> Value {
 
 /// Each question with how its answer came about.
 pub(crate) fn questions(told: &[Told]) -> Vec<Value> {
-    let each = told.iter().map(|told| json!({ "question": told.question, "release": told.release }));
+    let each =
+        told.iter().map(|told| json!({ "question": told.question, "release": told.release }));
     each.collect()
 }
 

@@ -28,9 +28,9 @@ fn numbers<R>(rows: &[R], name: &str, of: impl Fn(&R) -> Option<f64>) -> (String
 
 /// The columns as an answer, with how the first question's answer came about.
 fn answer(columns: Named, regional: &Regional) -> Result<Answer, Failure> {
-    let fields = columns.iter().map(|(name, column)| {
-        Field::new(name.clone(), column.data_type().clone(), true)
-    });
+    let fields = columns
+        .iter()
+        .map(|(name, column)| Field::new(name.clone(), column.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = columns.into_iter().map(|(_, column)| column).collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
@@ -45,8 +45,10 @@ fn answer(columns: Named, regional: &Regional) -> Result<Answer, Failure> {
 pub(super) fn groups(regional: &Regional) -> Result<Answer, Failure> {
     let rows = regional.benchmark.groups.as_slice();
     let name = |row: &GroupRow| row.name.clone();
-    let (en, zh): (Vec<_>, Vec<_>) =
-        rows.iter().map(|row| name(row).map_or((None, None), |(en, zh)| (Some(en), Some(zh)))).unzip();
+    let (en, zh): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .map(|row| name(row).map_or((None, None), |(en, zh)| (Some(en), Some(zh))))
+        .unzip();
     let mut columns: Named = vec![
         texts(rows, "drg_code", |row| Some(&row.drg_code)),
         ("name".to_owned(), Arc::new(StringArray::from(en))),

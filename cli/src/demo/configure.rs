@@ -3,6 +3,7 @@
 //! A new file says port 0; once its process listens, the port that it got is written in, so that
 //! a region starts again on the same ports and no port is ever guessed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,12 +15,16 @@ use serde::Serialize;
 use super::REGION;
 use super::certificates::SIGNING_KEY;
 use super::folder::{Folder, toml_text, write, write_missing};
+use super::plan::Plan;
 use super::sources::Member;
 use crate::client::{ClientConfig, ClientFile, IdentityFile};
 use crate::exit::Failure;
+use crate::synth::{DRG_SCHEME, drg_names};
 
 /// Mappings for which the coordinator ships published code lists; others are discovered.
 const PUBLISHED: &[&str] = &["sparcs"];
+/// The file of the generator's code lists.
+const CODES: &str = "codes.toml";
 const ANY_PORT: &str = "127.0.0.1:0";
 
 #[derive(Serialize)]
@@ -69,6 +74,24 @@ struct CoordinatorFile<'a> {
     signing: SigningFile,
     witness: AddressFile,
     hospital: Vec<EntryFile<'a>>,
+}
+
+#[derive(Serialize)]
+struct CodesFile {
+    code_list: [ListFile; 1],
+}
+
+#[derive(Serialize)]
+struct ListFile {
+    column: &'static str,
+    version: &'static str,
+    names: BTreeMap<String, NameFile>,
+}
+
+#[derive(Serialize)]
+struct NameFile {
+    en: String,
+    zh: String,
 }
 
 #[derive(Serialize)]
@@ -197,7 +220,7 @@ pub fn write_coordinator(
     folder: &Folder,
     nodes: &[(HospitalId, SocketAddr)],
     witness: SocketAddr,
-    mapping: &str,
+    plan: &Plan,
 ) -> Result<(), Failure> {
     let path = folder.coordinator("coordinator.toml");
     let mut listen = ANY_PORT.to_owned();
@@ -217,7 +240,7 @@ pub fn write_coordinator(
         region: REGION,
         listen,
         policy: "policy.toml",
-        code_lists: PUBLISHED.iter().copied().filter(|name| *name == mapping).collect(),
+        code_lists: code_lists(folder, plan)?,
         identity: IdentityFile {
             certificate: "coordinator.pem",
             key: "coordinator.key",
@@ -232,6 +255,23 @@ pub fn write_coordinator(
             .collect(),
     };
     write(&path, &toml_text("The coordinator. Paths are relative to this file.", &file)?)
+}
+
+/// The code lists that are published for data of this mapping: shipped ones, or those of the
+/// generator, which are written here.
+fn code_lists(folder: &Folder, plan: &Plan) -> Result<Vec<&'static str>, Failure> {
+    if !plan.is_synthetic() {
+        return Ok(PUBLISHED.iter().copied().filter(|name| *name == plan.mapping()).collect());
+    }
+    let name = |(code, en, zh): &(String, String, String)| {
+        (code.clone(), NameFile { en: en.clone(), zh: zh.clone() })
+    };
+    let names = drg_names().iter().map(name).collect();
+    let (column, version) = ("stay.drg_code", DRG_SCHEME);
+    let file = CodesFile { code_list: [ListFile { column, version, names }] };
+    let text = toml_text("Groups of the made-up region. They mean nothing more.", &file)?;
+    write(&folder.coordinator(CODES), &text)?;
+    Ok(vec![CODES])
 }
 
 /// Writes `client.toml` unless it names this coordinator already.
@@ -298,14 +338,15 @@ mod tests {
         );
         assert_eq!(node.signing.key, folder.node(&member.id, "signing.key"));
         let nodes = [(member.id.clone(), address)];
+        let plan = Plan::Synthetic { hospitals: 3, stays: 9, seed: 1 };
         let second: SocketAddr = "127.0.0.1:4713".parse().unwrap();
-        write_coordinator(&folder, &nodes, second, "synthetic").unwrap();
+        write_coordinator(&folder, &nodes, second, &plan).unwrap();
         let path = folder.coordinator("coordinator.toml");
         settle_port(&path, "127.0.0.1:4712".parse().unwrap()).unwrap();
         let settled = fs::read_to_string(&path).unwrap();
-        write_coordinator(&folder, &nodes, second, "synthetic").unwrap();
+        write_coordinator(&folder, &nodes, second, &plan).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), settled, "nothing has changed");
-        write_coordinator(&folder, &nodes, address, "synthetic").unwrap();
+        write_coordinator(&folder, &nodes, address, &plan).unwrap();
         let kept = coordinator::Config::load(&path).unwrap();
         assert_eq!((kept.listen.as_str(), kept.hospitals.len()), ("127.0.0.1:4712", 1));
         assert_eq!(kept.witness.address, address.to_string());

@@ -53,7 +53,7 @@ impl Running {
         let witness = bound.local_addr();
         let signal = others.clone();
         servers.spawn(async move { ended("the witness", bound.serve(signal).await) });
-        write_coordinator(folder, &nodes, witness, prepared.plan.mapping())?;
+        write_coordinator(folder, &nodes, witness, &prepared.plan)?;
         let bound = bind_coordinator(folder).await?;
         let address = bound.local_addr();
         write_client(folder, address)?;

@@ -17,7 +17,8 @@ const SECONDARY_DIAGNOSES: usize = 5;
 const EXTRA_PROCEDURES: usize = 2;
 /// Days before each month of the leap year 2024.
 const MONTH_STARTS: [i64; 12] = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335];
-const SCHEME: &str = "SYN-DRG@1.0";
+/// Grouper of the generated groups, as name@version.
+pub const DRG_SCHEME: &str = "SYN-DRG@1.0";
 
 /// Appends the header line.
 pub(super) fn header(out: &mut Vec<u8>) {
@@ -51,7 +52,7 @@ pub(super) fn row(out: &mut Vec<u8>, hospital: &SynthHospital, stay: &Stay) {
     line.format(format_args!("{},{}", stay.icu_hours, stay.vent_hours));
     line.text(stay.diagnosis);
     line.text(stay.procedure.unwrap_or_default());
-    line.text(SCHEME);
+    line.text(DRG_SCHEME);
     line.text(&drg_code(adrg, stay.severity));
     for text in [
         adrg.code,

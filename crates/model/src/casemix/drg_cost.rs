@@ -340,8 +340,7 @@ impl<'a> Finishing<'a> {
 
     fn hospital(&self, id: &str, tier: &str, alerts: &[Alert]) -> HospitalRow {
         let all: u64 = self.own(id).map(|cell| cell.stays).sum();
-        let grouped: Vec<_> =
-            self.grouped().filter(|(_, _, cell)| cell.hospital == id).collect();
+        let grouped: Vec<_> = self.grouped().filter(|(_, _, cell)| cell.hospital == id).collect();
         let stays: u64 = grouped.iter().map(|(_, _, cell)| cell.stays).sum();
         let weighted: Vec<_> = grouped
             .iter()

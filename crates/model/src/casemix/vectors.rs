@@ -10,7 +10,7 @@ use super::benchmark::Basis;
 use super::composition::{self, Means};
 use super::deviation::{self, DeviationCells};
 use super::index::{self, Form, IndexCell};
-use super::parameters::Parameters;
+use super::parameters::{AlertRules, Parameters};
 use super::payment::{Scheme, Volume, settle};
 use super::trim::{self, Method};
 use super::weight::{self, GroupCost};
@@ -321,7 +321,8 @@ fn alerts() {
                 median_los: Some(row.median_los),
             })
         };
-        let found = alert::alerts(&cells, standard, &Parameters::default().alerts);
+        let plain = AlertRules { skewed: false, ..Parameters::default().alerts };
+        let found = alert::alerts(&cells, standard, &plain);
         assert_eq!(found.len(), case.expected.len());
         for (found, (kind, hospital, group, at_stake, z)) in found.iter().zip(&case.expected) {
             let kind = match kind.as_str() {

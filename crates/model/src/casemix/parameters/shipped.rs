@@ -72,7 +72,7 @@ impl Default for AlertRules {
             standard: StandardOf::Tier,
             minimum_stays: 11,
             false_alarm: 0.01,
-            skewed: false,
+            skewed: true,
             severity_mix: true,
             mcc_suffix: "1".to_owned(),
             adrg_prefix: CHS_DRG_PREFIX,
