@@ -49,6 +49,9 @@ pub enum Command {
     Benchmark(crate::benchmark::args::BenchmarkCommand),
     /// Show what deviates, most money at stake first
     Alerts(crate::benchmark::args::AlertArgs),
+    /// Divide a fund among hospitals by weights or points
+    #[command(subcommand)]
+    Payment(crate::payment::PaymentCommand),
     /// Show the packs of questions that hospitals can approve
     #[command(subcommand)]
     Pack(crate::pack::PackCommand),

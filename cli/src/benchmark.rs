@@ -21,7 +21,7 @@ use model::casemix::parameters::Parameters;
 use model::casemix::trim::Method;
 use service::clock::rfc3339;
 
-pub(crate) use columns::Columns;
+pub(crate) use columns::{Columns, Row};
 pub(crate) use hospital::{components, components_value};
 pub(crate) use json::{pack_value, questions};
 pub(crate) use table::{decimals, money, percent};

@@ -20,6 +20,7 @@ pub mod exit;
 pub mod hospitals;
 pub mod message;
 pub mod pack;
+pub mod payment;
 pub mod query;
 pub mod region;
 pub mod report;

@@ -162,6 +162,17 @@ messages! {
     ReportSaved = "tables and reports written to {}", "表格与报告已写入 {}";
     Rounds = "{} questions to each hospital, {} bytes of cells received, {} ms",
         "每家医院 {} 个问题，收到单元 {} 字节，{} 毫秒";
+    PaymentTitle = "{}: {} distributed over {} points, {} a point; rules {}",
+        "{}：分配 {}，共 {} 点，每点 {}；参数 {}";
+    Points = "points", "点数";
+    Gross = "amount", "应付";
+    Prepaid = "prepaid", "已预付";
+    Balance = "balance", "差额应付";
+    Shadow = "shadow", "对照方案";
+    PaidFor = "{} stays are paid for: {} of stays were told by hospital", "计入 {} 次住院：各医院公布了 {} 的住院";
+    DeviationUntold = "In {} cells with {} stays it was not told which cases deviate; they count as normal.",
+        "有 {} 个单元（{} 次住院）未公布偏差病例，按正常病例计。";
+    Unscored = "{} groups have no score and are not paid for: {}", "{} 个组没有分值，未计入：{}";
     PackName = "pack", "问题包";
     PackVersion = "version", "版本";
     PackQuestions = "questions", "问题";

@@ -9,7 +9,9 @@ use service::telemetry::{self, LogFormat};
 use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
-use crate::{alerts, audit, bench, benchmark, catalog, demo, hospitals, pack, query, region};
+use crate::{
+    alerts, audit, bench, benchmark, catalog, demo, hospitals, pack, payment, query, region,
+};
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -56,6 +58,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Hospitals(args) => runtime()?.block_on(hospitals::run(args, context)),
         Command::Benchmark(command) => runtime()?.block_on(benchmark::run(command, context)),
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, context)),
+        Command::Payment(command) => runtime()?.block_on(payment::run(command, context)),
         Command::Pack(command) => pack::run(command, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Region(args) => region::run(args, context),

@@ -34,6 +34,7 @@ fn fine() -> v1::ReleaseRequest {
         deadline_ms: 20_000,
         domains: Vec::new(),
         supports: vec![0, 4],
+        pack: None,
     }
 }
 

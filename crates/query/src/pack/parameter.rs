@@ -122,6 +122,18 @@ impl Parameter {
             all.extend(high.map(|high| format!("s.{bounded} < {high}")));
             either.push(format!("({})", all.join(" AND ")));
         }
-        Ok(either.join(" OR "))
+        Ok(any_of(&either))
+    }
+}
+
+/// A balanced tree of ORs, so that its depth stays within a policy's bound.
+fn any_of(conditions: &[String]) -> String {
+    match conditions {
+        [] => String::new(),
+        [one] => one.clone(),
+        several => {
+            let (left, right) = several.split_at(several.len() / 2);
+            format!("({} OR {})", any_of(left), any_of(right))
+        }
     }
 }

@@ -56,8 +56,8 @@ fn arguments_become_columns_bounds_and_quoted_codes() {
     ), "{sql}");
     let sql = pack.sql("trimmed", &arguments(&[("keep", &keep())])).unwrap();
     assert!(sql.contains(
-        "FILTER (WHERE (s.drg_code = 'GD19' AND s.total_cost >= 100 AND s.total_cost < 20000) OR \
-         (s.drg_code = 'O''NEIL' AND s.total_cost < 500)) AS kept"
+        "FILTER (WHERE ((s.drg_code = 'GD19' AND s.total_cost >= 100 AND s.total_cost < 20000) OR \
+         (s.drg_code = 'O''NEIL' AND s.total_cost < 500))) AS kept"
     ), "{sql}");
     for (question, given, says) in [
         ("groups", arguments(&[("measure", "fund_paid")]), "one of total_cost, total_charge"),

@@ -1,0 +1,209 @@
+//! Asking the questions of the pack `payment`.
+
+use std::collections::BTreeMap;
+
+use model::Period;
+use model::casemix::money::E4;
+use model::casemix::parameters::Parameters;
+use num_traits::ToPrimitive as _;
+use query::pack::{Arguments, Bound, bounds_argument};
+
+use super::args::{Method, SimulateArgs};
+use super::reference;
+use crate::benchmark::ask::{Told, pack};
+use crate::benchmark::{Columns, Row};
+use crate::client::Client;
+use crate::exit::Failure;
+
+const PAYMENT: &str = "payment";
+/// Groups of a tier whose bounds stand in one question: each takes fifteen of a policy's 500
+/// literals.
+const BOUNDS_AT_ONCE: usize = 30;
+/// Bounds are multiples of this many units of currency, as conditions must be under the default
+/// policy.
+const BOUND_STEP: f64 = 100.0;
+
+/// Stays and cost of a group, of one hospital or of the region.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cell {
+    /// Empty for the region.
+    pub(super) hospital: String,
+    pub(super) group: String,
+    pub(super) stays: u64,
+    pub(super) costed: u64,
+    pub(super) cost_e4: Option<E4>,
+}
+
+/// Cases of one cell that deviate; what is withheld is `None`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Deviating {
+    pub(super) low: Option<(u64, E4)>,
+    pub(super) high: Option<(u64, E4)>,
+    pub(super) review: Option<u64>,
+    /// Mean that they deviate from, in currency units.
+    pub(super) reference: f64,
+}
+
+/// Everything that was asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) volumes: Vec<Cell>,
+    pub(super) standards: Vec<Cell>,
+    /// Costed stays and their cost, by tier and group.
+    pub(super) references: BTreeMap<(String, String), (u64, E4)>,
+    pub(super) tiers: BTreeMap<String, String>,
+    pub(super) told: Vec<Told>,
+}
+
+/// A way to ask.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) client: &'a Client,
+    pub(super) args: &'a SimulateArgs,
+}
+
+impl Asking<'_> {
+    async fn ask(
+        &self,
+        question: &str,
+        period: Option<&Period>,
+        more: Arguments,
+    ) -> Result<(Columns, Told), Failure> {
+        let args = self.args;
+        let mut arguments: Arguments = [
+            ("measure".to_owned(), args.cost.column().to_owned()),
+            ("group".to_owned(), args.method.group().to_owned()),
+        ]
+        .into();
+        arguments.extend(period.map(|period| ("period".to_owned(), period.to_string())));
+        // A DIP code belongs to its list, not to a grouper.
+        let scheme = args.scheme.clone().filter(|_| args.method != Method::DipPoints);
+        arguments.extend(scheme.map(|scheme| ("scheme".to_owned(), scheme)));
+        arguments.extend(more);
+        let (pack, deadline) = (pack(PAYMENT)?, args.deadline);
+        let asked = self.client.ask_pack(pack, question, &arguments, deadline, |_| ());
+        // The future holds a stream and its buffers.
+        let answer = Box::pin(asked).await?;
+        let columns = Columns::of(&answer)?;
+        Ok((columns, Told { question: format!("{PAYMENT}/{question}"), release: answer.release }))
+    }
+
+    /// Volumes, standards and references.
+    pub(super) async fn all(&self) -> Result<Asked, Failure> {
+        let period = self.args.period.as_ref();
+        let reference = self.args.reference_period.as_ref().or(period);
+        let (region, volumes, standards, references) = tokio::try_join!(
+            self.client.hospitals(),
+            self.ask("volumes", period, Arguments::new()),
+            self.ask("standards", period, Arguments::new()),
+            self.ask("tier_standards", reference, Arguments::new()),
+        )?;
+        let group = self.args.method.group();
+        let tiers = region.hospitals.into_iter().map(|one| (one.id, one.tier)).collect();
+        let asked = Asked {
+            volumes: volumes.0.rows().filter_map(|row| cell(&row, group)).collect(),
+            standards: standards.0.rows().filter_map(|row| cell(&row, group)).collect(),
+            references: references.0.rows().filter_map(|row| tier(&row, group)).collect(),
+            tiers,
+            told: vec![volumes.1, standards.1, references.1],
+        };
+        if asked.volumes.is_empty() {
+            let hint = match self.args.method {
+                Method::DipPoints => {
+                    "; nodes code dip_code with `consilium-node ingest --dip-list`"
+                }
+                Method::DrgRate | Method::DrgPoints => "",
+            };
+            return Err(Failure::Data(format!("no hospital released stays by {group}{hint}")));
+        }
+        Ok(asked)
+    }
+
+    /// The cases that deviate under `rules`, for every released cell whose group has a reference.
+    pub(super) async fn deviations(
+        &self,
+        asked: &mut Asked,
+        rules: &Parameters,
+    ) -> Result<BTreeMap<(String, String), Deviating>, Failure> {
+        let mut wanted: Vec<(String, String, f64)> = Vec::new();
+        for (tier, group) in asked.references.keys() {
+            if let Some(mean) = reference(asked, tier, group) {
+                wanted.push((tier.clone(), group.clone(), mean));
+            }
+        }
+        let mut found = BTreeMap::new();
+        for batch in wanted.chunks(BOUNDS_AT_ONCE) {
+            let rule = &rules.deviation;
+            let low = |mean: f64| (None, grid(mean * rule.low));
+            let high = |mean: f64| (grid(mean * rule.high), None);
+            let review = |mean: f64| (grid(mean * rule.review), None);
+            let more = [
+                ("low".to_owned(), bounds(batch, low)),
+                ("high".to_owned(), bounds(batch, high)),
+                ("review".to_owned(), bounds(batch, review)),
+            ];
+            let (rows, told) =
+                self.ask("deviations", self.args.period.as_ref(), more.into()).await?;
+            asked.told.push(told);
+            let group_column = self.args.method.group();
+            for row in rows.rows() {
+                let (Some(hospital), Some(group)) =
+                    (row.text("hospital_id"), row.text(group_column))
+                else {
+                    continue;
+                };
+                let tier = asked.tiers.get(&hospital);
+                let mean = batch.iter().find(|one| Some(&one.0) == tier && one.1 == group);
+                if let Some((_, _, mean)) = mean {
+                    found.insert((hospital, group), deviating(&row, *mean));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The nearest multiple of the grid that conditions may use.
+fn grid(bound: f64) -> Option<i64> {
+    (bound / BOUND_STEP).round().to_i64().map(|steps| steps.max(1) * 100)
+}
+
+fn bounds(
+    batch: &[(String, String, f64)],
+    of: impl Fn(f64) -> (Option<i64>, Option<i64>),
+) -> String {
+    let each = batch.iter().map(|(tier, group, mean)| {
+        let (low, high) = of(*mean);
+        Bound { codes: vec![tier.clone(), group.clone()], low, high }
+    });
+    bounds_argument(&each.collect::<Vec<_>>())
+}
+
+fn deviating(row: &Row<'_>, reference: f64) -> Deviating {
+    // A count of none has no sum; a sum that is withheld has a count.
+    let pair = |stays: &str, cost: &str| {
+        let stays = row.count(stays)?;
+        if stays == 0 { Some((0, 0)) } else { Some((stays, row.e4(cost)?)) }
+    };
+    Deviating {
+        low: pair("low_stays", "low_cost"),
+        high: pair("high_stays", "high_cost"),
+        review: row.count("review_stays"),
+        reference,
+    }
+}
+
+fn cell(row: &Row<'_>, group: &str) -> Option<Cell> {
+    Some(Cell {
+        hospital: row.text("hospital_id").unwrap_or_default(),
+        group: row.text(group).filter(|group| group != "OTHER")?,
+        stays: row.count("stays")?,
+        costed: row.count("costed").unwrap_or(0),
+        cost_e4: row.e4("cost"),
+    })
+}
+
+fn tier(row: &Row<'_>, group: &str) -> Option<((String, String), (u64, E4))> {
+    let key = (row.text("hospital_tier")?, row.text(group).filter(|group| group != "OTHER")?);
+    Some((key, (row.count("costed")?, row.e4("cost")?)))
+}
