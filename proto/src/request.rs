@@ -42,14 +42,17 @@ fn encode_domain(domain: &Domain) -> v1::Domain {
                 Outside::None => Wire::None,
                 Outside::Named => Wire::Named,
                 Outside::Unnamed => Wire::Unnamed,
+                Outside::Ancestor => Wire::Ancestor,
+                Outside::AncestorOnly => Wire::AncestorOnly,
             };
             v1::domain::Kind::Codes(v1::CodeDomain {
                 codes: codes.clone(),
                 outside: outside.into(),
             })
         }
-        Domain::Buckets { bits, salt } => v1::domain::Kind::Buckets(v1::BucketDomain {
+        Domain::Buckets { bits, level, salt } => v1::domain::Kind::Buckets(v1::BucketDomain {
             bits: (*bits).into(),
+            level: (*level).into(),
             salt: salt.to_vec(),
         }),
     };
@@ -65,12 +68,15 @@ fn decode_domain(wire: v1::Domain) -> Result<Domain, Refusal> {
                 Wire::None => Outside::None,
                 Wire::Named => Outside::Named,
                 Wire::Unnamed => Outside::Unnamed,
+                Wire::Ancestor => Outside::Ancestor,
+                Wire::AncestorOnly => Outside::AncestorOnly,
                 Wire::Unspecified => return Err(wrong()),
             };
             Ok(Domain::Codes { codes: list.codes, outside })
         }
         Some(v1::domain::Kind::Buckets(buckets)) => Ok(Domain::Buckets {
             bits: u8::try_from(buckets.bits).map_err(|_| wrong())?,
+            level: u8::try_from(buckets.level).map_err(|_| wrong())?,
             salt: buckets.salt.as_slice().try_into().map_err(|_| wrong())?,
         }),
         None => Err(wrong()),
@@ -208,7 +214,7 @@ mod tests {
                 0 => None,
                 1 => Some(Domain::open(codes, true).unwrap()),
                 2 => Some(Domain::closed(codes).unwrap()),
-                _ => Some(Domain::Buckets { bits: 4, salt: [7; 32] }),
+                _ => Some(Domain::Buckets { bits: 4, level: 0, salt: [7; 32] }),
             };
             let parts = RequestParts {
                 scope: if domain.is_some() { Scope::Pooled } else { Scope::PerHospital },

@@ -140,6 +140,7 @@ fn the_nodes_mapping_takes_every_row() {
         data_dir: folder.path().join("data"),
         key_file: folder.path().join("key"),
         encoding: None,
+        dip_list: None,
         accuracy_floor: 1.0,
         now: std::time::UNIX_EPOCH,
         threads: 2,

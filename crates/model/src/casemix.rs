@@ -8,3 +8,5 @@
 //! is paid is whole cents that add up to the fund.
 
 pub mod benchmark;
+pub mod catalogue;
+pub mod combination;

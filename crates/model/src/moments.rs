@@ -79,7 +79,7 @@ pub enum Denominator {
     Population,
 }
 
-fn quotient(numerator: &BigInt, denominator: &BigInt) -> Option<f64> {
+pub(crate) fn quotient(numerator: &BigInt, denominator: &BigInt) -> Option<f64> {
     if denominator.is_zero() {
         return None;
     }

@@ -15,7 +15,7 @@ use crate::admit::{Offer, Round, admit_round};
 use crate::blind::{GuardKey, RoundKey};
 use crate::combine::Combined;
 use crate::conceal::{Concealed, conceal};
-use crate::domain::{Domain, Outside};
+use crate::domain::Domain;
 use crate::mask::Seed;
 use crate::measure::{Input, Measure};
 use crate::open::{Opened, Tampered, Verdict, judge, mask_sums, slots, unmask};
@@ -152,7 +152,7 @@ fn label(domain: &Domain, code: Option<&String>) -> Option<Option<String>> {
     match code {
         None => Some(None),
         Some(code) if codes.contains(code) => Some(Some(code.clone())),
-        Some(_) => (*outside != Outside::None).then(|| Some("OTHER".into())),
+        Some(_) => outside.has_place().then(|| Some("OTHER".into())),
     }
 }
 

@@ -56,6 +56,7 @@ impl Site {
             data_dir: self.path("data"),
             key_file: self.path("key"),
             encoding: None,
+            dip_list: None,
             accuracy_floor: DEFAULT_ACCURACY_FLOOR,
             now: UNIX_EPOCH + Duration::from_secs(1_709_164_800),
             threads: 2,

@@ -104,15 +104,15 @@ async fn a_discovery_reads_one_table_whole() {
     let expected = "SELECT left(diagnosis.code, 3) AS d0, diagnosis.person_key AS person_key, \
                     diagnosis.stay_key AS stay_key FROM diagnosis";
     assert_eq!(listing.discovery_sql, expected);
-    let request = listing.discovery("ana", 12, [7; 32]).unwrap();
+    let request = listing.discovery("ana", (12, 0), [7; 32]).unwrap();
     assert_eq!((request.scope(), request.cells()), (Scope::Pooled, 1 << 12));
-    assert_eq!(request.domains(), [Domain::Buckets { bits: 12, salt: [7; 32] }]);
+    assert_eq!(request.domains(), [Domain::Buckets { bits: 12, level: 0, salt: [7; 32] }]);
     assert!(request.inputs().is_empty() && request.measures().is_empty());
     // The salt is the round's; rounds over the same codes are of one family.
-    let again = listing.discovery("ana", 12, [8; 32]).unwrap();
+    let again = listing.discovery("ana", (12, 0), [8; 32]).unwrap();
     assert_eq!(request.family(), again.family());
-    assert!(listing.discovery("ana", 21, [7; 32]).is_err());
-    assert!(listing.discovery("", 12, [7; 32]).is_err());
+    assert!(listing.discovery("ana", (21, 0), [7; 32]).is_err());
+    assert!(listing.discovery("", (12, 0), [7; 32]).is_err());
 }
 
 #[tokio::test]
