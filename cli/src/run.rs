@@ -9,7 +9,7 @@ use service::telemetry::{self, LogFormat};
 use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
-use crate::{audit, bench, catalog, demo, hospitals, query, region};
+use crate::{audit, bench, catalog, demo, dip, hospitals, query, region};
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -57,6 +57,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, context),
         Command::Region(args) => region::run(args, context),
         Command::Audit(command) => audit::run(command, context),
+        Command::Dip(command) => runtime()?.block_on(dip::run(command, context)),
         Command::Bench(args) => bench::run(args, context),
         // Handled before the dispatch: it has its own exit codes.
         Command::ServeNode { .. } => Ok(()),

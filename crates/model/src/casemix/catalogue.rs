@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use num_bigint::BigInt;
 use num_traits::{ToPrimitive as _, Zero as _};
 
-pub use list::{CodeList, DipGroup, DipList, DipPart, DipSource, DipSplit, LIST_FORMAT};
+pub use list::{CodeList, DipGroup, DipList, DipMade, DipPart, DipSource, DipSplit, LIST_FORMAT};
 pub use split::{Part, Split};
 
 use super::combination::{Combination, SEPARATOR};
@@ -297,9 +297,8 @@ fn by_path(cells: &[Cell]) -> (BTreeMap<String, Yearly>, u64, BTreeSet<u16>) {
 fn merge(paths: &mut BTreeMap<String, Yearly>, minimum: u64) {
     let deepest = paths.keys().map(|path| depth(path)).max().unwrap_or(0);
     for level in (2..=deepest).rev() {
-        let rare = |(path, sums): &(&String, &Yearly)| {
-            depth(path) == level && sums.stays() < minimum
-        };
+        let rare =
+            |(path, sums): &(&String, &Yearly)| depth(path) == level && sums.stays() < minimum;
         let rare: Vec<String> = paths.iter().filter(rare).map(|(path, _)| path.clone()).collect();
         for path in rare {
             let Some(sums) = paths.remove(&path) else { continue };

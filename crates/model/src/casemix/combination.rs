@@ -231,7 +231,9 @@ mod tests {
         assert_eq!(Procedure { level: Some(" "), ..other }.class(), Therapeutic);
         assert_eq!(Procedure { code: "47", ..icd9("") }.class(), Surgery);
         assert_eq!(Procedure { code: "é7", ..icd9("") }.class(), Therapeutic);
-        assert!(TreatmentClass::ALL.iter().all(|c| TreatmentClass::of_name(c.as_str()) == Some(*c)));
+        assert!(
+            TreatmentClass::ALL.iter().all(|c| TreatmentClass::of_name(c.as_str()) == Some(*c))
+        );
     }
 
     #[test]

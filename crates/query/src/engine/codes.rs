@@ -41,7 +41,8 @@ impl Engine {
         local_minimum: u32,
     ) -> Result<Codes, ComputeError> {
         let request = admitted.request();
-        let ([Domain::Buckets { bits, level, salt }], []) = (request.domains(), request.measures()) else {
+        let ([Domain::Buckets { bits, level, salt }], []) = (request.domains(), request.measures())
+        else {
             return Err(refuse("The request does not count one dimension's codes in buckets."));
         };
         let prepared = self.prepare(&admitted).await?;

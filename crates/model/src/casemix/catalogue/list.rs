@@ -1,8 +1,8 @@
 //! A catalogue as a versioned code list: the file that `consilium dip catalogue` writes and nodes
 //! load to code stays.
 //!
-//! The hash covers everything but itself and the time when the list was made, so the same cells,
-//! rules, name and version have the same hash.
+//! The hash covers everything but itself and how the list was made, so the same cells, rules, name
+//! and version have the same hash, whatever the number of hospitals.
 
 use std::collections::HashMap;
 
@@ -30,9 +30,9 @@ pub struct DipList {
     pub scheme: String,
     /// Hex SHA-256 of [`DipList::hashed`].
     pub hash: String,
-    /// When it was made, RFC 3339; not hashed.
+    /// How it was made; not hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_at: Option<String>,
+    pub made: Option<DipMade>,
     /// What it was made of.
     pub source: DipSource,
     /// Groups, ascending by combination.
@@ -41,6 +41,20 @@ pub struct DipList {
     pub core_coverage: f64,
     /// That share is below what the rules want.
     pub below_core_share: bool,
+}
+
+/// How a list was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DipMade {
+    /// RFC 3339 in UTC.
+    pub at: String,
+    /// `pooled` or `per_hospital`.
+    pub scope: String,
+    /// Hospitals that answered.
+    pub hospitals: u32,
+    /// Share of the region's stays in released cells, when it is known.
+    pub coverage: Option<f64>,
 }
 
 /// What a list was made of.
@@ -134,7 +148,7 @@ impl DipList {
             version: version.to_owned(),
             scheme: SCHEME.to_owned(),
             hash: String::new(),
-            made_at: None,
+            made: None,
             source: DipSource {
                 years: catalogue.years.clone(),
                 stays: catalogue.stays,
@@ -150,7 +164,7 @@ impl DipList {
     /// What is hashed.
     #[must_use]
     pub fn hashed(&self) -> Self {
-        Self { hash: String::new(), made_at: None, ..self.clone() }
+        Self { hash: String::new(), made: None, ..self.clone() }
     }
 
     /// Why the file cannot be used: the field, what is wrong, and the way out.
