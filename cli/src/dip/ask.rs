@@ -223,7 +223,10 @@ fn whole(value: Value<'_>) -> Option<u64> {
 /// An exact amount in ten-thousandths.
 fn money_e4(text: &str) -> Option<i128> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
-    if digits.len() > MONEY_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if whole.is_empty()
+        || digits.len() > MONEY_DIGITS
+        || !digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     format!("{whole}{digits:0<MONEY_DIGITS$}").parse().ok()

@@ -2,7 +2,8 @@
 //!
 //! A combination of diagnosis and procedures with enough stays over all years is a *core* group;
 //! the others are merged into the *mixed* group of their category and way of treatment, and what is
-//! too rare even there into that of the way of treatment. Every stay with a cost is in one group.
+//! too rare even there into that of the way of treatment, or of everything. Every stay with a cost
+//! is in one group.
 //! Weights are F8: the mean cost of a group over the mean cost of all, each a mean of yearly means
 //! weighted from the oldest year to the newest. Sums of money stay whole ten-thousandths; a double
 //! is made once, from exact fractions, so equal sums have equal bits. Standard deviations are
@@ -97,7 +98,7 @@ impl GroupKind {
 /// One group of the catalogue. Amounts in currency units a stay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// Combination or ancestor, without year.
+    /// Combination or ancestor, without year; empty for what is rare everywhere.
     pub path: String,
     /// Core or mixed.
     pub kind: GroupKind,
@@ -128,7 +129,7 @@ pub struct Catalogue {
     pub groups: Vec<Group>,
     /// Stays in groups.
     pub stays: u64,
-    /// Stays whose cell has neither class nor category: in no group.
+    /// Stays whose cell has no year: in no group.
     pub unplaced: u64,
     /// Share of stays in core groups.
     pub core_coverage: f64,
@@ -281,7 +282,7 @@ fn by_path(cells: &[Cell]) -> (BTreeMap<String, Yearly>, u64, BTreeSet<u16>) {
     let (mut paths, mut unplaced, mut years) = (BTreeMap::new(), 0, BTreeSet::new());
     for cell in ordered {
         let Combination { year, path } = Combination::of(&cell.combination);
-        match year.filter(|_| !path.is_empty()) {
+        match year {
             Some(year) => {
                 years.insert(year);
                 let yearly: &mut Yearly = paths.entry(path.to_owned()).or_default();
@@ -293,12 +294,13 @@ fn by_path(cells: &[Cell]) -> (BTreeMap<String, Yearly>, u64, BTreeSet<u16>) {
     (paths, unplaced, years)
 }
 
-/// Merges what is too rare into its ancestor, the longest paths first; a class keeps what it has.
+/// Merges what is too rare into its ancestor, the longest paths first.
 fn merge(paths: &mut BTreeMap<String, Yearly>, minimum: u64) {
     let deepest = paths.keys().map(|path| depth(path)).max().unwrap_or(0);
-    for level in (2..=deepest).rev() {
-        let rare =
-            |(path, sums): &(&String, &Yearly)| depth(path) == level && sums.stays() < minimum;
+    for level in (1..=deepest).rev() {
+        let rare = |(path, sums): &(&String, &Yearly)| {
+            !path.is_empty() && depth(path) == level && sums.stays() < minimum
+        };
         let rare: Vec<String> = paths.iter().filter(rare).map(|(path, _)| path.clone()).collect();
         for path in rare {
             let Some(sums) = paths.remove(&path) else { continue };

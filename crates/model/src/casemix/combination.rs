@@ -188,9 +188,13 @@ pub fn ancestry(code: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The `dip_code` of a path without its year: `S-K35.8:47.01` for a combination, `S-K35*` for the
-/// mixed group of a category, `S-*` for that of a class. `None` for anything else.
+/// mixed group of a category, `S-*` for that of a class, `*` for that of everything. `None` for what
+/// is no path.
 #[must_use]
 pub fn dip_code(path: &str) -> Option<String> {
+    if path.is_empty() {
+        return Some("*".to_owned());
+    }
     let mut levels = path.split(SEPARATOR);
     let letter = TreatmentClass::of_name(levels.next()?)?.letter();
     match (levels.next(), levels.next()) {
@@ -290,9 +294,10 @@ mod tests {
             ("conservative|I10", "C-I10*"),
             ("conservative|I10|I10", "C-I10"),
             ("surgery", "S-*"),
+            ("", "*"),
         ] {
             assert_eq!(dip_code(path).as_deref(), Some(code));
         }
-        assert_eq!((dip_code(""), dip_code("K35")), (None, None));
+        assert_eq!(dip_code("K35"), None);
     }
 }

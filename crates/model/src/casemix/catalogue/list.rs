@@ -2,7 +2,8 @@
 //! load to code stays.
 //!
 //! The hash covers everything but itself and how the list was made, so the same cells, rules, name
-//! and version have the same hash, whatever the number of hospitals.
+//! and version have the same hash, whatever the number of hospitals. Numbers are rounded to
+//! decimals (amounts four, all others eight), so that every reader of JSON reads what was hashed.
 
 use std::collections::HashMap;
 
@@ -65,7 +66,7 @@ pub struct DipSource {
     pub years: Vec<(u16, u32)>,
     /// Stays in groups.
     pub stays: u64,
-    /// Released stays in no group: without class and category, or without a cost.
+    /// Released stays in no group: without a combination or a cost.
     pub unplaced: u64,
     /// Mean cost against which weights are.
     pub mean: f64,
@@ -153,10 +154,10 @@ impl DipList {
                 years: catalogue.years.clone(),
                 stays: catalogue.stays,
                 unplaced: catalogue.unplaced,
-                mean: catalogue.mean,
+                mean: amount(catalogue.mean),
             },
             groups: catalogue.groups.iter().filter_map(group).collect(),
-            core_coverage: catalogue.core_coverage,
+            core_coverage: share(catalogue.core_coverage),
             below_core_share: catalogue.below_core_share,
         }
     }
@@ -225,18 +226,28 @@ impl CodeList {
     #[must_use]
     pub fn code_of(&self, combination: &str) -> Option<String> {
         let path = Combination::of(combination).path;
-        ancestry(path).find_map(|path| self.0.get(path)).cloned()
+        ancestry(path).chain([""]).find_map(|path| self.0.get(path)).cloned()
     }
+}
+
+/// To four decimals, as money is.
+fn amount(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// To eight decimals.
+fn share(value: f64) -> f64 {
+    (value * 1e8).round() / 1e8
 }
 
 fn group(group: &Group) -> Option<DipGroup> {
     let part = |part: &super::Part| DipPart {
         part: part.part.clone(),
         stays: part.stays,
-        mean: part.mean,
-        sd: part.sd,
-        cv: part.cv,
-        weight: part.weight,
+        mean: amount(part.mean),
+        sd: part.sd.map(amount),
+        cv: part.cv.map(share),
+        weight: part.weight.map(share),
     };
     Some(DipGroup {
         dip_code: dip_code(&group.path)?,
@@ -245,14 +256,14 @@ fn group(group: &Group) -> Option<DipGroup> {
         name: None,
         stays: group.stays,
         years: group.years.clone(),
-        mean: group.mean,
-        weighted_mean: group.weighted_mean,
-        sd: group.sd,
-        cv: group.cv,
-        weight: group.weight,
+        mean: amount(group.mean),
+        weighted_mean: amount(group.weighted_mean),
+        sd: group.sd.map(amount),
+        cv: group.cv.map(share),
+        weight: group.weight.map(share),
         split: group.split.as_ref().map(|split| DipSplit {
             by: split.by.to_owned(),
-            mean_cv: split.mean_cv,
+            mean_cv: share(split.mean_cv),
             parts: split.parts.iter().map(part).collect(),
         }),
     })

@@ -63,7 +63,7 @@ impl Catalogue {
                 continue;
             };
             // The group of a stay is the longest that is listed, whether it may be split or not.
-            let group = ancestry(path).find(|path| known.contains_key(path));
+            let group = ancestry(path).chain([""]).find(|path| known.contains_key(path));
             let Some(place) = group.and_then(|path| places.get(path)) else { continue };
             let sums = parts.entry(*place).or_default().entry(part).or_default();
             sums.add(year, &Sums::of(cell));
