@@ -207,14 +207,15 @@ mod tests {
             measures in prop::collection::vec(measure(3), 1..6),
             sql in ".{0,80}",
             codes in prop::collection::vec("[A-Z]{1,3}", 0..5),
-            kind in 0u8..4,
+            kind in 0u8..6,
         ) {
             let supports = measures.iter().map(|measure| u32::try_from(measure.width()).unwrap());
             let domain = match kind {
                 0 => None,
                 1 => Some(Domain::open(codes, true).unwrap()),
                 2 => Some(Domain::closed(codes).unwrap()),
-                _ => Some(Domain::Buckets { bits: 4, level: 0, salt: [7; 32] }),
+                3 | 4 => Some(Domain::hierarchical(codes, kind == 3).unwrap()),
+                _ => Some(Domain::Buckets { bits: 4, level: 3, salt: [7; 32] }),
             };
             let parts = RequestParts {
                 scope: if domain.is_some() { Scope::Pooled } else { Scope::PerHospital },

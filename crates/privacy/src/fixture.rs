@@ -15,7 +15,7 @@ use crate::admit::{Offer, Round, admit_round};
 use crate::blind::{GuardKey, RoundKey};
 use crate::combine::Combined;
 use crate::conceal::{Concealed, conceal};
-use crate::domain::Domain;
+use crate::domain::{Domain, Outside};
 use crate::mask::Seed;
 use crate::measure::{Input, Measure};
 use crate::open::{Opened, Tampered, Verdict, judge, mask_sums, slots, unmask};
@@ -152,6 +152,14 @@ fn label(domain: &Domain, code: Option<&String>) -> Option<Option<String>> {
     match code {
         None => Some(None),
         Some(code) if codes.contains(code) => Some(Some(code.clone())),
+        Some(code) if matches!(outside, Outside::Ancestor | Outside::AncestorOnly) => {
+            // Level after level is taken away, as nobody else does it.
+            let levels: Vec<&str> = code.split('|').collect();
+            let ancestors = (1..levels.len()).rev().map(|kept| levels[..kept].join("|"));
+            let listed = ancestors.into_iter().find(|ancestor| codes.contains(ancestor));
+            let rest = (*outside == Outside::Ancestor).then(|| "OTHER".into());
+            listed.or(rest).map(Some)
+        }
         Some(_) => outside.has_place().then(|| Some("OTHER".into())),
     }
 }

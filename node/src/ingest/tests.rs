@@ -10,6 +10,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
 
+mod dip;
+
 const STAY_SQL: &str = "SELECT line, sid AS stay_id, pid AS person_id, nullif(adm, '-') AS admitted_at, \
     nullif(dis, '-') AS discharged_at, los AS los_days, age AS age_years, drg AS drg_code, cost AS total_cost \
     FROM source";

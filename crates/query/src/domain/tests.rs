@@ -116,6 +116,28 @@ async fn a_discovery_reads_one_table_whole() {
 }
 
 #[tokio::test]
+async fn a_hierarchical_column_has_lists_of_its_own() {
+    let DomainSpec::Listed(listing) = spec_in("dip_combination", "stay").await else {
+        panic!("not listed")
+    };
+    assert_eq!(listing.levels, 4);
+    let request = listing.discovery("ana", (12, 3), [7; 32]).unwrap();
+    assert_eq!(request.domains(), [Domain::Buckets { bits: 12, level: 3, salt: [7; 32] }]);
+    let whole = listing.discovery("ana", (12, 0), [7; 32]).unwrap();
+    assert_ne!(request.hash(), whole.hash());
+    let codes = || ["2024|surgery", "2024"].map(str::to_owned).to_vec();
+    let confirmation = listing.confirmation("ana", codes()).unwrap();
+    assert_eq!(confirmation.relation_sql(), listing.discovery_sql);
+    assert!(confirmation.measures().is_empty() && confirmation.inputs().is_empty());
+    let [confirming] = confirmation.domains() else { panic!("one dimension") };
+    assert_eq!(confirming.places().of(Some("2023|surgery")), None, "what has no ancestor is out");
+    let domain = DomainSpec::Listed(listing.clone()).domain(codes()).unwrap();
+    let places = domain.places();
+    assert_eq!(places.label("2024|surgery|K35").as_deref(), Some("2024|surgery"));
+    assert_eq!(places.label("2023|surgery").as_deref(), Some(privacy::domain::OTHER));
+}
+
+#[tokio::test]
 async fn lists_keep_to_what_places_can_be() {
     let texts = spec_in("payer", "stay").await;
     let codes = ["b", "a", "b", privacy::domain::OTHER];
