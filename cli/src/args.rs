@@ -66,6 +66,9 @@ pub enum Command {
     /// Check or show the records of a region's parties, from their files
     #[command(subcommand)]
     Audit(crate::audit::args::AuditCommand),
+    /// Make a region's DIP catalogue: core and mixed groups with their weights
+    #[command(subcommand)]
+    Dip(crate::dip::DipCommand),
     /// Measure what the federation costs, as ratios in one run
     Bench(BenchArgs),
     /// A node in a process of its own, for the benchmark
@@ -180,9 +183,12 @@ pub struct DemoArgs {
     /// Same seed, same data [default: 1]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=1 << 62))]
     pub seed: Option<u64>,
+    /// Years over which made-up stays are spread, the last being 2024 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10))]
+    pub years: Option<u16>,
     /// Use a real CSV file, plain or gzip, instead of made-up data
     #[arg(long, value_name = "FILE", requires_all = ["mapping", "split_by"],
-        conflicts_with_all = ["hospitals", "stays", "seed"])]
+        conflicts_with_all = ["hospitals", "stays", "seed", "years"])]
     pub source: Option<PathBuf>,
     /// How to read the file: a shipped mapping (sparcs, synthetic) or a folder
     #[arg(long, value_name = "NAME|DIR", requires = "source")]

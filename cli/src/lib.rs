@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod client;
 pub mod console;
 pub mod demo;
+pub mod dip;
 pub mod duration;
 pub mod exit;
 pub mod hospitals;

@@ -122,6 +122,17 @@ messages! {
     MeanLos = "mean LOS", "平均住院日";
     Above = "furthest above", "高于均值最多";
     Below = "furthest below", "低于均值最多";
+    DipTitle = "DIP catalogue {} {}: {} groups, {} of them core, {} stays of {}",
+        "DIP 病种目录 {} {}：{} 组，其中核心病种 {} 组，{} 次住院，年度 {}";
+    DipCode = "DIP", "病种编码";
+    DipCombination = "combination", "诊断与操作组合";
+    DipKind = "kind", "类别";
+    DipWeight = "weight", "权重";
+    DipCv = "CV", "变异系数";
+    DipSplit = "split by", "辅助分型";
+    DipCoverage = "Core groups hold {} of stays; {} released stays are in no group.",
+        "核心病种覆盖 {} 的住院；另有 {} 次已放行住院未归入任何组。";
+    DipBelow = "That is less than a catalogue should reach.", "低于目录应达到的比例。";
     BenchmarkTitle = "DRG cost benchmark of region {}: {} groups, {} stays, {} hospitals",
         "区域 {} 的 DRG 费用基准：{} 组，{} 次住院，{} 家医院";
     MoreHospitals = "... and {} more hospitals", "……另有 {} 家医院";

@@ -10,7 +10,7 @@ use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
 use crate::{
-    alerts, audit, bench, benchmark, catalog, demo, hospitals, pack, payment, query, region,
+    alerts, audit, bench, benchmark, catalog, demo, dip, hospitals, pack, payment, query, region,
 };
 
 /// What every command is given.
@@ -63,6 +63,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, context),
         Command::Region(args) => region::run(args, context),
         Command::Audit(command) => audit::run(command, context),
+        Command::Dip(command) => runtime()?.block_on(dip::run(command, context)),
         Command::Bench(args) => bench::run(args, context),
         // Handled before the dispatch: it has its own exit codes.
         Command::ServeNode { .. } => Ok(()),

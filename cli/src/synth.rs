@@ -40,6 +40,8 @@ pub struct SynthParams {
     pub stays: u64,
     /// Same seed, same bytes.
     pub seed: u64,
+    /// Years over which the stays are spread; the last is 2024.
+    pub years: u16,
 }
 
 /// One hospital of the region.
@@ -167,7 +169,7 @@ pub fn write_csv(
     let mut rng = stream(params, u64::from(hospital.number) + 1);
     // A normal distribution with a finite, positive deviation exists.
     let effect = Normal::new(0.0, 0.08).map_or(1.0, |n: Normal<f64>| n.sample(&mut rng).exp());
-    let mut maker = Maker::new(hospital, &anomalies(params), effect, rng);
+    let mut maker = Maker::new(hospital, &anomalies(params), effect, rng).over(params.years);
     let mut buffer = Vec::with_capacity(CHUNK_BYTES + 4_096);
     write::header(&mut buffer);
     for number in 0..hospital.stays {

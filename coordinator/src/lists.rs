@@ -5,6 +5,11 @@
 //! which of them pass, and only codes in these are named - to the witness, in a form that it cannot
 //! read, so that nobody learns which hospital holds which code. What is rare in every hospital and
 //! not rare in the region is found; what is rare in the region is not.
+//!
+//! The list of a hierarchical column is settled level by level from below ([`hierarchy`]), so that
+//! what is too rare for a place of its own has one at an ancestor.
+
+mod hierarchy;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +45,17 @@ pub(crate) struct Lists {
     bits: u8,
     found: Mutex<HashMap<String, Found>>,
     shelf: Shelf,
+}
+
+/// A list that is being found.
+#[derive(Clone, Copy)]
+struct Seeking<'a> {
+    listing: &'a Listing,
+    rounds: &'a Rounds,
+    registry: &'a Registry,
+    until: Instant,
+    progress: &'a ProgressSender,
+    bits: u8,
 }
 
 impl Lists {
@@ -124,7 +140,11 @@ impl Lists {
         if let Some(known) = found.get(&listing.key).filter(|known| known.stamp == stamp) {
             return Ok((Arc::new(known.codes.clone()), Vec::new()));
         }
-        let (codes, absent) = self.discover(listing, rounds, registry, until, progress).await?;
+        let seeking = Seeking { listing, rounds, registry, until, progress, bits: self.bits };
+        let (codes, absent) = match listing.levels {
+            0 => seeking.discover(0, &Vec::new()).await?,
+            _ => seeking.hierarchy().await?,
+        };
         if !absent.is_empty() {
             // Found again with the next question, in the hope that all are there.
             return Ok((Arc::new(codes), absent));
@@ -138,20 +158,22 @@ impl Lists {
         let _ = spawn_blocking(move || shelf.save(&lists)).await;
         Ok((Arc::new(codes), Vec::new()))
     }
+}
 
+impl Seeking<'_> {
+    /// Finds codes over all hospitals but for those `without`; of hierarchical codes the first
+    /// `level` levels.
     async fn discover(
         &self,
-        listing: &Listing,
-        rounds: &Rounds,
-        registry: &Registry,
-        until: Instant,
-        progress: &ProgressSender,
+        level: u8,
+        without: &LeftOut,
     ) -> Result<(Vec<String>, LeftOut), RoundFailure> {
+        let Self { listing, rounds, registry, until, progress, bits } = *self;
         // The round puts its sid in the place of the salt.
         let request = listing
-            .discovery(ASKER, self.bits, [0; 32])
+            .discovery(ASKER, (bits, level), [0; 32])
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
-        let outcome = rounds.lead(registry, &[], &request, until, progress).await?;
+        let outcome = rounds.lead(registry, without, &request, until, progress).await?;
         let Some((places, signature)) = outcome.passing else {
             return Err(RoundFailure::Internal("the witness signed no buckets".into()));
         };
@@ -170,7 +192,7 @@ impl Lists {
         let codes = hidden.iter().map(|name| key.read(name)).collect::<Result<Vec<_>, _>>();
         let mut codes = codes.map_err(failed)?;
         codes.sort_unstable();
-        tracing::info!(dimension = listing.key, "code list found");
+        tracing::info!(dimension = listing.key, level, "code list found");
         Ok((codes, outcome.absent))
     }
 }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use privacy::Policy;
@@ -71,6 +72,9 @@ struct IngestArguments {
     /// A shipped mapping (sparcs, synthetic) or a folder of SQL files.
     #[arg(long, value_name = "NAME|DIR")]
     mapping: String,
+    /// A DIP catalogue by which stays are coded; the one of the configuration when absent.
+    #[arg(long, value_name = "FILE")]
+    dip_list: Option<PathBuf>,
     /// utf-8 or gb18030; detected when absent.
     #[arg(long)]
     encoding: Option<Encoding>,
@@ -135,7 +139,11 @@ fn serve(path: &Path) -> Result<(), Failure> {
 
 fn ingest_source(arguments: &IngestArguments) -> Result<(), Failure> {
     let config = load(&arguments.config)?;
+    let dip_list = arguments.dip_list.as_ref().or(config.codes.dip.as_ref());
+    let dip_list = dip_list.map(|path| ingest::DipList::read(path)).transpose();
+    let dip_list = dip_list.map_err(|error| Failure::data(&error))?.map(Arc::new);
     let request = IngestRequest {
+        dip_list,
         source: arguments.source.clone(),
         mapping: arguments.mapping.clone(),
         hospital: config.hospital_record(),
@@ -185,6 +193,9 @@ fn print_report(report: &IngestReport) {
         line(&format!("{name:<11} {} rows", table.rows));
     }
     line(&format!("persons     {}", manifest.persons));
+    if let Some(list) = &manifest.dip_list {
+        line(&format!("dip list    {} {} ({})", list.name, list.version, list.hash));
+    }
     let person = Some(&report.notes.person_id).filter(|text| !text.is_empty());
     for text in person.into_iter().chain(&report.notes.notes) {
         line(&format!("note        {text}"));

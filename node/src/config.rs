@@ -30,6 +30,9 @@ pub struct Config {
     pub signing: SigningConfig,
     /// Keys that stay in the hospital.
     pub keys: KeysConfig,
+    /// Code lists by which ingest codes stays.
+    #[serde(default)]
+    pub codes: CodesConfig,
     /// What the engine may use.
     #[serde(default)]
     pub engine: EngineConfig,
@@ -62,6 +65,14 @@ fn unknown() -> String {
 pub struct KeysConfig {
     /// The HMAC key of stay and person keys; made by the first ingest.
     pub hmac: PathBuf,
+}
+
+/// Code lists by which ingest codes stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodesConfig {
+    /// A DIP catalogue, as `consilium dip catalogue` writes it.
+    pub dip: Option<PathBuf>,
 }
 
 /// What the engine may use.
@@ -109,6 +120,9 @@ impl Config {
         let mut config: Self = load(path)?;
         for file in [&mut config.data_dir, &mut config.policy, &mut config.keys.hmac] {
             *file = resolve(path, file);
+        }
+        if let Some(list) = &mut config.codes.dip {
+            *list = resolve(path, list);
         }
         config.identity = config.identity.resolved(path);
         config.signing = config.signing.resolved(path);

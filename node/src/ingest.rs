@@ -15,14 +15,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures::StreamExt as _;
-use model::manifest::{HospitalRecord, Manifest, MappingRecord, SNAPSHOT_FORMAT, SourceRecord};
+use model::manifest::{
+    DERIVATION, HospitalRecord, Manifest, MappingRecord, SNAPSHOT_FORMAT, SourceRecord,
+};
 use model::schema::{self, DRG_SCHEME, TABLES};
 use query::mapping::{self as engine, Source, Statement};
 use ring::rand::SecureRandom as _;
 
+mod combine;
 mod decode;
 mod derive;
 mod dictionary;
+mod dip;
 mod error;
 mod keys;
 mod mapping;
@@ -41,18 +45,20 @@ mod typing;
 #[cfg(test)]
 mod tests;
 
+pub use dip::DipList;
 pub use error::IngestError;
 pub use mapping::{MappingNotes, builtin_mappings};
 pub use quarantine::{Rule, ValueClass};
 pub use snapshot::{current, snapshot_id};
 pub use split::{Part, split_source};
 
+use self::combine::Derived;
 use self::keys::{HospitalKey, Numbers};
 use self::mapping::Mapping;
 use self::quarantine::Quarantine;
 use self::records::Records;
 use self::shape::Shape;
-use self::snapshot::Incoming;
+use self::snapshot::{Incoming, NO_ROWS};
 use self::source::SourceFile;
 use self::table::{Filling, People};
 
@@ -106,6 +112,8 @@ pub struct IngestRequest {
     pub key_file: PathBuf,
     /// Encoding; detected when `None`.
     pub encoding: Option<Encoding>,
+    /// The DIP list by which stays are coded, if there is one.
+    pub dip_list: Option<Arc<DipList>>,
     /// Share of accepted rows below which the report says so, in 0..=1.
     pub accuracy_floor: f64,
     /// The time of this ingest.
@@ -250,7 +258,9 @@ fn in_force(
         && manifest.source.encoding == source.encoding.as_str()
         && manifest.mapping.sha256 == mapping.sha256
         && manifest.key_id == key.id
-        && manifest.hospital == request.hospital;
+        && manifest.hospital == request.hospital
+        && manifest.derivation == DERIVATION
+        && manifest.dip_list.as_ref() == request.dip_list.as_ref().map(|list| &list.record);
     same.then_some((folder, manifest))
 }
 
@@ -361,6 +371,7 @@ fn write(
 ) -> Result<Manifest, IngestError> {
     let mut tables = std::collections::BTreeMap::new();
     let mut fillings = std::mem::take(&mut filled.tables);
+    let derived = derive(&mut filled.people, &mut fillings, request.dip_list.as_deref())?;
     let accepted = u64::try_from(filled.people.stays.len()).unwrap_or(u64::MAX);
     let drg_schemes = Some(drg_schemes(&fillings));
     for table in TABLES {
@@ -368,10 +379,15 @@ fn write(
         let filling = found.map(|position| fillings.swap_remove(position));
         let mut told = |rows| progress(Progress { phase: Phase::Writing(table.name), rows });
         let record = match filling {
-            None => incoming.write_table(table, None, &mut told)?,
+            None => incoming.write_table(table, NO_ROWS, &mut told)?,
             Some(Filling { runs, dictionaries, .. }) => {
                 let merge = runs.merge(&dictionaries)?;
-                incoming.write_table(table, Some((merge, &dictionaries)), &mut told)?
+                let derived = table.one_row_per_stay.then_some(&derived);
+                let rows = merge.map(move |batch| match derived {
+                    Some(derived) => derived.complete(&batch?),
+                    None => batch,
+                });
+                incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
             }
         };
         tables.insert(table.name.to_owned(), record);
@@ -397,6 +413,8 @@ fn write(
         tables,
         drg_schemes,
         persons,
+        derivation: DERIVATION,
+        dip_list: request.dip_list.as_ref().map(|list| list.record.clone()),
         quality: quarantine.quality(filled.read, accepted),
     };
     manifest.snapshot_id = snapshot_id(&manifest);
@@ -409,6 +427,24 @@ fn drg_schemes(fillings: &[Filling]) -> Vec<String> {
     let schemes: Vec<_> = texts(DRG_SCHEME).collect();
     let unnamed = schemes.is_empty() && texts("drg_code").next().is_some();
     if unnamed { vec!["unnamed".to_owned()] } else { schemes }
+}
+
+/// What a stay's procedures say about it.
+fn derive(
+    people: &mut People,
+    fillings: &mut [Filling],
+    list: Option<&DipList>,
+) -> Result<Derived, IngestError> {
+    let of = |name: &str| fillings.iter().position(|filling| filling.shape.table.name == name);
+    let (stays, procedures) = (of("stay"), of("procedure"));
+    let Some((stays, others)) = stays.and_then(|_| fillings.split_first_mut()) else {
+        return Err(IngestError::write("a mapping without stays"));
+    };
+    let procedures = procedures.and_then(|position| others.get(position.checked_sub(1)?));
+    let texts = procedures.map(|filling| (&filling.shape, filling.dictionaries.as_slice()));
+    let combining = std::mem::take(&mut people.combining);
+    let list = list.map(|list| &list.codes);
+    combining.derive(&stays.shape, &mut stays.dictionaries, texts, list)
 }
 
 fn source_record(source: &SourceFile) -> SourceRecord {

@@ -71,14 +71,17 @@ fn encode_domain(domain: &Domain) -> v1::Domain {
                 Outside::None => Wire::None,
                 Outside::Named => Wire::Named,
                 Outside::Unnamed => Wire::Unnamed,
+                Outside::Ancestor => Wire::Ancestor,
+                Outside::AncestorOnly => Wire::AncestorOnly,
             };
             v1::domain::Kind::Codes(v1::CodeDomain {
                 codes: codes.clone(),
                 outside: outside.into(),
             })
         }
-        Domain::Buckets { bits, salt } => v1::domain::Kind::Buckets(v1::BucketDomain {
+        Domain::Buckets { bits, level, salt } => v1::domain::Kind::Buckets(v1::BucketDomain {
             bits: (*bits).into(),
+            level: (*level).into(),
             salt: salt.to_vec(),
         }),
     };
@@ -94,12 +97,15 @@ fn decode_domain(wire: v1::Domain) -> Result<Domain, Refusal> {
                 Wire::None => Outside::None,
                 Wire::Named => Outside::Named,
                 Wire::Unnamed => Outside::Unnamed,
+                Wire::Ancestor => Outside::Ancestor,
+                Wire::AncestorOnly => Outside::AncestorOnly,
                 Wire::Unspecified => return Err(wrong()),
             };
             Ok(Domain::Codes { codes: list.codes, outside })
         }
         Some(v1::domain::Kind::Buckets(buckets)) => Ok(Domain::Buckets {
             bits: u8::try_from(buckets.bits).map_err(|_| wrong())?,
+            level: u8::try_from(buckets.level).map_err(|_| wrong())?,
             salt: buckets.salt.as_slice().try_into().map_err(|_| wrong())?,
         }),
         None => Err(wrong()),
@@ -232,14 +238,15 @@ mod tests {
             measures in prop::collection::vec(measure(3), 1..6),
             sql in ".{0,80}",
             codes in prop::collection::vec("[A-Z]{1,3}", 0..5),
-            kind in 0u8..4,
+            kind in 0u8..6,
         ) {
             let supports = measures.iter().map(|measure| u32::try_from(measure.width()).unwrap());
             let domain = match kind {
                 0 => None,
                 1 => Some(Domain::open(codes, true).unwrap()),
                 2 => Some(Domain::closed(codes).unwrap()),
-                _ => Some(Domain::Buckets { bits: 4, salt: [7; 32] }),
+                3 | 4 => Some(Domain::hierarchical(codes, kind == 3).unwrap()),
+                _ => Some(Domain::Buckets { bits: 4, level: 3, salt: [7; 32] }),
             };
             let parts = RequestParts {
                 scope: if domain.is_some() { Scope::Pooled } else { Scope::PerHospital },

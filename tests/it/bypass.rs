@@ -56,7 +56,7 @@ fn list(codes: &[&str]) -> v1::Domain {
 
 /// `2^bits` buckets.
 fn buckets(bits: u32, salt: usize) -> v1::Domain {
-    let buckets = v1::BucketDomain { bits, salt: vec![0; salt] };
+    let buckets = v1::BucketDomain { bits, level: 0, salt: vec![0; salt] };
     v1::Domain { kind: Some(v1::domain::Kind::Buckets(buckets)) }
 }
 

@@ -12,14 +12,14 @@ const SQL: &str = "SELECT drg_code, count(*) AS n, sum(total_cost) AS cost, avg(
                    FROM stay GROUP BY 1";
 const BY_HOSPITAL: &str = "SELECT hospital_id, count(*) AS n FROM stay GROUP BY 1";
 
-async fn consilium(words: &[&str]) -> Output {
+pub(crate) async fn consilium(words: &[&str]) -> Output {
     let words: Vec<_> = ["cli"].iter().chain(words).map(|word| (*word).to_owned()).collect();
     let run = move || Command::new(EXE).args(words).output().unwrap();
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
 /// The folder that a user gets.
-fn user_folder(region: &Region, at: &Path) -> PathBuf {
+pub(crate) fn user_folder(region: &Region, at: &Path) -> PathBuf {
     let folder = at.join("user");
     std::fs::create_dir(&folder).unwrap();
     let identity = region.user_identity();

@@ -6,6 +6,7 @@ mod attack;
 mod bypass;
 mod client;
 mod differential;
+mod dip;
 mod enrolment;
 mod failure;
 mod faults;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use model::Role;
-use node::ingest::{IngestReport, IngestRequest};
+use node::ingest::{DipList, IngestReport, IngestRequest};
 use privacy::Policy;
 
 use crate::party::Party;
@@ -115,6 +115,19 @@ impl Site {
     /// # Errors
     /// When ingest fails.
     pub fn ingest(&self, source: &Path, mapping: &str) -> anyhow::Result<IngestReport> {
+        self.ingest_coded(source, mapping, None)
+    }
+
+    /// The same, with a DIP list by which stays are coded.
+    ///
+    /// # Errors
+    /// When ingest fails or the list cannot be used.
+    pub fn ingest_coded(
+        &self,
+        source: &Path,
+        mapping: &str,
+        dip_list: Option<&Path>,
+    ) -> anyhow::Result<IngestReport> {
         let config = node::Config::load(&self.config_path())?;
         let request = IngestRequest {
             source: source.to_owned(),
@@ -123,6 +136,7 @@ impl Site {
             data_dir: config.data_dir,
             key_file: config.keys.hmac,
             encoding: None,
+            dip_list: dip_list.map(DipList::read).transpose()?.map(Arc::new),
             accuracy_floor: node::ingest::DEFAULT_ACCURACY_FLOOR,
             now: now(),
             threads: 1,

@@ -122,7 +122,7 @@ pub(crate) fn discovery(salt: [u8; 32]) -> ReleaseRequest {
         asker: "ana".to_owned(),
         relation_sql: "SELECT 2".to_owned(),
         dimensions: vec!["code".to_owned()],
-        domains: vec![Domain::Buckets { bits: 3, salt }],
+        domains: vec![Domain::Buckets { bits: 3, level: 0, salt }],
         inputs: Vec::new(),
         measures: Vec::new(),
         supports: Vec::new(),

@@ -338,7 +338,7 @@ mod tests {
         );
         assert_eq!(node.signing.key, folder.node(&member.id, "signing.key"));
         let nodes = [(member.id.clone(), address)];
-        let plan = Plan::Synthetic { hospitals: 3, stays: 9, seed: 1 };
+        let plan = Plan::Synthetic { hospitals: 3, stays: 9, seed: 1, years: 1 };
         let second: SocketAddr = "127.0.0.1:4713".parse().unwrap();
         write_coordinator(&folder, &nodes, second, &plan).unwrap();
         let path = folder.coordinator("coordinator.toml");

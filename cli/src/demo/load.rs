@@ -87,6 +87,7 @@ fn one(
         data_dir: folder.node(&member.id, "data"),
         key_file: folder.node(&member.id, "hmac.key"),
         encoding: None,
+        dip_list: None,
         accuracy_floor: ingest::DEFAULT_ACCURACY_FLOOR,
         now: context.clock.now(),
         threads: 1,

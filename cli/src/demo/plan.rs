@@ -12,6 +12,15 @@ use crate::exit::Failure;
 /// Hospitals, stays and seed of a region that nobody described.
 const DEFAULTS: (u16, u64, u64) = (12, 60_000, 1);
 
+const fn one() -> u16 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_one(years: &u16) -> bool {
+    *years == one()
+}
+
 /// Where the hospitals' data comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "data", rename_all = "snake_case")]
@@ -24,6 +33,9 @@ pub enum Plan {
         stays: u64,
         /// Same seed, same data.
         seed: u64,
+        /// Over how many years, the last being 2024.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        years: u16,
     },
     /// A real file.
     Source {
@@ -75,21 +87,23 @@ impl Plan {
             hospitals: args.hospitals.unwrap_or(DEFAULTS.0),
             stays: args.stays.unwrap_or(DEFAULTS.1),
             seed: args.seed.unwrap_or(DEFAULTS.2),
+            years: args.years.unwrap_or(one()),
         })
     }
 
     /// Options that were given must say what the folder says.
     fn agrees(&self, folder: &Folder, args: &DemoArgs) -> Result<(), Failure> {
         let agrees = match self {
-            Self::Synthetic { hospitals, stays, seed } => {
+            Self::Synthetic { hospitals, stays, seed, years } => {
                 args.source.is_none()
                     && args.hospitals.is_none_or(|given| given == *hospitals)
                     && args.stays.is_none_or(|given| given == *stays)
                     && args.seed.is_none_or(|given| given == *seed)
+                    && args.years.is_none_or(|given| given == *years)
             }
             Self::Source { .. } => {
-                let synthetic =
-                    args.hospitals.is_some() || args.stays.is_some() || args.seed.is_some();
+                let numbers = args.hospitals.is_some() || args.years.is_some();
+                let synthetic = numbers || args.stays.is_some() || args.seed.is_some();
                 !synthetic && (args.source.is_none() || Self::of(args)? == *self)
             }
         };
@@ -106,8 +120,9 @@ impl Plan {
 
     fn describe(&self) -> String {
         match self {
-            Self::Synthetic { hospitals, stays, seed } => {
-                format!("--hospitals {hospitals} --stays {stays} --seed {seed}")
+            Self::Synthetic { hospitals, stays, seed, years } => {
+                let years = if is_one(years) { String::new() } else { format!(" --years {years}") };
+                format!("--hospitals {hospitals} --stays {stays} --seed {seed}{years}")
             }
             Self::Source { file, mapping, split_by } => {
                 format!("--source {} --mapping {mapping} --split-by {split_by}", file.display())

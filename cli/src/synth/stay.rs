@@ -40,6 +40,8 @@ const LONG_FACTOR: f64 = 1.5;
 
 /// Last day of the year 2024, counted from 0.
 const LAST_DAY: i64 = 365;
+/// Days of a year before 2024; that 2020 had one more does not matter here.
+const YEAR_DAYS: i64 = 365;
 /// Persons who may come back.
 const RECENT: usize = 2_048;
 const MAX_DAYS: i64 = 180;
@@ -108,6 +110,7 @@ pub(super) struct Maker {
     cumulated: Vec<u32>,
     recent: Vec<Person>,
     persons: u64,
+    first_day: i64,
 }
 
 impl Maker {
@@ -132,8 +135,14 @@ impl Maker {
             cumulated: cumulated.collect(),
             recent: Vec::with_capacity(RECENT),
             persons: 0,
+            first_day: 0,
             rng,
         }
+    }
+
+    /// Spreads the stays over so many years, the last being 2024.
+    pub(super) fn over(self, years: u16) -> Self {
+        Self { first_day: -YEAR_DAYS * (i64::from(years.max(1)) - 1), ..self }
     }
 
     pub(super) fn next_stay(&mut self, number: u64) -> Stay {
@@ -216,7 +225,7 @@ impl Maker {
         ]);
         self.persons += 1;
         let person = Person { number: self.persons, female, age, payer, adrg, discharged: 0 };
-        (person, self.rng.random_range(0..=LAST_DAY))
+        (person, self.rng.random_range(self.first_day..=LAST_DAY))
     }
 
     /// A quarter of stays are of someone who was here before, a third of these within 31 days.

@@ -15,7 +15,7 @@ diagnosis_2,poa_2,diagnosis_3,poa_3,diagnosis_4,poa_4,diagnosis_5,poa_5,diagnosi
 procedure_at,procedure_level,procedure_2,procedure_3";
 const SECONDARY_DIAGNOSES: usize = 5;
 const EXTRA_PROCEDURES: usize = 2;
-/// Days before each month of the leap year 2024.
+/// Days before each month of a leap year.
 const MONTH_STARTS: [i64; 12] = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335];
 /// Grouper of the generated groups, as name@version.
 pub const DRG_SCHEME: &str = "SYN-DRG@1.0";
@@ -99,6 +99,14 @@ fn procedures(line: &mut Line<'_>, stay: &Stay) {
     }
 }
 
+const fn is_leap(year: i64) -> bool {
+    year % 4 == 0
+}
+
+fn days_of(year: i64) -> i64 {
+    365 + i64::from(is_leap(year))
+}
+
 /// Writes fields; writing to memory cannot fail.
 struct Line<'a> {
     out: &'a mut Vec<u8>,
@@ -124,16 +132,15 @@ impl Line<'_> {
     }
 
     fn time(&mut self, day: i64, minute: u32) {
-        // Stays of January may have begun in December.
-        if day < 0 {
-            let day = 32 + day.max(-31);
-            let (hour, minute) = (minute / 60, minute % 60);
-            self.format(format_args!("2023-12-{day:02} {hour:02}:{minute:02}:00"));
-            return;
+        let (mut year, mut day) = (2024, day);
+        while day < 0 {
+            year -= 1;
+            day += days_of(year);
         }
-        let month = MONTH_STARTS.partition_point(|start| *start <= day).max(1);
-        let of_month = day - MONTH_STARTS[month - 1] + 1;
+        let starts = MONTH_STARTS.map(|start| start - i64::from(start > 31 && !is_leap(year)));
+        let month = starts.partition_point(|start| *start <= day).max(1);
+        let of_month = day - starts[month - 1] + 1;
         let (hour, minute) = (minute / 60, minute % 60);
-        self.format(format_args!("2024-{month:02}-{of_month:02} {hour:02}:{minute:02}:00"));
+        self.format(format_args!("{year}-{month:02}-{of_month:02} {hour:02}:{minute:02}:00"));
     }
 }

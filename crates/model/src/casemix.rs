@@ -9,6 +9,8 @@
 
 pub mod alert;
 pub mod benchmark;
+pub mod catalogue;
+pub mod combination;
 pub mod composition;
 pub mod deviation;
 pub mod drg_cost;

@@ -9,6 +9,10 @@ use crate::HospitalId;
 /// Version of the snapshot layout; a node refuses to open any other.
 pub const SNAPSHOT_FORMAT: u32 = 1;
 
+/// Version of what ingest derives by itself; a snapshot of another one is made again by the next
+/// ingest of the same source.
+pub const DERIVATION: u32 = 1;
+
 /// The manifest of an immutable snapshot, stored as `manifest.json` beside its Parquet files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +39,12 @@ pub struct Manifest {
     pub drg_schemes: Option<Vec<String>>,
     /// Distinct persons in the snapshot.
     pub persons: u64,
+    /// [`DERIVATION`] at the time of writing; 0 before there was one.
+    #[serde(default)]
+    pub derivation: u32,
+    /// The DIP list by which stays were coded, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dip_list: Option<ListRecord>,
     /// What was read, kept and put into quarantine.
     pub quality: Quality,
 }
@@ -83,6 +93,18 @@ pub struct MappingRecord {
     pub name: String,
     /// Hex SHA-256 over the mapping's file names and contents.
     pub sha256: String,
+}
+
+/// A versioned code list by which ingest coded stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListRecord {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its own hash, hex SHA-256 over everything in it but the time when it was made.
+    pub hash: String,
 }
 
 /// One stored table.

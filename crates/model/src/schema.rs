@@ -120,6 +120,9 @@ pub struct Column {
     pub prefixes: &'static [usize],
     /// Smallest and largest accepted value, in the column's own unit (money: whole units).
     pub bounds: Option<(i64, i64)>,
+    /// Levels of a hierarchical code, between which [`crate::casemix::combination::SEPARATOR`]
+    /// stands; 0 for any other column.
+    pub levels: u8,
     /// One line for people.
     pub note: &'static str,
 }

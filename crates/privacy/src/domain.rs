@@ -5,6 +5,10 @@
 //! for every other code (`OTHER`). A bucket domain serves discovery (DESIGN, section 5): codes are
 //! hashed into a public number of buckets under a salt of the round, so that codes nobody has
 //! listed yet can be counted without being named.
+//!
+//! Codes may be hierarchical: what stands before each [`SEPARATOR`] is an *ancestor*. A list of
+//! such codes puts a value that is not in it at its longest listed ancestor, so what is too rare for
+//! a place of its own is added up, in the same round, under the next that is not.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,6 +17,8 @@ use ring::digest::{Context, SHA256};
 
 /// The label of everything outside a code list.
 pub const OTHER: &str = "OTHER";
+/// Between the levels of a hierarchical code.
+pub const SEPARATOR: char = '|';
 /// Most cells of one pooled request: the product of its domains.
 pub const MAX_CELLS: usize = 1 << 22;
 /// Most codes of one dimension.
@@ -36,6 +42,8 @@ pub enum Domain {
     Buckets {
         /// log2 of the number of buckets.
         bits: u8,
+        /// Levels of a hierarchical code that are hashed, see [`prefix`]; 0 hashes the whole code.
+        level: u8,
         /// Salt of the round: its sid.
         salt: [u8; 32],
     },
@@ -51,6 +59,10 @@ pub enum Outside {
     /// They are added up in a place that has no value, because the dimension is no text: counted
     /// as withheld, never shown.
     Unnamed,
+    /// They are added up at their longest listed ancestor, and without one as [`OTHER`].
+    Ancestor,
+    /// The same, but without a listed ancestor they have no place.
+    AncestorOnly,
 }
 
 /// A domain that is not one.
@@ -92,8 +104,17 @@ impl Domain {
         Self::listed(codes, if text { Outside::Named } else { Outside::Unnamed })
     }
 
+    /// A list of hierarchical codes; `rest` says whether values without a listed ancestor are added
+    /// up as [`OTHER`] or left out.
+    ///
+    /// # Errors
+    /// [`InvalidDomain::TooLarge`].
+    pub fn hierarchical(codes: Vec<String>, rest: bool) -> Result<Self, InvalidDomain> {
+        Self::listed(codes, if rest { Outside::Ancestor } else { Outside::AncestorOnly })
+    }
+
     fn listed(mut codes: Vec<String>, outside: Outside) -> Result<Self, InvalidDomain> {
-        codes.retain(|code| code != OTHER || outside == Outside::None);
+        codes.retain(|code| code != OTHER || !outside.has_place());
         codes.sort_unstable();
         codes.dedup();
         let domain = Self::Codes { codes, outside };
@@ -116,8 +137,7 @@ impl Domain {
                     return Err(InvalidDomain::Order);
                 }
                 // Two places of one label would be one group at the hospital.
-                let open = *outside != Outside::None;
-                if open && codes.iter().any(|code| code == OTHER) {
+                if outside.has_place() && codes.iter().any(|code| code == OTHER) {
                     return Err(InvalidDomain::Reserved);
                 }
                 Ok(())
@@ -133,8 +153,8 @@ impl Domain {
     #[must_use]
     pub const fn size(&self) -> usize {
         match self {
-            Self::Codes { codes, outside: Outside::None } => 1 + codes.len(),
-            Self::Codes { codes, .. } => 2 + codes.len(),
+            Self::Codes { codes, outside } if outside.has_place() => 2 + codes.len(),
+            Self::Codes { codes, .. } => 1 + codes.len(),
             Self::Buckets { bits, .. } => 1 << *bits,
         }
     }
@@ -160,9 +180,12 @@ impl Domain {
                 codes.iter().for_each(|code| out.text(code));
             }
             // Not the salt: it is the sid, which depends on this hash ([`crate::admit_round`]).
-            Self::Buckets { bits, .. } => {
+            Self::Buckets { bits, level, .. } => {
                 out.text("Buckets");
                 out.number(u64::from(*bits));
+                if *level > 0 {
+                    out.number(u64::from(*level));
+                }
             }
         }
     }
@@ -189,6 +212,31 @@ impl Domain {
     }
 }
 
+impl Outside {
+    /// Whether values outside the list have a place of their own.
+    #[must_use]
+    pub const fn has_place(self) -> bool {
+        matches!(self, Self::Named | Self::Unnamed | Self::Ancestor)
+    }
+
+    const fn is_hierarchical(self) -> bool {
+        matches!(self, Self::Ancestor | Self::AncestorOnly)
+    }
+}
+
+/// The first `level` levels of a hierarchical code, the whole code for 0; `None` when it has fewer.
+#[must_use]
+pub fn prefix(code: &str, level: u8) -> Option<&str> {
+    let Some(last) = usize::from(level).checked_sub(1) else { return Some(code) };
+    let mut ends = code.match_indices(SEPARATOR).map(|(end, _)| end).chain([code.len()]);
+    ends.nth(last).and_then(|end| code.get(..end))
+}
+
+/// The ancestors of a hierarchical code, longest first.
+pub fn ancestors(code: &str) -> impl Iterator<Item = &str> {
+    code.rmatch_indices(SEPARATOR).filter_map(|(end, _)| code.get(..end))
+}
+
 /// The bucket of `code` under `salt`: the leading `bits` bits of SHA-256.
 #[must_use]
 pub fn bucket(salt: &[u8; 32], code: Option<&str>, bits: u8) -> usize {
@@ -212,24 +260,37 @@ impl Places {
             Domain::Codes { codes, outside } => match code {
                 None => Some(0),
                 Some(code) => {
-                    let beyond = (*outside != Outside::None).then_some(codes.len() + 1);
-                    self.index.get(code).copied().or(beyond)
+                    let beyond = outside.has_place().then_some(codes.len() + 1);
+                    let listed = self.listed(code, *outside);
+                    listed.and_then(|code| self.index.get(code).copied()).or(beyond)
                 }
             },
-            Domain::Buckets { bits, salt } => Some(bucket(salt, code, *bits)),
+            Domain::Buckets { bits, level, salt } => match code {
+                None => Some(bucket(salt, None, *bits)),
+                Some(code) => Some(bucket(salt, Some(prefix(code, *level)?), *bits)),
+            },
         }
     }
 
-    /// The label under which rows with `code` are grouped: the code itself, [`OTHER`], or the
-    /// bucket's number; `None` when the domain has no place for it. Rows of one place have one
-    /// label, so that whoever has two codes of a place is counted there once.
+    /// The listed code at whose place `code` stands.
+    fn listed<'a>(&self, code: &'a str, outside: Outside) -> Option<&'a str> {
+        let known = |code: &&str| self.index.contains_key(*code);
+        let ancestors = || ancestors(code).find(known).filter(|_| outside.is_hierarchical());
+        Some(code).filter(known).or_else(ancestors)
+    }
+
+    /// The label under which rows with `code` are grouped: the listed code at whose place it
+    /// stands, [`OTHER`], or the bucket's number; `None` when the domain has no place for it. Rows
+    /// of one place have one label, so that whoever has two codes of a place is counted there once.
     #[must_use]
     pub fn label<'a>(&self, code: &'a str) -> Option<Cow<'a, str>> {
         match &self.domain {
-            Domain::Codes { .. } if self.index.contains_key(code) => Some(Cow::Borrowed(code)),
-            Domain::Codes { outside: Outside::None, .. } => None,
-            Domain::Codes { .. } => Some(Cow::Borrowed(OTHER)),
-            Domain::Buckets { bits, salt } => {
+            Domain::Codes { outside, .. } => {
+                let beyond = outside.has_place().then_some(OTHER);
+                self.listed(code, *outside).or(beyond).map(Cow::Borrowed)
+            }
+            Domain::Buckets { bits, level, salt } => {
+                let code = prefix(code, *level)?;
                 Some(Cow::Owned(bucket(salt, Some(code), *bits).to_string()))
             }
         }
@@ -281,7 +342,7 @@ mod tests {
         assert_eq!(wrong.check(), Err(InvalidDomain::Order));
         let twice = Domain::Codes { codes: vec!["a".into(), "a".into()], outside: Outside::None };
         assert_eq!(twice.check(), Err(InvalidDomain::Order));
-        assert!(Domain::Buckets { bits: 21, salt: [0; 32] }.check().is_err());
+        assert!(Domain::Buckets { bits: 21, level: 0, salt: [0; 32] }.check().is_err());
     }
 
     #[test]
@@ -298,7 +359,7 @@ mod tests {
     fn a_label_leads_to_the_place_of_its_code() {
         let open = |text| Domain::open(vec!["7".into(), "b".into()], text).unwrap();
         let closed = Domain::closed(vec!["7".into(), OTHER.into()]).unwrap();
-        let buckets = Domain::Buckets { bits: 6, salt: [3; 32] };
+        let buckets = Domain::Buckets { bits: 6, level: 0, salt: [3; 32] };
         for domain in [open(true), open(false), closed, buckets] {
             let places = domain.places();
             for code in ["7", "b", "", OTHER, "rare", "07"] {
@@ -312,9 +373,50 @@ mod tests {
             }
             assert_eq!(places.of_label(None).is_some(), places.has_null());
         }
-        let places = Domain::Buckets { bits: 6, salt: [3; 32] }.places();
+        let places = Domain::Buckets { bits: 6, level: 0, salt: [3; 32] }.places();
         assert_eq!(places.of_label(Some("63")), Some(63));
         assert_eq!([places.of_label(Some("64")), places.of_label(Some("A01"))], [None, None]);
+    }
+
+    #[test]
+    fn a_rare_code_stands_at_its_longest_listed_ancestor() {
+        let codes = || ["a", "a|b", "a|b|c", "x|y"].map(str::to_owned).to_vec();
+        for rest in [true, false] {
+            let domain = Domain::hierarchical(codes(), rest).unwrap();
+            let places = domain.places();
+            for (code, label) in [
+                ("a|b|c", Some("a|b|c")),
+                ("a|b|c|d|e", Some("a|b|c")),
+                ("a|b|d", Some("a|b")),
+                ("a|bb", Some("a")),
+                ("a", Some("a")),
+                ("x|y|z", Some("x|y")),
+                ("x|z", rest.then_some(OTHER)),
+                ("aa|b", rest.then_some(OTHER)),
+                ("", rest.then_some(OTHER)),
+            ] {
+                assert_eq!(places.label(code).as_deref(), label, "{code}");
+                let place = places.of(Some(code));
+                assert_eq!(place.and_then(|place| domain.code(place)).as_deref(), label);
+                assert_eq!(place, label.and_then(|label| places.of_label(Some(label))));
+            }
+            assert_eq!(domain.size(), if rest { 6 } else { 5 });
+            assert_eq!(places.of(None), Some(0));
+        }
+        let plain = Domain::open(codes(), true).unwrap().places();
+        assert_eq!(plain.label("a|b|d").as_deref(), Some(OTHER), "only where it is asked for");
+    }
+
+    #[test]
+    fn buckets_of_a_level_hash_its_prefix() {
+        assert_eq!([prefix("a|b|c", 0), prefix("a|b|c", 3)], [Some("a|b|c"); 2]);
+        assert_eq!([prefix("a|b|c", 1), prefix("a|b|c", 2)], [Some("a"), Some("a|b")]);
+        assert_eq!([prefix("a", 1), prefix("a", 2), prefix("", 1)], [Some("a"), None, Some("")]);
+        assert_eq!(ancestors("a|b|c").collect::<Vec<_>>(), ["a|b", "a"]);
+        let places = Domain::Buckets { bits: 8, level: 2, salt: [5; 32] }.places();
+        assert_eq!(places.label("a|b|c"), places.label("a|b|d"));
+        assert_eq!(places.of(Some("a|b|c")), Some(bucket(&[5; 32], Some("a|b"), 8)));
+        assert_eq!((places.label("a"), places.of(Some("a"))), (None, None));
     }
 
     #[test]

@@ -152,7 +152,15 @@ fn label(domain: &Domain, code: Option<&String>) -> Option<Option<String>> {
     match code {
         None => Some(None),
         Some(code) if codes.contains(code) => Some(Some(code.clone())),
-        Some(_) => (*outside != Outside::None).then(|| Some("OTHER".into())),
+        Some(code) if matches!(outside, Outside::Ancestor | Outside::AncestorOnly) => {
+            // Level after level is taken away, as nobody else does it.
+            let levels: Vec<&str> = code.split('|').collect();
+            let ancestors = (1..levels.len()).rev().map(|kept| levels[..kept].join("|"));
+            let listed = ancestors.into_iter().find(|ancestor| codes.contains(ancestor));
+            let rest = (*outside == Outside::Ancestor).then(|| "OTHER".into());
+            listed.or(rest).map(Some)
+        }
+        Some(_) => outside.has_place().then(|| Some("OTHER".into())),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Listing {
     pub column: Option<(&'static str, &'static str)>,
     /// The dimension is a text, so that codes outside the list can be named `OTHER`.
     pub text: bool,
+    /// Levels of a hierarchical code; 0 for any other dimension.
+    pub levels: u8,
     /// Canonical SQL of the relation that discovers the codes: the whole table, unfiltered.
     pub discovery_sql: String,
 }
@@ -65,7 +67,11 @@ impl DomainSpec {
                 let mut codes = codes;
                 codes.retain(|code| code.len() <= MAX_CODE_BYTES);
                 let instead = "Group by a prefix, or by fewer codes.";
-                Domain::open(codes, listing.text).map_err(too_large(instead))
+                let domain = match listing.levels {
+                    0 => Domain::open(codes, listing.text),
+                    _ => Domain::hierarchical(codes, true),
+                };
+                domain.map_err(too_large(instead))
             }
         }
     }
@@ -73,7 +79,7 @@ impl DomainSpec {
 
 impl Listing {
     /// The request of a discovery: persons in `2^bits` buckets of codes, hashed under `salt`, and
-    /// nothing else. Nodes insist on the round's sid as salt. The sid is known only when the terms
+    /// nothing else. Of hierarchical codes the first `level` levels are hashed, 0 being all. Nodes insist on the round's sid as salt. The sid is known only when the terms
     /// of the round are; the request's hash, which they are bound to, does not depend on the salt.
     ///
     /// # Errors
@@ -81,15 +87,32 @@ impl Listing {
     pub fn discovery(
         &self,
         asker: &str,
-        bits: u8,
+        (bits, level): (u8, u8),
         salt: [u8; 32],
     ) -> Result<ReleaseRequest, Refusal> {
+        self.count(asker, Domain::Buckets { bits, level, salt })
+    }
+
+    /// The request that counts persons at listed places and nothing else; rows that stand at none
+    /// are left out of it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when `asker` is not a name or there are too many codes.
+    pub fn confirmation(&self, asker: &str, codes: Vec<String>) -> Result<ReleaseRequest, Refusal> {
+        let domain = Domain::hierarchical(codes, false).map_err(|error| {
+            let reason = format!("This cannot be grouped by, because {error}.");
+            Refusal::new(RefusalCode::TooLarge, "GROUP BY", reason, "Group by fewer codes.")
+        })?;
+        self.count(asker, domain)
+    }
+
+    fn count(&self, asker: &str, domain: Domain) -> Result<ReleaseRequest, Refusal> {
         ReleaseRequest::try_from(RequestParts {
             scope: Scope::Pooled,
             asker: asker.to_owned(),
             relation_sql: self.discovery_sql.clone(),
             dimensions: vec![self.key.clone()],
-            domains: vec![Domain::Buckets { bits, salt }],
+            domains: vec![domain],
             inputs: Vec::new(),
             measures: Vec::new(),
             supports: Vec::new(),
@@ -112,7 +135,8 @@ impl Listing {
         Self {
             discovery_sql: format!("SELECT {key} AS d0, {identity} FROM {table}"),
             key,
-            column: (form == Form::Plain).then_some((table, name)),
+            levels: if form == Form::Plain { column.levels } else { 0 },
+            column: (form == Form::Plain).then_some((table, column.name)),
             text,
         }
     }

@@ -71,6 +71,11 @@ impl Dictionary {
         Ok(code)
     }
 
+    /// The text with this number.
+    pub(crate) fn text(&self, code: i32) -> Option<&str> {
+        usize::try_from(code).ok().and_then(|code| self.values.get(code)).map(AsRef::as_ref)
+    }
+
     /// A hash of the text with this number that depends on the text only.
     pub(crate) fn hash(&self, code: i32) -> u64 {
         usize::try_from(code).ok().and_then(|code| self.hashes.get(code)).copied().unwrap_or(0)

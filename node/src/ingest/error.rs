@@ -45,6 +45,14 @@ pub enum IngestError {
         /// What is wrong, and the way out.
         reason: String,
     },
+    /// The DIP list by which stays are to be coded cannot be used.
+    #[error("DIP list {}: {reason}", .path.display())]
+    CodeList {
+        /// The file.
+        path: PathBuf,
+        /// The field, what is wrong, and the way out.
+        reason: String,
+    },
     /// Another ingest holds the lock.
     #[error(
         "another ingest is running in {}: wait until it ends (lock file {})",

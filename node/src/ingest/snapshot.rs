@@ -22,7 +22,6 @@ use ring::digest;
 use super::dictionary::Dictionary;
 use super::error::IngestError;
 use super::keys::{HMAC_BYTES, Hmac};
-use super::sorted::Merge;
 use super::source::hex;
 
 /// Rows of a Parquet row group: what a question reads or skips at once.
@@ -33,6 +32,11 @@ const BUFFER_BYTES: usize = 1 << 20;
 const INCOMING: &str = ".incoming-";
 const CURRENT: &str = "CURRENT";
 const MANIFEST: &str = "manifest.json";
+
+/// A batch of a table in its order.
+pub(crate) type Sorted = Result<RecordBatch, IngestError>;
+/// A table that the mapping does not fill.
+pub(crate) const NO_ROWS: Option<(std::iter::Empty<Sorted>, &[Dictionary])> = None;
 
 /// The snapshot in force: its folder and manifest; `None` before the first ingest.
 ///
@@ -127,7 +131,7 @@ impl Incoming {
     pub(crate) fn write_table(
         &self,
         table: &'static Table,
-        rows: Option<(Merge, &[Dictionary])>,
+        rows: Option<(impl Iterator<Item = Sorted> + Send, &[Dictionary])>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<TableRecord, IngestError> {
         let file = format!("{}.parquet", table.name);
@@ -249,7 +253,7 @@ fn rows_of(batch: &RecordBatch) -> u64 {
 
 /// Runs the merge on a thread of its own while the caller writes.
 fn beside(
-    merge: Merge,
+    merge: impl Iterator<Item = Sorted> + Send,
     write: &mut dyn FnMut(Result<RecordBatch, IngestError>) -> Result<(), IngestError>,
 ) -> Result<(), IngestError> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(QUEUE_BATCHES);

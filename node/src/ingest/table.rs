@@ -11,6 +11,7 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use model::schema::ColumnType;
 
+use super::combine::Combining;
 use super::derive;
 use super::dictionary::Dictionary;
 use super::error::IngestError;
@@ -38,6 +39,7 @@ pub(crate) struct People {
     key: HospitalKey,
     pub(crate) stays: Numbers,
     pub(crate) persons: Numbers,
+    pub(crate) combining: Combining,
     person_of_stay: Vec<u32>,
     lines: Vec<Line>,
 }
@@ -45,7 +47,8 @@ pub(crate) struct People {
 impl People {
     pub(crate) fn new(key: HospitalKey) -> Self {
         let (stays, persons) = (Numbers::default(), Numbers::default());
-        Self { key, stays, persons, person_of_stay: Vec::new(), lines: Vec::new() }
+        let combining = Combining::default();
+        Self { key, stays, persons, combining, person_of_stay: Vec::new(), lines: Vec::new() }
     }
 
     pub(crate) fn key_id(&self) -> &str {
@@ -147,6 +150,7 @@ impl Filling {
             None => rows,
             Some(kept) => filter_record_batch(&rows, &kept).map_err(IngestError::write)?,
         };
+        people.combining.take(&self.shape, &kept);
         self.runs.push(kept, &self.dictionaries)
     }
 

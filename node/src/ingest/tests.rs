@@ -10,6 +10,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
 
+mod dip;
+
 const STAY_SQL: &str = "SELECT line, sid AS stay_id, pid AS person_id, nullif(adm, '-') AS admitted_at, \
     nullif(dis, '-') AS discharged_at, los AS los_days, age AS age_years, drg AS drg_code, cost AS total_cost \
     FROM source";
@@ -56,6 +58,7 @@ impl Site {
             data_dir: self.path("data"),
             key_file: self.path("key"),
             encoding: None,
+            dip_list: None,
             accuracy_floor: DEFAULT_ACCURACY_FLOOR,
             now: UNIX_EPOCH + Duration::from_secs(1_709_164_800),
             threads: 2,

@@ -1,5 +1,7 @@
 //! The governed tables themselves, as data.
 
+use crate::casemix::combination;
+
 use super::{Column, ColumnType, Grain, Kind, Table};
 
 /// Every governed table.
@@ -43,6 +45,7 @@ const fn key(name: &'static str, note: &'static str) -> Column {
         grain: Grain::None,
         prefixes: &[],
         bounds: None,
+        levels: 0,
         note,
     }
 }
@@ -56,6 +59,7 @@ const fn code(name: &'static str, note: &'static str) -> Column {
         grain: Grain::Code,
         prefixes: &[],
         bounds: None,
+        levels: 0,
         note,
     }
 }
@@ -136,6 +140,11 @@ const STAY: &[Column] = &[
     code("mdc_code", "major diagnostic category"),
     code("drg_type", "medical, surgical, procedural"),
     code("dip_code", "diagnosis-intervention packet"),
+    code("treatment_class", "conservative, diagnostic, therapeutic, surgery"),
+    Column {
+        levels: combination::LEVELS,
+        ..code("dip_combination", "year|class|category|diagnosis:procedures, rare ones by ancestor")
+    },
     code("severity", "severity of illness"),
     code("mortality_risk", "risk of mortality"),
     flag("readmit31_planned", "planned readmission within 31 days"),

@@ -153,7 +153,7 @@ fn rosters_that_are_too_small_or_unknown_end_the_round() {
 #[test]
 fn a_discovery_is_salted_with_its_own_sid() {
     let discovery = |salt| {
-        let domain = Domain::Buckets { bits: MAX_BUCKET_BITS, salt };
+        let domain = Domain::Buckets { bits: MAX_BUCKET_BITS, level: 0, salt };
         request_of(vec![domain], Vec::new(), Vec::new())
     };
     // The hash that the terms are bound to does not depend on the salt, which is the sid.

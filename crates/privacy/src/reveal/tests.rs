@@ -35,10 +35,15 @@ const KINDS: [(Scale, u128, i128); 3] = [
     (Scale::Binary(40), 8 << 40, 1 << 31),
 ];
 
+/// Some are ancestors of others; the last is never listed and has no ancestor.
+const CODES: [&str; 5] = ["a", "a|b", "a|b|c", "d", "e"];
+
 fn domain() -> impl Strategy<Value = Domain> {
-    let outside = prop::sample::select(vec![Outside::None, Outside::Named, Outside::Unnamed]);
-    (subsequence(vec!["a", "b", "c", "d"], 0..=4), outside).prop_map(|(codes, outside)| {
-        Domain::Codes { codes: codes.into_iter().map(Into::into).collect(), outside }
+    use Outside::{Ancestor, AncestorOnly, Named, None, Unnamed};
+    let outside = prop::sample::select(vec![None, Named, Unnamed, Ancestor, AncestorOnly]);
+    (subsequence(CODES[..4].to_vec(), 0..=4), outside).prop_map(|(codes, outside)| Domain::Codes {
+        codes: codes.into_iter().map(Into::into).collect(),
+        outside,
     })
 }
 
@@ -61,7 +66,7 @@ fn measure(inputs: &[Input], kind: u8, x: usize, y: usize) -> Measure {
 type RawRow = (u32, [u8; 3], [Option<i128>; 3]);
 
 fn rows(raw: Vec<RawRow>, dimensions: usize, units: &[i128], positive: bool) -> Vec<Row> {
-    let code = |index: &u8| (*index > 0).then(|| char::from(b'`' + index).to_string());
+    let code = |index: &u8| (*index > 0).then(|| CODES[usize::from(*index) - 1].to_owned());
     let value = |(value, unit): (&Option<i128>, &i128)| {
         value.map(|value| if positive { value.abs() * unit } else { value * unit })
     };

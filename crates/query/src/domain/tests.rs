@@ -104,15 +104,37 @@ async fn a_discovery_reads_one_table_whole() {
     let expected = "SELECT left(diagnosis.code, 3) AS d0, diagnosis.person_key AS person_key, \
                     diagnosis.stay_key AS stay_key FROM diagnosis";
     assert_eq!(listing.discovery_sql, expected);
-    let request = listing.discovery("ana", 12, [7; 32]).unwrap();
+    let request = listing.discovery("ana", (12, 0), [7; 32]).unwrap();
     assert_eq!((request.scope(), request.cells()), (Scope::Pooled, 1 << 12));
-    assert_eq!(request.domains(), [Domain::Buckets { bits: 12, salt: [7; 32] }]);
+    assert_eq!(request.domains(), [Domain::Buckets { bits: 12, level: 0, salt: [7; 32] }]);
     assert!(request.inputs().is_empty() && request.measures().is_empty());
     // The salt is the round's; rounds over the same codes are of one family.
-    let again = listing.discovery("ana", 12, [8; 32]).unwrap();
+    let again = listing.discovery("ana", (12, 0), [8; 32]).unwrap();
     assert_eq!(request.family(), again.family());
-    assert!(listing.discovery("ana", 21, [7; 32]).is_err());
-    assert!(listing.discovery("", 12, [7; 32]).is_err());
+    assert!(listing.discovery("ana", (21, 0), [7; 32]).is_err());
+    assert!(listing.discovery("", (12, 0), [7; 32]).is_err());
+}
+
+#[tokio::test]
+async fn a_hierarchical_column_has_lists_of_its_own() {
+    let DomainSpec::Listed(listing) = spec_in("dip_combination", "stay").await else {
+        panic!("not listed")
+    };
+    assert_eq!(listing.levels, 4);
+    let request = listing.discovery("ana", (12, 3), [7; 32]).unwrap();
+    assert_eq!(request.domains(), [Domain::Buckets { bits: 12, level: 3, salt: [7; 32] }]);
+    let whole = listing.discovery("ana", (12, 0), [7; 32]).unwrap();
+    assert_ne!(request.hash(), whole.hash());
+    let codes = || ["2024|surgery", "2024"].map(str::to_owned).to_vec();
+    let confirmation = listing.confirmation("ana", codes()).unwrap();
+    assert_eq!(confirmation.relation_sql(), listing.discovery_sql);
+    assert!(confirmation.measures().is_empty() && confirmation.inputs().is_empty());
+    let [confirming] = confirmation.domains() else { panic!("one dimension") };
+    assert_eq!(confirming.places().of(Some("2023|surgery")), None, "what has no ancestor is out");
+    let domain = DomainSpec::Listed(listing.clone()).domain(codes()).unwrap();
+    let places = domain.places();
+    assert_eq!(places.label("2024|surgery|K35").as_deref(), Some("2024|surgery"));
+    assert_eq!(places.label("2023|surgery").as_deref(), Some(privacy::domain::OTHER));
 }
 
 #[tokio::test]

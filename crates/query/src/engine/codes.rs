@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use model::{Refusal, RefusalCode};
-use privacy::domain::{MAX_CODE_BYTES, bucket};
+use privacy::domain::{MAX_CODE_BYTES, bucket, prefix};
 use privacy::{Admitted, Domain};
 
 use super::{ComputeError, Engine};
@@ -41,7 +41,8 @@ impl Engine {
         local_minimum: u32,
     ) -> Result<Codes, ComputeError> {
         let request = admitted.request();
-        let ([Domain::Buckets { bits, salt }], []) = (request.domains(), request.measures()) else {
+        let ([Domain::Buckets { bits, level, salt }], []) = (request.domains(), request.measures())
+        else {
             return Err(refuse("The request does not count one dimension's codes in buckets."));
         };
         let prepared = self.prepare(&admitted).await?;
@@ -52,19 +53,26 @@ impl Engine {
         let mut spec = prepared.spec(&admitted, Arc::from([]));
         spec.cap = spec.cap.max(local_minimum);
         let minimum = u64::from(local_minimum);
-        let mut codes = Codes::new();
+        let mut names = BTreeMap::<String, (u64, u64)>::new();
         for group in self.run(&prepared, &spec).await?.into_groups() {
-            let numerous = group.persons >= minimum && group.stays >= minimum;
             let [Some(code)] = group.key.as_slice() else { continue };
-            if !numerous || code.len() > MAX_CODE_BYTES {
+            let Some(code) = prefix(code, *level).filter(|code| code.len() <= MAX_CODE_BYTES)
+            else {
                 continue;
-            }
+            };
+            // Of the persons with several codes below one ancestor nothing is known here but that
+            // they are no fewer than those with one.
+            let (persons, stays) = names.entry(code.to_owned()).or_default();
+            (*persons, *stays) = (group.persons.max(*persons), stays.saturating_add(group.stays));
+        }
+        let mut codes = Codes::new();
+        for (code, (persons, stays)) in names {
             // A bucket has at most `MAX_BUCKET_BITS` bits.
-            if let Ok(bucket) = u32::try_from(bucket(salt, Some(code), *bits)) {
-                codes.entry(bucket).or_default().push(code.clone());
+            let bucket = u32::try_from(bucket(salt, Some(&code), *bits));
+            if let (true, Ok(bucket)) = (persons >= minimum && stays >= minimum, bucket) {
+                codes.entry(bucket).or_default().push(code);
             }
         }
-        codes.values_mut().for_each(|names| names.sort_unstable());
         Ok(codes)
     }
 }

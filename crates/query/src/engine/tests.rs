@@ -97,7 +97,7 @@ async fn a_listing_discovers_the_labels_that_its_dimension_has() {
         let DomainSpec::Listed(listing) = &question.specs()[0][0] else {
             panic!("{dimension} is not listed");
         };
-        let discovery = listing.discovery("ana", 10, [4; 32]).unwrap();
+        let discovery = listing.discovery("ana", (10, 0), [4; 32]).unwrap();
         let codes = engine.codes(pooled(&discovery), 1).await.unwrap();
         let found: Vec<_> = codes.values().flatten().map(String::as_str).collect();
         let request = request(&sql, &found).await;
@@ -243,7 +243,7 @@ async fn a_discovery_counts_persons_in_buckets_and_names_what_is_numerous() {
     let question = question(sql).await;
     let DomainSpec::Listed(listing) = &question.specs()[0][0] else { panic!("not listed") };
     let bits = 2;
-    let admitted = || pooled(&listing.discovery("ana", bits, [0; 32]).unwrap());
+    let admitted = || pooled(&listing.discovery("ana", (bits, 0), [0; 32]).unwrap());
     let [Domain::Buckets { salt, .. }] = admitted().request().domains().to_vec()[..] else {
         panic!("a discovery has buckets")
     };
@@ -280,7 +280,7 @@ async fn names_are_given_for_discoveries_only() {
     let counting = request("SELECT drg_code, count(*) FROM stay GROUP BY 1", &["D0"]).await;
     assert_eq!(refused(own(&counting)).await, RefusalCode::Request);
     assert_eq!(refused(pooled(&counting)).await, RefusalCode::Request);
-    let buckets = vec![Domain::Buckets { bits: 4, salt: [1; 32] }];
+    let buckets = vec![Domain::Buckets { bits: 4, level: 0, salt: [1; 32] }];
     let hashed = RequestParts { domains: buckets.clone(), ..parts_of(&counting) };
     let hashed = ReleaseRequest::try_from(hashed).unwrap();
     assert_eq!(refused(pooled(&hashed)).await, RefusalCode::Request, "it adds something up");

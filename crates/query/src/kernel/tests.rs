@@ -218,7 +218,7 @@ fn values_of_every_type_meet_the_list_in_their_written_form() {
 #[test]
 fn a_bucket_counts_a_person_with_two_of_its_codes_once() {
     let (salt, bits) = ([9; 32], 3);
-    let domain = Domain::Buckets { bits, salt };
+    let domain = Domain::Buckets { bits, level: 0, salt };
     let codes: Vec<String> = (0..200).map(|n| format!("C{n}")).collect();
     // Every person has two codes of their bucket, half of them in another partition.
     let bucket_of = |code: &str| bucket(&salt, Some(code), bits);

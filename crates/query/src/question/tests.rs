@@ -58,7 +58,7 @@ fn with_discoveries(question: &Question) -> Result<Vec<ReleaseRequest>, Refusal>
     let mut requests = question.requests("ana", &domains)?;
     for spec in question.specs().into_iter().flatten() {
         if let DomainSpec::Listed(listing) = spec {
-            requests.push(listing.discovery("ana", 12, [1; 32])?);
+            requests.push(listing.discovery("ana", (12, 0), [1; 32])?);
         }
     }
     Ok(requests)

@@ -1,0 +1,268 @@
+//! The questions of a catalogue, and the cells in their answers.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use model::casemix::catalogue::{CatalogueRules, Cell, PartCell, catalogue};
+use model::casemix::combination::Combination;
+
+use super::{CatalogueArgs, CatalogueScope};
+use crate::answer::{Answer, Cell as Value};
+use crate::client::Client;
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::message::Message;
+
+/// Every combination of the region, or its ancestor, with its costs.
+pub const CATALOGUE_SQL: &str = "SELECT dip_combination, count(*) AS stays, \
+    count(total_cost) AS priced, sum(total_cost) AS cost, stddev(total_cost) AS sd \
+    FROM stay GROUP BY dip_combination";
+/// What groups may be split by: the name in the catalogue, and the column.
+const SPLITS: [(&str, &str); 2] = [("severity", "severity"), ("age", "age_band")];
+/// Digits after the point of money.
+const MONEY_DIGITS: usize = 4;
+
+/// What was answered.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Cells that have a cost.
+    pub cells: Vec<Cell>,
+    /// Released stays without a combination or without a cost.
+    pub unplaced: u64,
+    /// Cells of parts, by what they are parts of.
+    pub parts: Vec<(&'static str, Vec<PartCell>)>,
+}
+
+/// Answers, and how they came about.
+#[derive(Debug)]
+pub struct Asked {
+    /// The cells.
+    pub answers: Answers,
+    /// `pooled` or `per_hospital`.
+    pub scope: String,
+    /// Hospitals that answered.
+    pub hospitals: u32,
+    /// Share of stays in released cells.
+    pub coverage: Option<f64>,
+}
+
+/// The question for the parts of combinations.
+#[must_use]
+pub fn part_sql(column: &str) -> String {
+    let columns = format!("dip_combination, {column} AS part,");
+    let sql = CATALOGUE_SQL.replacen("dip_combination,", &columns, 1);
+    format!("{sql}, {column}")
+}
+
+/// The same, asking each hospital for its own cells.
+fn by_hospital(sql: &str) -> String {
+    sql.replacen("SELECT", "SELECT hospital_id,", 1).replacen(
+        "GROUP BY",
+        "GROUP BY hospital_id,",
+        1,
+    )
+}
+
+pub(super) async fn ask(
+    client: &Client,
+    args: &CatalogueArgs,
+    rules: &CatalogueRules,
+    console: Console,
+) -> Result<Asked, Failure> {
+    let first = question(client, CATALOGUE_SQL, args, console).await?;
+    let skip = hospital_columns(args.scope);
+    let (cells, unplaced) = read_cells(&first, skip)?;
+    let mut answers = Answers { cells, unplaced, parts: Vec::new() };
+    let within = answers.within(args.period_years.as_ref(), rules);
+    let varies = catalogue(&within, rules).is_ok_and(|made| made.wants_splits(rules));
+    for (by, column) in SPLITS.into_iter().filter(|_| varies) {
+        let answer = question(client, &part_sql(column), args, console).await?;
+        answers.parts.push((by, read_parts(&answer, skip)?));
+    }
+    let release = first.release;
+    Ok(Asked {
+        answers,
+        scope: release.scope,
+        hospitals: release.hospitals.answered,
+        coverage: release.stays_coverage,
+    })
+}
+
+const fn hospital_columns(scope: CatalogueScope) -> usize {
+    match scope {
+        CatalogueScope::Pooled => 0,
+        CatalogueScope::PerHospital => 1,
+    }
+}
+
+async fn question(
+    client: &Client,
+    sql: &str,
+    args: &CatalogueArgs,
+    console: Console,
+) -> Result<Answer, Failure> {
+    let sql = match args.scope {
+        CatalogueScope::Pooled => sql.to_owned(),
+        CatalogueScope::PerHospital => by_hospital(sql),
+    };
+    let bar = console.bar(Message::Asking, Some(0));
+    let told = |progress: &proto::v1::Progress| {
+        bar.set_length(u64::from(progress.asked));
+        bar.set_position(u64::from(progress.answered + progress.failed));
+    };
+    let answer = client.ask(&sql, Some(args.deadline), told).await;
+    bar.finish_and_clear();
+    let answer = answer?;
+    console.note(answer.release.summary(console));
+    Ok(answer)
+}
+
+impl Answers {
+    /// The cells of the period; without one, of the newest years that have weights.
+    pub(super) fn within(
+        &self,
+        period: Option<&RangeInclusive<u16>>,
+        rules: &CatalogueRules,
+    ) -> Vec<Cell> {
+        let year = |cell: &Cell| Combination::of(&cell.combination).year;
+        let years: BTreeSet<u16> = self.cells.iter().filter_map(year).collect();
+        let newest = years.last().copied().unwrap_or(u16::MAX);
+        let span = u16::try_from(rules.year_weights.len()).unwrap_or(u16::MAX);
+        let weighed = newest.saturating_sub(span.saturating_sub(1))..=newest;
+        let period = period.unwrap_or(&weighed);
+        let inside = |cell: &&Cell| year(cell).is_none_or(|year| period.contains(&year));
+        self.cells.iter().filter(inside).cloned().collect()
+    }
+}
+
+/// The cells of an answer to [`CATALOGUE_SQL`], after so many columns before it; and the stays
+/// that have no combination or no cost.
+///
+/// # Errors
+/// [`Failure::Internal`] when it is an answer to something else.
+pub fn read_cells(answer: &Answer, skip: usize) -> Result<(Vec<Cell>, u64), Failure> {
+    let (mut cells, mut unplaced) = (Vec::new(), 0);
+    each(answer, |row| {
+        let [combination, stays, priced, cost, sd] = row.get(skip..)? else { return None };
+        let (all, stays) = (whole(*stays)?, whole(*priced).unwrap_or(0));
+        match (combination, cost) {
+            (Value::Text(combination), Value::Text(cost)) if stays > 0 => {
+                cells.push(cell(combination, stays, cost, *sd)?);
+                unplaced += all.saturating_sub(stays);
+            }
+            _ => unplaced += all,
+        }
+        Some(())
+    })?;
+    Ok((cells, unplaced))
+}
+
+/// The cells of an answer to [`part_sql`].
+///
+/// # Errors
+/// [`Failure::Internal`] when it is an answer to something else.
+pub fn read_parts(answer: &Answer, skip: usize) -> Result<Vec<PartCell>, Failure> {
+    let mut parts = Vec::new();
+    each(answer, |row| {
+        let [combination, part, _, priced, cost, sd] = row.get(skip..)? else { return None };
+        let (Value::Text(combination), Value::Text(part), Value::Text(cost)) =
+            (combination, part, cost)
+        else {
+            return Some(());
+        };
+        let cell = cell(combination, whole(*priced)?, cost, *sd)?;
+        parts.push(PartCell { part: age_group(part), cell });
+        Some(())
+    })?;
+    Ok(parts)
+}
+
+fn cell(combination: &str, stays: u64, cost: &str, sd: Value<'_>) -> Option<Cell> {
+    let combination = combination.to_owned();
+    let sd = sd.number().filter(|_| stays > 1);
+    Some(Cell { combination, stays, cost_e4: money_e4(cost)?, sd })
+}
+
+/// Five-year age bands are too narrow for payment: children, adults and the old are told apart.
+/// Anything that is no five-year band stays as it is.
+fn age_group(part: &str) -> String {
+    let start = match part.split_once('-') {
+        Some((start, end)) => {
+            start.parse::<u16>().ok().filter(|start| start % 5 == 0 && end.parse() == Ok(start + 4))
+        }
+        None => part.strip_suffix('+').and_then(|start| start.parse().ok()),
+    };
+    match start {
+        None => part.to_owned(),
+        Some(0..=14) => "00-14".to_owned(),
+        Some(15..=64) => "15-64".to_owned(),
+        Some(_) => "65+".to_owned(),
+    }
+}
+
+fn each(answer: &Answer, mut take: impl FnMut(&[Value<'_>]) -> Option<()>) -> Result<(), Failure> {
+    let strange = || Failure::Internal("the answer has not the columns of its question".to_owned());
+    for block in answer.blocks() {
+        let block = block.map_err(|error| Failure::Internal(error.to_string()))?;
+        for row in 0..block.rows() {
+            take(&block.row(row).collect::<Vec<_>>()).ok_or_else(strange)?;
+        }
+    }
+    Ok(())
+}
+
+fn whole(value: Value<'_>) -> Option<u64> {
+    match value {
+        Value::Integer(value) => u64::try_from(value).ok(),
+        Value::Unsigned(value) => Some(value),
+        Value::Text(text) => text.parse().ok(),
+        Value::Null | Value::Boolean(_) | Value::Double(_) => None,
+    }
+}
+
+/// An exact amount in ten-thousandths.
+fn money_e4(text: &str) -> Option<i128> {
+    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
+    if whole.is_empty()
+        || digits.len() > MONEY_DIGITS
+        || !digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    format!("{whole}{digits:0<MONEY_DIGITS$}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_as_they_should_be() {
+        assert_eq!(
+            by_hospital(&part_sql("severity")),
+            "SELECT hospital_id, dip_combination, severity AS part, count(*) AS stays, \
+             count(total_cost) AS priced, sum(total_cost) AS cost, stddev(total_cost) AS sd \
+             FROM stay GROUP BY hospital_id, dip_combination, severity"
+        );
+    }
+
+    #[test]
+    fn amounts_are_exact_and_bands_are_joined() {
+        assert_eq!(money_e4("12.3400"), Some(123_400));
+        assert_eq!(money_e4("-0.0001"), Some(-1));
+        assert_eq!(money_e4("7"), Some(70_000));
+        assert_eq!((money_e4("1.00001"), money_e4("1.x"), money_e4("")), (None, None, None));
+        for (band, group) in [
+            ("00-04", "00-14"),
+            ("10-14", "00-14"),
+            ("15-19", "15-64"),
+            ("60-64", "15-64"),
+            ("65-69", "65+"),
+            ("90+", "65+"),
+            ("18-29", "18-29"),
+            ("mcc", "mcc"),
+        ] {
+            assert_eq!(age_group(band), group);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The list of a hierarchical column: no place of it is too rare to be opened.
+//!
+//! Codes are found by their hashes as everywhere, at the two lowest levels; of the levels above
+//! these, ancestors of found codes are known anyway. Then, from the lowest level upwards, a round
+//! counts persons at the candidates of one level. Rows that stand at a code which was confirmed
+//! before are counted there, so a candidate is confirmed by what is *left* for it, and what fails is
+//! left for the level above.
+//!
+//! A round of one level leaves the levels above out of its list and rows without a listed ancestor
+//! out of its cells. So every count that it opens is also a cell of the questions to come, and no
+//! difference of two rounds is the count of what failed.
+
+use std::collections::BTreeSet;
+
+use privacy::domain::ancestors;
+
+use super::{ASKER, LeftOut, Seeking};
+use crate::round::RoundFailure;
+
+/// Levels at which codes are found, counted from the lowest.
+const FOUND_LEVELS: u8 = 2;
+
+fn parents(codes: &BTreeSet<String>) -> impl Iterator<Item = String> + '_ {
+    codes.iter().filter_map(|code| ancestors(code).next().map(str::to_owned))
+}
+
+fn leave_out(without: &mut LeftOut, absent: LeftOut) {
+    for (site, absence) in absent {
+        if !without.iter().any(|(other, _)| other.id == site.id) {
+            without.push((site, absence));
+        }
+    }
+}
+
+impl Seeking<'_> {
+    pub(super) async fn hierarchy(&self) -> Result<(Vec<String>, LeftOut), RoundFailure> {
+        let levels = self.listing.levels;
+        let mut without = LeftOut::new();
+        let (mut listed, mut below) = (BTreeSet::new(), BTreeSet::new());
+        for level in (1..=levels).rev() {
+            let mut candidates: BTreeSet<String> = parents(&below).collect();
+            if level + FOUND_LEVELS > levels {
+                let (found, absent) = self.discover(level, &without).await?;
+                candidates.extend(found);
+                leave_out(&mut without, absent);
+            }
+            if !candidates.is_empty() {
+                let confirmed = self.confirm(&listed, &candidates, &mut without).await?;
+                listed.extend(confirmed);
+            }
+            below = candidates;
+        }
+        Ok((listed.into_iter().collect(), without))
+    }
+
+    /// The candidates that may be opened beside what is `listed`.
+    async fn confirm(
+        &self,
+        listed: &BTreeSet<String>,
+        candidates: &BTreeSet<String>,
+        without: &mut LeftOut,
+    ) -> Result<Vec<String>, RoundFailure> {
+        let codes = listed.union(candidates).cloned().collect();
+        let request = self
+            .listing
+            .confirmation(ASKER, codes)
+            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
+        let Self { rounds, registry, until, progress, .. } = *self;
+        let outcome = rounds.lead(registry, without, &request, until, progress).await?;
+        leave_out(without, outcome.absent);
+        let opened = outcome.combined.groups.into_keys().flatten().flatten();
+        Ok(opened.filter(|code| candidates.contains(code)).collect())
+    }
+}
