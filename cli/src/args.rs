@@ -186,9 +186,15 @@ pub struct DemoArgs {
     /// Years over which made-up stays are spread, the last being 2024 [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10))]
     pub years: Option<u16>,
+    /// Divide each made-up group into so many, for a region with many groups [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub subgroups: Option<u16>,
+    /// Make hospitals of a tier alike: none dearer than others, and nothing wrong anywhere
+    #[arg(long)]
+    pub alike: bool,
     /// Use a real CSV file, plain or gzip, instead of made-up data
     #[arg(long, value_name = "FILE", requires_all = ["mapping", "split_by"],
-        conflicts_with_all = ["hospitals", "stays", "seed", "years"])]
+        conflicts_with_all = ["hospitals", "stays", "seed", "years", "subgroups", "alike"])]
     pub source: Option<PathBuf>,
     /// How to read the file: a shipped mapping (sparcs, synthetic) or a folder
     #[arg(long, value_name = "NAME|DIR", requires = "source")]

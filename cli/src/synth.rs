@@ -3,7 +3,7 @@
 //! No record is taken from anywhere: frequencies, costs and stays are invented so that the
 //! platform's questions have answers (costs follow group, tier, hospital and severity; length of
 //! stay goes with cost; persons come back), and three things are wrong on purpose, see
-//! [`Anomalies`]. The layout is that of the node's `synthetic` mapping.
+//! [`Anomalies`]. A region can also be made without differences, or with its groups divided. The layout is that of the node's `synthetic` mapping.
 //!
 //! Guarantees: the same parameters give the same bytes on every machine with the same math
 //! library; each hospital has its own random stream, so its file can be written alone or in
@@ -20,8 +20,9 @@ use num_traits::ToPrimitive as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Normal};
+use serde::{Deserialize, Serialize};
 
-pub use groups::drg_names;
+pub use groups::{all_drg_names, drg_names};
 pub use write::DRG_SCHEME;
 
 use self::stay::Maker;
@@ -32,7 +33,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 const ALLOCATION: u64 = 0;
 
 /// What region to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SynthParams {
     /// Number of hospitals, 1 to 999.
     pub hospitals: u16,
@@ -41,7 +43,23 @@ pub struct SynthParams {
     /// Same seed, same bytes.
     pub seed: u64,
     /// Years over which the stays are spread; the last is 2024.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub years: u16,
+    /// Groups into which each group is divided; 1 leaves them whole.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub subgroups: u16,
+    /// Hospitals of a tier do not differ, and nothing is wrong anywhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alike: bool,
+}
+
+const fn one() -> u16 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_one(count: &u16) -> bool {
+    *count == one()
 }
 
 /// One hospital of the region.
@@ -148,9 +166,13 @@ pub fn hospitals(params: &SynthParams) -> Vec<SynthHospital> {
     (0..count).zip(stays).map(make).collect()
 }
 
-/// What is wrong where.
+/// What is wrong where; nowhere when hospitals are alike.
 #[must_use]
 pub fn anomalies(params: &SynthParams) -> Anomalies {
+    if params.alike {
+        let nowhere = String::new;
+        return Anomalies { consumables: nowhere(), long_stays: nowhere(), upcoding: nowhere() };
+    }
     let count = params.hospitals.clamp(1, 999);
     let (tertiary, _) = tiers(count);
     let id = |offset: u16| format!("h-{:03}", (tertiary + offset) % count + 1);
@@ -169,7 +191,9 @@ pub fn write_csv(
     let mut rng = stream(params, u64::from(hospital.number) + 1);
     // A normal distribution with a finite, positive deviation exists.
     let effect = Normal::new(0.0, 0.08).map_or(1.0, |n: Normal<f64>| n.sample(&mut rng).exp());
-    let mut maker = Maker::new(hospital, &anomalies(params), effect, rng).over(params.years);
+    let effect = if params.alike { 1.0 } else { effect };
+    let maker = Maker::new(hospital, &anomalies(params), effect, rng);
+    let mut maker = maker.over(params.years).divided(params.subgroups);
     let mut buffer = Vec::with_capacity(CHUNK_BYTES + 4_096);
     write::header(&mut buffer);
     for number in 0..hospital.stays {

@@ -80,7 +80,14 @@ fn hospitals_of(source: &str, folder: &Path, parts: usize, by_person: bool) -> V
 }
 
 fn source() -> String {
-    let params = SynthParams { hospitals: 1, stays: STAYS, seed: SEED, years: 1 };
+    let params = SynthParams {
+        hospitals: 1,
+        stays: STAYS,
+        seed: SEED,
+        years: 1,
+        subgroups: 1,
+        alike: false,
+    };
     let mut bytes = Vec::new();
     write_csv(&hospitals(&params)[0], &params, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()

@@ -53,7 +53,14 @@ fn spread(text: &str, folder: &Path, parts: usize) -> Vec<HospitalSource> {
 }
 
 fn source() -> String {
-    let params = SynthParams { hospitals: 1, stays: STAYS, seed: 20_261_122, years: YEARS };
+    let params = SynthParams {
+        hospitals: 1,
+        stays: STAYS,
+        seed: 20_261_122,
+        years: YEARS,
+        subgroups: 1,
+        alike: false,
+    };
     let mut bytes = Vec::new();
     write_csv(&hospitals(&params)[0], &params, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()

@@ -19,7 +19,7 @@ use super::plan::Plan;
 use super::sources::Member;
 use crate::client::{ClientConfig, ClientFile, IdentityFile};
 use crate::exit::Failure;
-use crate::synth::{DRG_SCHEME, drg_names};
+use crate::synth::{DRG_SCHEME, all_drg_names};
 
 /// Mappings for which the coordinator ships published code lists; others are discovered.
 const PUBLISHED: &[&str] = &["sparcs"];
@@ -263,10 +263,9 @@ fn code_lists(folder: &Folder, plan: &Plan) -> Result<Vec<&'static str>, Failure
     if !plan.is_synthetic() {
         return Ok(PUBLISHED.iter().copied().filter(|name| *name == plan.mapping()).collect());
     }
-    let name = |(code, en, zh): &(String, String, String)| {
-        (code.clone(), NameFile { en: en.clone(), zh: zh.clone() })
-    };
-    let names = drg_names().iter().map(name).collect();
+    let subgroups = if let Plan::Synthetic(params) = plan { params.subgroups } else { 1 };
+    let names =
+        all_drg_names(subgroups).map(|(code, en, zh)| (code, NameFile { en, zh })).collect();
     let (column, version) = ("stay.drg_code", DRG_SCHEME);
     let file = CodesFile { code_list: [ListFile { column, version, names }] };
     let text = toml_text("Groups of the made-up region. They mean nothing more.", &file)?;
@@ -338,7 +337,11 @@ mod tests {
         );
         assert_eq!(node.signing.key, folder.node(&member.id, "signing.key"));
         let nodes = [(member.id.clone(), address)];
-        let plan = Plan::Synthetic { hospitals: 3, stays: 9, seed: 1, years: 1 };
+        let plan = Plan::Source {
+            file: "f.csv".into(),
+            mapping: "sparcs".to_owned(),
+            split_by: "c".to_owned(),
+        };
         let second: SocketAddr = "127.0.0.1:4713".parse().unwrap();
         write_coordinator(&folder, &nodes, second, &plan).unwrap();
         let path = folder.coordinator("coordinator.toml");

@@ -8,35 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::folder::{Folder, toml_text, write};
 use crate::args::DemoArgs;
 use crate::exit::Failure;
+use crate::synth::SynthParams;
 
-/// Hospitals, stays and seed of a region that nobody described.
-const DEFAULTS: (u16, u64, u64) = (12, 60_000, 1);
-
-const fn one() -> u16 {
-    1
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_one(years: &u16) -> bool {
-    *years == one()
-}
+/// A region that nobody described.
+const DEFAULTS: SynthParams =
+    SynthParams { hospitals: 12, stays: 60_000, seed: 1, years: 1, subgroups: 1, alike: false };
 
 /// Where the hospitals' data comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "data", rename_all = "snake_case")]
 pub enum Plan {
     /// Made up.
-    Synthetic {
-        /// How many.
-        hospitals: u16,
-        /// Over all hospitals.
-        stays: u64,
-        /// Same seed, same data.
-        seed: u64,
-        /// Over how many years, the last being 2024.
-        #[serde(default = "one", skip_serializing_if = "is_one")]
-        years: u16,
-    },
+    Synthetic(SynthParams),
     /// A real file.
     Source {
         /// CSV, plain or gzip; absolute.
@@ -83,28 +66,16 @@ impl Plan {
             let mapping = mapping_name(mapping)?;
             return Ok(Self::Source { file, mapping, split_by: split_by.clone() });
         }
-        Ok(Self::Synthetic {
-            hospitals: args.hospitals.unwrap_or(DEFAULTS.0),
-            stays: args.stays.unwrap_or(DEFAULTS.1),
-            seed: args.seed.unwrap_or(DEFAULTS.2),
-            years: args.years.unwrap_or(one()),
-        })
+        Ok(Self::Synthetic(given(args, DEFAULTS)))
     }
 
     /// Options that were given must say what the folder says.
     fn agrees(&self, folder: &Folder, args: &DemoArgs) -> Result<(), Failure> {
         let agrees = match self {
-            Self::Synthetic { hospitals, stays, seed, years } => {
-                args.source.is_none()
-                    && args.hospitals.is_none_or(|given| given == *hospitals)
-                    && args.stays.is_none_or(|given| given == *stays)
-                    && args.seed.is_none_or(|given| given == *seed)
-                    && args.years.is_none_or(|given| given == *years)
-            }
+            Self::Synthetic(kept) => args.source.is_none() && given(args, *kept) == *kept,
             Self::Source { .. } => {
-                let numbers = args.hospitals.is_some() || args.years.is_some();
-                let synthetic = numbers || args.stays.is_some() || args.seed.is_some();
-                !synthetic && (args.source.is_none() || Self::of(args)? == *self)
+                // Options of the generator are nobody's here.
+                !generates(args) && (args.source.is_none() || Self::of(args)? == *self)
             }
         };
         if agrees {
@@ -120,10 +91,7 @@ impl Plan {
 
     fn describe(&self) -> String {
         match self {
-            Self::Synthetic { hospitals, stays, seed, years } => {
-                let years = if is_one(years) { String::new() } else { format!(" --years {years}") };
-                format!("--hospitals {hospitals} --stays {stays} --seed {seed}{years}")
-            }
+            Self::Synthetic(params) => options(params),
             Self::Source { file, mapping, split_by } => {
                 format!("--source {} --mapping {mapping} --split-by {split_by}", file.display())
             }
@@ -133,17 +101,54 @@ impl Plan {
     /// Whether the data is made up.
     #[must_use]
     pub const fn is_synthetic(&self) -> bool {
-        matches!(self, Self::Synthetic { .. })
+        matches!(self, Self::Synthetic(_))
     }
 
     /// The mapping that reads the hospitals' files.
     #[must_use]
     pub fn mapping(&self) -> &str {
         match self {
-            Self::Synthetic { .. } => "synthetic",
+            Self::Synthetic(_) => "synthetic",
             Self::Source { mapping, .. } => mapping,
         }
     }
+}
+
+/// What the options say, and `kept` where they say nothing.
+fn given(args: &DemoArgs, kept: SynthParams) -> SynthParams {
+    SynthParams {
+        hospitals: args.hospitals.unwrap_or(kept.hospitals),
+        stays: args.stays.unwrap_or(kept.stays),
+        seed: args.seed.unwrap_or(kept.seed),
+        years: args.years.unwrap_or(kept.years),
+        subgroups: args.subgroups.unwrap_or(kept.subgroups),
+        alike: args.alike || kept.alike,
+    }
+}
+
+/// Whether some option of the generator was given.
+const fn generates(args: &DemoArgs) -> bool {
+    args.hospitals.is_some()
+        || args.stays.is_some()
+        || args.seed.is_some()
+        || args.years.is_some()
+        || args.subgroups.is_some()
+        || args.alike
+}
+
+/// The options that make such a region.
+fn options(params: &SynthParams) -> String {
+    let SynthParams { hospitals, stays, seed, years, subgroups, alike } = params;
+    let mut text = format!("--hospitals {hospitals} --stays {stays} --seed {seed}");
+    for (option, value) in [("years", years), ("subgroups", subgroups)] {
+        if *value != 1 {
+            text.push_str(&format!(" --{option} {value}"));
+        }
+    }
+    if *alike {
+        text.push_str(" --alike");
+    }
+    text
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

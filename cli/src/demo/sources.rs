@@ -35,10 +35,8 @@ pub struct Member {
 /// [`Failure`], naming the file.
 pub fn make(folder: &Folder, plan: &Plan) -> Result<Vec<Member>, Failure> {
     match plan {
-        Plan::Synthetic { hospitals, stays, seed, years } => {
-            let (hospitals, stays, seed, years) = (*hospitals, *stays, *seed, *years);
-            let params = SynthParams { hospitals, stays, seed, years };
-            workers::each(&synth::hospitals(&params), |hospital| made_up(folder, &params, hospital))
+        Plan::Synthetic(params) => {
+            workers::each(&synth::hospitals(params), |hospital| made_up(folder, params, hospital))
         }
         Plan::Source { file, split_by, .. } => split(folder, file, split_by),
     }

@@ -113,6 +113,24 @@ pub(super) fn drg_code(adrg: &Adrg, severity: usize) -> String {
     format!("{}{last}", adrg.code)
 }
 
+/// Code of a group's part; the first keeps the group's own.
+pub(super) fn subgroup_code(code: &str, subgroup: u16) -> String {
+    if subgroup == 0 { code.to_owned() } else { format!("{code}.{subgroup:02}") }
+}
+
+/// Code, English and Chinese name of every group of a region whose groups are divided.
+pub fn all_drg_names(subgroups: u16) -> impl Iterator<Item = (String, String, String)> {
+    let part = |subgroup: u16| {
+        drg_names().iter().map(move |(code, en, zh)| match subgroup {
+            0 => (code.clone(), en.clone(), zh.clone()),
+            part => {
+                (subgroup_code(code, part), format!("{en} ({part})"), format!("{zh}（{part}）"))
+            }
+        })
+    };
+    (0..subgroups.max(1)).flat_map(part)
+}
+
 /// Code, English and Chinese name of every group.
 #[must_use]
 pub fn drg_names() -> &'static [(String, String, String)] {

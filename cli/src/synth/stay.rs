@@ -35,6 +35,8 @@ const PROCEDURAL: [u32; 15] = [30, 30, 40, 50, 90, 60, 60, 130, 20, 120, 10, 0, 
 const APPENDIX: [u32; 15] = [40, 40, 40, 20, 90, 60, 50, 160, 60, 120, 10, 0, 300, 0, 10];
 /// Appendectomy at the hospital with the consumables: 45 %.
 const APPENDIX_DEAR: [u32; 15] = [31, 31, 31, 16, 71, 47, 39, 126, 47, 95, 8, 0, 450, 0, 8];
+/// Each subgroup is dearer than the one before by one part in so many.
+const SUBGROUP_STEPS: u64 = 25;
 const DEAR_FACTOR: f64 = 4.0 / 3.0;
 const LONG_FACTOR: f64 = 1.5;
 
@@ -69,6 +71,7 @@ pub(super) struct Stay {
     pub(super) number: u64,
     pub(super) person: u64,
     pub(super) adrg: &'static Adrg,
+    pub(super) subgroup: u16,
     pub(super) severity: usize,
     pub(super) admitted: i64,
     pub(super) admitted_minute: u32,
@@ -111,6 +114,7 @@ pub(super) struct Maker {
     recent: Vec<Person>,
     persons: u64,
     first_day: i64,
+    subgroups: u16,
 }
 
 impl Maker {
@@ -136,6 +140,7 @@ impl Maker {
             recent: Vec::with_capacity(RECENT),
             persons: 0,
             first_day: 0,
+            subgroups: 1,
             rng,
         }
     }
@@ -143,6 +148,11 @@ impl Maker {
     /// Spreads the stays over so many years, the last being 2024.
     pub(super) fn over(self, years: u16) -> Self {
         Self { first_day: -YEAR_DAYS * (i64::from(years.max(1)) - 1), ..self }
+    }
+
+    /// Divides each group into so many, each a little dearer than the one before.
+    pub(super) fn divided(self, subgroups: u16) -> Self {
+        Self { subgroups: subgroups.max(1), ..self }
     }
 
     pub(super) fn next_stay(&mut self, number: u64) -> Stay {
@@ -153,7 +163,9 @@ impl Maker {
         let length: f64 = self.rng.sample(StandardNormal);
         let (days, discharged) = self.length(adrg, severity, length, admitted);
         let admitted = discharged - days.max(0);
+        let subgroup = self.subgroup();
         let charge = self.charge(adrg, severity, length);
+        let charge = charge * (SUBGROUP_STEPS + u64::from(subgroup)) / SUBGROUP_STEPS;
         let fees = self.fees(adrg, charge);
         let ratio = self.rng.random_range(780..960_u64);
         let fund_share = self.fund_share(person.payer);
@@ -166,6 +178,7 @@ impl Maker {
             number,
             person: person.number,
             adrg,
+            subgroup,
             severity,
             admitted,
             admitted_minute: self.rng.random_range(0..720),
@@ -195,6 +208,11 @@ impl Maker {
         };
         self.remember(Person { discharged, ..person }, died);
         stay
+    }
+
+    /// Drawn only where there is a choice, so that undivided regions keep their bytes.
+    fn subgroup(&mut self) -> u16 {
+        if self.subgroups == 1 { 0 } else { self.rng.random_range(0..self.subgroups) }
     }
 
     fn pick(&mut self, choices: &[&'static str]) -> &'static str {

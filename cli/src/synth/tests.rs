@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const PARAMS: SynthParams = SynthParams { hospitals: 10, stays: 40_000, seed: 7, years: 1 };
+const PARAMS: SynthParams =
+    SynthParams { hospitals: 10, stays: 40_000, seed: 7, years: 1, subgroups: 1, alike: false };
 
 fn bytes(hospital: &SynthHospital, params: &SynthParams) -> Vec<u8> {
     let mut out = Vec::new();
@@ -78,10 +79,13 @@ fn the_same_seed_gives_the_same_bytes() {
     let tertiary: u64 = region.iter().filter(|h| h.tier == "tertiary").map(|h| h.stays).sum();
     assert!(tertiary * 2 > PARAMS.stays * 4 / 5, "{region:?}");
     let mut seen = Vec::new();
-    let made = generate(&SynthParams { hospitals: 2, stays: 50, seed: 1, years: 1 }, |hospital| {
-        seen.push(hospital.id.clone());
-        Ok(io::sink())
-    });
+    let made = generate(
+        &SynthParams { hospitals: 2, stays: 50, seed: 1, years: 1, subgroups: 1, alike: false },
+        |hospital| {
+            seen.push(hospital.id.clone());
+            Ok(io::sink())
+        },
+    );
     assert_eq!(made.unwrap().len(), 2);
     assert_eq!(seen, ["h-001", "h-002"]);
 }
@@ -127,7 +131,8 @@ fn the_nodes_mapping_takes_every_row() {
 
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("h-001.csv");
-    let params = SynthParams { hospitals: 1, stays: 3_000, seed: 3, years: 1 };
+    let params =
+        SynthParams { hospitals: 1, stays: 3_000, seed: 3, years: 1, subgroups: 1, alike: false };
     generate(&params, |_| std::fs::File::create(&source)).unwrap();
     let request = IngestRequest {
         source,

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::SynthHospital;
-use super::groups::drg_code;
+use super::groups::{drg_code, subgroup_code};
 use super::stay::{FEES, SEVERITIES, Stay};
 
 /// Columns before the fees.
@@ -53,7 +53,7 @@ pub(super) fn row(out: &mut Vec<u8>, hospital: &SynthHospital, stay: &Stay) {
     line.text(stay.diagnosis);
     line.text(stay.procedure.unwrap_or_default());
     line.text(DRG_SCHEME);
-    line.text(&drg_code(adrg, stay.severity));
+    line.text(&subgroup_code(&drg_code(adrg, stay.severity), stay.subgroup));
     for text in [
         adrg.code,
         adrg.code.get(..1).unwrap_or_default(),
