@@ -131,6 +131,11 @@ pub fn make(
     rules: &CatalogueRules,
 ) -> Result<DipList, Failure> {
     let cells = answers.within(args.period_years.as_ref(), rules);
+    if answers.cells.is_empty() {
+        let reason = "no stay was released with a combination and a cost; a hospital whose snapshot \
+                      is older than its node has to ingest its source again";
+        return Err(Failure::Data(reason.to_owned()));
+    }
     let made = catalogue(&cells, rules);
     let mut made = made.map_err(|error| {
         Failure::Data(format!("there is no catalogue: {error}; see --period-years"))

@@ -49,8 +49,10 @@ pub(crate) async fn code_lists(
     }
     let mut lists = Vec::new();
     for table in TABLES {
+        // Hierarchical codes are too many to be shown to people.
         let listed = table.columns.iter().filter(|column| {
-            column.kind == Kind::Dimension && column.column_type == ColumnType::Text
+            let text = column.column_type == ColumnType::Text && column.levels == 0;
+            text && column.kind == Kind::Dimension
         });
         for column in listed {
             let Some(released) = ask(desk, engine, policy, table, column.name).await else {

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{Field, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -406,7 +408,21 @@ fn resident(path: &Path, table: &Table) -> Result<MemTable, String> {
         .and_then(ParquetRecordBatchReaderBuilder::build)
         .map_err(|error| error.to_string())?;
     let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-    MemTable::try_new(arrow_schema(table), vec![batches]).map_err(|error| error.strip_backtrace())
+    let schema = arrow_schema(table);
+    let batches = batches.iter().map(|batch| widen(batch, &schema)).collect::<Result<Vec<_>, _>>();
+    let batches = batches.map_err(|error| error.to_string())?;
+    MemTable::try_new(schema, vec![batches]).map_err(|error| error.strip_backtrace())
+}
+
+/// A batch with NULL in the columns that a snapshot of an earlier version does not have, as large
+/// tables are read too.
+fn widen(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let missing = |field: &Arc<Field>| new_null_array(field.data_type(), batch.num_rows());
+    let column = |field: &Arc<Field>| {
+        batch.column_by_name(field.name()).map_or_else(|| missing(field), Arc::clone)
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    RecordBatch::try_new(Arc::clone(schema), columns)
 }
 
 async fn consume(

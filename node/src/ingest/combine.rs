@@ -1,7 +1,7 @@
 //! Diagnosis-procedure combinations, which need a stay's procedures and so the end of both tables.
 //!
-//! While tables are filled, a few numbers are kept for each stay and each procedure (about 20 and
-//! 12 bytes); when all are there, the combination of each stay is made once, and the columns that
+//! While tables are filled, a few numbers are kept for each stay and each procedure (about 24 and
+//! 16 bytes); when all are there, the combination of each stay is made once, and the columns that
 //! ingest derives from it are filled in while the stays, sorted in the meantime, are written. What
 //! a mapping gives itself stays as it is.
 

@@ -291,3 +291,15 @@ async fn names_are_given_for_discoveries_only() {
     let narrowed = ReleaseRequest::try_from(narrowed).unwrap();
     assert_eq!(refused(pooled(&narrowed)).await, RefusalCode::Request, "it selects rows");
 }
+
+#[test]
+fn columns_that_a_snapshot_does_not_have_yet_are_empty() {
+    let schema = arrow_schema(model::schema::table("stay").unwrap());
+    // A column that every row must have cannot be made up.
+    let keyless = fixture::one_stay_without("stay_key");
+    assert!(widen(&keyless, &schema).is_err());
+    let older = fixture::one_stay_without("dip_combination");
+    let widened = widen(&older, &schema).unwrap();
+    assert_eq!(widened.column_by_name("dip_combination").unwrap().null_count(), 1);
+    assert_eq!(widened.schema(), schema);
+}

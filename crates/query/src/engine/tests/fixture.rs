@@ -71,6 +71,15 @@ fn column(column: &Column, rows: u32, each: u32) -> ArrayRef {
     }
 }
 
+/// One stay as a snapshot holds it that does not have the column `name`.
+pub(super) fn one_stay_without(name: &str) -> RecordBatch {
+    let table = table("stay").unwrap();
+    let columns = table.columns.iter().map(|c| column(c, 1, 1)).collect();
+    let whole = RecordBatch::try_new(arrow_schema(table), columns).unwrap();
+    let kept = table.columns.iter().enumerate().filter(|(_, column)| column.name != name);
+    whole.project(&kept.map(|(place, _)| place).collect::<Vec<_>>()).unwrap()
+}
+
 fn manifest() -> Manifest {
     let text = r#"{
         "format": 1, "snapshot_id": "s", "created_at": "2026-01-01T00:00:00Z", "key_id": "k",
