@@ -6,7 +6,6 @@
 //! cells are asked for only when told so.
 
 mod ask;
-mod parameters;
 mod write;
 
 use std::ops::RangeInclusive;
@@ -17,11 +16,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use model::casemix::catalogue::{CatalogueRules, DipList, DipMade, catalogue};
 use time::format_description::well_known::Rfc3339;
 
-pub use ask::{Answers, Asked, CATALOGUE_SQL, part_sql, read_cells, read_parts};
-pub use parameters::rules;
+pub use ask::{Answers, Asked, read_cells, read_parts};
 pub use write::json;
 
 use crate::args::RegionArgs;
+use crate::benchmark::rules;
 use crate::client::Client;
 use crate::duration;
 use crate::exit::Failure;
@@ -55,7 +54,7 @@ pub struct CatalogueArgs {
     /// hospitals are never pooled)
     #[arg(long, value_enum, default_value_t)]
     pub scope: CatalogueScope,
-    /// Rules: a TOML file with a section [catalogue]
+    /// Rules of the formulas, a dated TOML file; the shipped ones when absent
     #[arg(long, value_name = "FILE")]
     pub parameters: Option<PathBuf>,
     /// Name of the list
@@ -103,7 +102,7 @@ pub enum CatalogueFormat {
 /// Every kind of [`Failure`].
 pub async fn run(command: &DipCommand, context: &Context) -> Result<(), Failure> {
     let DipCommand::Catalogue(args) = command;
-    let rules = rules(args.parameters.as_deref())?;
+    let rules = rules(args.parameters.as_deref())?.catalogue;
     let client = Client::open(&args.region.region, &context.clock)?;
     let asked = ask::ask(&client, args, &rules, context.console).await?;
     let mut list = make(&asked.answers, args, &rules)?;

@@ -4,6 +4,7 @@
 //! combination in it is rare, and what is rare is in the mixed groups. Nodes that load the list
 //! code every stay by it.
 
+use model::casemix::parameters::SHIPPED;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +73,9 @@ async fn catalogue(region: &Region, at: &Path, scope: &str) -> (DipList, String,
     let user = user_folder(region, at);
     // Invented costs vary little: groups are split where real ones would not be.
     let rules = at.join("rules.toml");
-    std::fs::write(&rules, "[catalogue]\nsplit_cv = 0.4\nsplit_gain = 0.05\n").unwrap();
+    let lowered = SHIPPED.replace("split_cv = 0.7", "split_cv = 0.4");
+    let lowered = lowered.replace("split_gain = 0.2", "split_gain = 0.05");
+    std::fs::write(&rules, lowered).unwrap();
     let out = at.join("dip.json");
     let words = ["dip", "catalogue", "--region", user.to_str().unwrap(), "--scope", scope];
     let files = ["--parameters", rules.to_str().unwrap(), "--out", out.to_str().unwrap()];

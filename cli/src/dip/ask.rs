@@ -5,22 +5,25 @@ use std::ops::RangeInclusive;
 
 use model::casemix::catalogue::{CatalogueRules, Cell, PartCell, catalogue};
 use model::casemix::combination::Combination;
+use model::casemix::money::parse_e4;
+
+use query::pack::Arguments;
 
 use super::{CatalogueArgs, CatalogueScope};
 use crate::answer::{Answer, Cell as Value};
+use crate::benchmark::ask::pack;
 use crate::client::Client;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::message::Message;
 
-/// Every combination of the region, or its ancestor, with its costs.
-pub const CATALOGUE_SQL: &str = "SELECT dip_combination, count(*) AS stays, \
-    count(total_cost) AS priced, sum(total_cost) AS cost, stddev(total_cost) AS sd \
-    FROM stay GROUP BY dip_combination";
-/// What groups may be split by: the name in the catalogue, and the column.
-const SPLITS: [(&str, &str); 2] = [("severity", "severity"), ("age", "age_band")];
-/// Digits after the point of money.
-const MONEY_DIGITS: usize = 4;
+/// The pack of the catalogue.
+const PACK: &str = "dip-catalogue";
+/// Its question of every combination of the region, or its ancestor, with its costs.
+const COMBINATIONS: &str = "combinations";
+/// What groups may be split by: the name in the catalogue, and the pack's question.
+const SPLITS: [(&str, &str); 2] =
+    [("severity", "combinations_by_severity"), ("age", "combinations_by_age")];
 
 /// What was answered.
 #[derive(Debug, Default)]
@@ -46,37 +49,20 @@ pub struct Asked {
     pub coverage: Option<f64>,
 }
 
-/// The question for the parts of combinations.
-#[must_use]
-pub fn part_sql(column: &str) -> String {
-    let columns = format!("dip_combination, {column} AS part,");
-    let sql = CATALOGUE_SQL.replacen("dip_combination,", &columns, 1);
-    format!("{sql}, {column}")
-}
-
-/// The same, asking each hospital for its own cells.
-fn by_hospital(sql: &str) -> String {
-    sql.replacen("SELECT", "SELECT hospital_id,", 1).replacen(
-        "GROUP BY",
-        "GROUP BY hospital_id,",
-        1,
-    )
-}
-
 pub(super) async fn ask(
     client: &Client,
     args: &CatalogueArgs,
     rules: &CatalogueRules,
     console: Console,
 ) -> Result<Asked, Failure> {
-    let first = question(client, CATALOGUE_SQL, args, console).await?;
+    let first = question(client, COMBINATIONS, args, console).await?;
     let skip = hospital_columns(args.scope);
     let (cells, unplaced) = read_cells(&first, skip)?;
     let mut answers = Answers { cells, unplaced, parts: Vec::new() };
     let within = answers.within(args.period_years.as_ref(), rules);
     let varies = catalogue(&within, rules).is_ok_and(|made| made.wants_splits(rules));
-    for (by, column) in SPLITS.into_iter().filter(|_| varies) {
-        let answer = question(client, &part_sql(column), args, console).await?;
+    for (by, name) in SPLITS.into_iter().filter(|_| varies) {
+        let answer = question(client, name, args, console).await?;
         answers.parts.push((by, read_parts(&answer, skip)?));
     }
     let release = first.release;
@@ -97,20 +83,23 @@ const fn hospital_columns(scope: CatalogueScope) -> usize {
 
 async fn question(
     client: &Client,
-    sql: &str,
+    name: &str,
     args: &CatalogueArgs,
     console: Console,
 ) -> Result<Answer, Failure> {
-    let sql = match args.scope {
-        CatalogueScope::Pooled => sql.to_owned(),
-        CatalogueScope::PerHospital => by_hospital(sql),
+    let name = match args.scope {
+        CatalogueScope::Pooled => name.to_owned(),
+        // The pack's questions of single hospitals have the same columns behind the hospital's.
+        CatalogueScope::PerHospital => format!("hospital_{name}"),
     };
     let bar = console.bar(Message::Asking, Some(0));
     let told = |progress: &proto::v1::Progress| {
         bar.set_length(u64::from(progress.asked));
         bar.set_position(u64::from(progress.answered + progress.failed));
     };
-    let answer = client.ask(&sql, Some(args.deadline), told).await;
+    let none = Arguments::new();
+    let asked = client.ask_pack(pack(PACK)?, &name, &none, Some(args.deadline), told);
+    let answer = Box::pin(asked).await;
     bar.finish_and_clear();
     let answer = answer?;
     console.note(answer.release.summary(console));
@@ -135,7 +124,7 @@ impl Answers {
     }
 }
 
-/// The cells of an answer to [`CATALOGUE_SQL`], after so many columns before it; and the stays
+/// The cells of an answer to the question of combinations, after so many columns before it; and the stays
 /// that have no combination or no cost.
 ///
 /// # Errors
@@ -157,7 +146,7 @@ pub fn read_cells(answer: &Answer, skip: usize) -> Result<(Vec<Cell>, u64), Fail
     Ok((cells, unplaced))
 }
 
-/// The cells of an answer to [`part_sql`].
+/// The cells of an answer by parts.
 ///
 /// # Errors
 /// [`Failure::Internal`] when it is an answer to something else.
@@ -180,7 +169,7 @@ pub fn read_parts(answer: &Answer, skip: usize) -> Result<Vec<PartCell>, Failure
 fn cell(combination: &str, stays: u64, cost: &str, sd: Value<'_>) -> Option<Cell> {
     let combination = combination.to_owned();
     let sd = sd.number().filter(|_| stays > 1);
-    Some(Cell { combination, stays, cost_e4: money_e4(cost)?, sd })
+    Some(Cell { combination, stays, cost_e4: parse_e4(cost).ok()?, sd })
 }
 
 /// Five-year age bands are too narrow for payment: children, adults and the old are told apart.
@@ -220,38 +209,12 @@ fn whole(value: Value<'_>) -> Option<u64> {
     }
 }
 
-/// An exact amount in ten-thousandths.
-fn money_e4(text: &str) -> Option<i128> {
-    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
-    if whole.is_empty()
-        || digits.len() > MONEY_DIGITS
-        || !digits.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return None;
-    }
-    format!("{whole}{digits:0<MONEY_DIGITS$}").parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn questions_are_as_they_should_be() {
-        assert_eq!(
-            by_hospital(&part_sql("severity")),
-            "SELECT hospital_id, dip_combination, severity AS part, count(*) AS stays, \
-             count(total_cost) AS priced, sum(total_cost) AS cost, stddev(total_cost) AS sd \
-             FROM stay GROUP BY hospital_id, dip_combination, severity"
-        );
-    }
-
-    #[test]
-    fn amounts_are_exact_and_bands_are_joined() {
-        assert_eq!(money_e4("12.3400"), Some(123_400));
-        assert_eq!(money_e4("-0.0001"), Some(-1));
-        assert_eq!(money_e4("7"), Some(70_000));
-        assert_eq!((money_e4("1.00001"), money_e4("1.x"), money_e4("")), (None, None, None));
+    fn bands_are_joined() {
         for (band, group) in [
             ("00-04", "00-14"),
             ("10-14", "00-14"),

@@ -209,10 +209,11 @@ impl ReleaseRequest {
         self.claim.as_ref()
     }
 
-    /// Whether it looks for the codes of a dimension, and for nothing else.
+    /// Whether it counts the codes of one dimension, and asks for nothing else: a discovery, or the
+    /// confirmation of a hierarchical list.
     #[must_use]
-    pub fn is_discovery(&self) -> bool {
-        matches!(self.domains.as_slice(), [Domain::Buckets { .. }]) && self.measures.is_empty()
+    pub fn is_listing(&self) -> bool {
+        self.domains.len() == 1 && self.measures.is_empty()
     }
 
     /// Names of the dimensions.

@@ -23,6 +23,7 @@ use parameter::{Kind, Parameter};
 const SHIPPED: &[&str] = &[
     include_str!("../packs/drg-cost.toml"),
     include_str!("../packs/alerts.toml"),
+    include_str!("../packs/dip-catalogue.toml"),
     include_str!("../packs/payment.toml"),
 ];
 

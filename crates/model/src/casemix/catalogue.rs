@@ -21,37 +21,8 @@ pub use list::{CodeList, DipGroup, DipList, DipMade, DipPart, DipSource, DipSpli
 pub use split::{Part, Split};
 
 use super::combination::{Combination, SEPARATOR};
+pub use super::parameters::CatalogueRules;
 use crate::moments::quotient;
-
-/// Parameters of a catalogue.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CatalogueRules {
-    /// Stays over all years from which a combination is a core group.
-    pub core_minimum: u64,
-    /// Share of stays that core groups should hold.
-    pub core_share: f64,
-    /// Weights of the years, oldest first; the newest year of the period has the last.
-    pub year_weights: Vec<u32>,
-    /// Coefficient of variation from which a group may be split.
-    pub split_cv: f64,
-    /// Share by which a split has to lower it.
-    pub split_gain: f64,
-    /// Fewest stays of a part.
-    pub split_minimum: u64,
-}
-
-impl Default for CatalogueRules {
-    fn default() -> Self {
-        Self {
-            core_minimum: 15,
-            core_share: 0.85,
-            year_weights: vec![1, 2, 7],
-            split_cv: 0.7,
-            split_gain: 0.2,
-            split_minimum: 15,
-        }
-    }
-}
 
 /// One released cell: a combination or an ancestor, with its year.
 #[derive(Debug, Clone, PartialEq)]

@@ -48,7 +48,7 @@ impl Packs {
             return None;
         }
         let approved = || Pack::shipped().iter().filter(|pack| policy.approves(&pack.hash()));
-        if request.is_discovery() {
+        if request.is_listing() {
             for pack in approved() {
                 if self.discovers(pack, request, policy).await {
                     return Some(FromPack(pack.hash()));
