@@ -186,7 +186,6 @@ messages! {
     Unscored = "{} groups have no score and are not paid for: {}", "{} 个组没有分值，未计入：{}";
     PackName = "pack", "问题包";
     PackVersion = "version", "版本";
-    PackQuestions = "questions", "问题";
     PackHash = "content hash (SHA-256)", "内容哈希（SHA-256）";
     MoreGroups = "... and {} more groups", "……另有 {} 组";
     LeftHospitals = "What left the hospitals: {} regional sums (masked) and {} cells of single hospitals, {} bytes. What stayed: all {} rows of {} stays.",

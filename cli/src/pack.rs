@@ -70,16 +70,10 @@ fn as_json() -> String {
 
 fn as_table(context: &Context) -> String {
     let lang = context.console.lang();
-    let headings =
-        [Message::PackName, Message::PackVersion, Message::PackQuestions, Message::PackHash];
+    let headings = [Message::PackName, Message::PackVersion, Message::PackHash];
     let mut sheet = Sheet::new(headings.map(|heading| (heading.text(lang), Align::Left)));
     for pack in Pack::shipped() {
-        sheet.row([
-            pack.name().to_owned(),
-            pack.version().to_string(),
-            pack.questions().collect::<Vec<_>>().join(", "),
-            hex(&pack.hash()),
-        ]);
+        sheet.row([pack.name().to_owned(), pack.version().to_string(), hex(&pack.hash())]);
     }
     format!("{}\n", sheet.render())
 }

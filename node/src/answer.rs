@@ -9,6 +9,7 @@ use privacy::{Admitted, Released, admit, release};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
 use query::pack::Packs;
+use query::question::AnswerError;
 use record::{Standing, Ticket};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
@@ -46,23 +47,22 @@ impl Desk {
         holdings: Holdings,
         books: Books,
         standing: Arc<Standing>,
-        packs: Packs,
         queries: Handle,
         clock: Clock,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, AnswerError> {
+        Ok(Self {
             holdings,
             hospital: config.hospital.id.clone(),
             books,
             standing,
-            packs,
+            packs: Packs::new()?,
             discoveries: Discoveries::default(),
             places: Semaphore::new(config.engine.max_concurrent.max(1)),
             upload_memory: Arc::new(Semaphore::new(UPLOAD_UNITS)),
             max_deadline: config.engine.max_deadline(),
             clock,
             queries,
-        }
+        })
     }
 
     /// Computes and gates the cells of `wire`, or finds them in the record.

@@ -9,7 +9,6 @@ use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
-use query::pack::Packs;
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
 use service::role::{RoleError, identify, listen};
@@ -99,8 +98,7 @@ async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeErro
     Holdings::clear_spill(&config.data_dir);
     let holdings = Holdings::new(config.clone())?;
     let books = Books::new(Arc::new(store), clock.clone());
-    let packs = Packs::new()?;
-    let desk = Desk::new(&config, holdings, books, standing, packs, queries, clock.clone());
+    let desk = Desk::new(&config, holdings, books, standing, queries, clock.clone())?;
     let (listener, address) = listen(Role::Node, &config.listen).await?;
     let _ = desk.holdings.now();
     Ok(Bound { listener, address, identity, desk, clock })

@@ -9,18 +9,10 @@ mod schemes;
 mod sparcs;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const EXE: &str = env!("CARGO_BIN_EXE_consilium_process");
-
-/// Runs `consilium` with these words.
-async fn consilium(words: &[&str]) -> Output {
-    let words: Vec<_> = ["cli"].iter().chain(words).map(|word| (*word).to_owned()).collect();
-    let run = move || Command::new(EXE).args(words).output().unwrap();
-    tokio::task::spawn_blocking(run).await.unwrap()
-}
+use crate::client::consilium;
 
 /// What it prints, which must be JSON.
 async fn json(words: &[&str]) -> Value {

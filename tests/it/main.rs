@@ -4,6 +4,7 @@
 
 mod attack;
 mod bypass;
+mod casemix;
 mod client;
 mod differential;
 mod dip;

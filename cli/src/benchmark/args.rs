@@ -31,7 +31,7 @@ Examples:
 }
 
 /// What is compared.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Selection {
     /// Only stays discharged then: 2024, 2024Q1, 2024-03, 2022..2024
     #[arg(long, value_name = "PERIOD", value_parser = Period::from_str)]
@@ -134,19 +134,6 @@ impl Cost {
         match self {
             Self::Cost => "cost",
             Self::Charge => "charge",
-        }
-    }
-}
-
-impl Default for Selection {
-    fn default() -> Self {
-        Self {
-            period: None,
-            tier: None,
-            scheme: None,
-            cost: Cost::default(),
-            parameters: None,
-            deadline: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Asking the questions of the packs `drg-cost` and `alerts`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::casemix::drg_cost::{Cells, FeeCell, GroupCell, HospitalCell, Setting, TrimmedCell};
@@ -106,7 +106,7 @@ impl Asking<'_> {
             self.ask(DRG_COST, "hospitals", none()),
             self.ask(DRG_COST, "composition", none()),
         )?;
-        let (mut setting, scheme) = self.setting(region.hospitals);
+        let (mut setting, scheme) = self.setting(region.hospitals)?;
         setting.names = names.into_iter().map(|one| (one.code, (one.en, one.zh))).collect();
         let groups_read = Columns::of(&groups)?;
         let mut cells = Cells {
@@ -157,19 +157,35 @@ impl Asking<'_> {
     }
 
     /// Tiers of the hospitals that were asked, and their grouper scheme.
-    fn setting(&self, hospitals: Vec<proto::v1::Hospital>) -> (Setting, String) {
-        let mut setting = Setting::default();
-        let mut schemes = BTreeSet::new();
-        for hospital in hospitals {
-            if self.selection.tier.as_ref().is_none_or(|tier| *tier == hospital.tier) {
-                setting.tiers.insert(hospital.id, hospital.tier);
-                schemes.extend(hospital.drg_schemes);
-            }
+    ///
+    /// # Errors
+    /// [`Failure::Data`] when no hospital is of the chosen tier, or has groups of the chosen scheme.
+    fn setting(&self, hospitals: Vec<proto::v1::Hospital>) -> Result<(Setting, String), Failure> {
+        let Selection { tier, scheme, .. } = self.selection;
+        let tiers: BTreeSet<_> = hospitals.iter().map(|one| one.tier.clone()).collect();
+        if let Some(tier) = tier.as_ref().filter(|tier| !tiers.contains(*tier)) {
+            return Err(nobody("tier", tier, &tiers));
         }
+        let chosen = |one: &proto::v1::Hospital| tier.as_ref().is_none_or(|tier| *tier == one.tier);
+        let chosen: Vec<_> = hospitals.into_iter().filter(chosen).collect();
+        let schemes = chosen.iter().flat_map(|one| one.drg_schemes.iter().cloned());
+        let schemes: BTreeSet<_> = schemes.collect();
+        if let Some(scheme) = scheme.as_ref().filter(|scheme| !schemes.contains(*scheme)) {
+            return Err(nobody("grouper scheme", scheme, &schemes));
+        }
+        let tiers = chosen.into_iter().map(|one| (one.id, one.tier)).collect();
         // Several schemes without a choice among them were refused by the coordinator.
-        let scheme = self.selection.scheme.clone().or_else(|| schemes.into_iter().next());
-        (setting, scheme.unwrap_or_default())
+        let scheme = scheme.clone().or_else(|| schemes.into_iter().next()).unwrap_or_default();
+        Ok((Setting { tiers, names: BTreeMap::new() }, scheme))
     }
+}
+
+fn nobody(what: &str, wanted: &str, known: &BTreeSet<String>) -> Failure {
+    let known: Vec<_> = known.iter().map(String::as_str).collect();
+    let known = known.join(", ");
+    Failure::Data(format!(
+        "no hospital of the region has the {what} \"{wanted}\"; there are: {known}"
+    ))
 }
 
 /// The bounds between which stays are kept, for every group that has some.

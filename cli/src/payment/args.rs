@@ -26,7 +26,7 @@ Examples:
     --catalogue dip.json --period 2024 --reference-period 2023
 
 A complete file of rules is printed by: consilium payment rules")]
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
     /// Print the shipped rules: a complete file of every threshold, multiple and coefficient
     #[command(after_help = "Example:\n  consilium payment rules > rules.toml")]
     Rules,

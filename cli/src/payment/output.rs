@@ -132,24 +132,29 @@ impl Output<'_> {
         }
         writer.write_record(&header).map_err(|error| failed(&error))?;
         for one in &self.live.settled.settlements {
-            let tier = self.asked.tiers.get(&one.hospital).cloned().unwrap_or_default();
-            let groups = self.difference(&one.hospital).map(|found| found.by_group.as_slice());
             for (group, cents) in &one.by_group {
-                let mut record =
-                    vec![one.hospital.clone(), tier.clone(), group.clone(), format_cents(*cents)];
-                if self.shadow.is_some() {
-                    let found = groups.unwrap_or_default().iter().find(|one| one.group == *group);
-                    let cents = |of: fn(&GroupDifference) -> i128| {
-                        found.map_or_else(String::new, |found| format_cents(of(found)))
-                    };
-                    record.push(cents(|found| found.shadow_cents));
-                    record.push(cents(|found| found.difference_cents));
-                }
+                let record = self.record(&one.hospital, group, *cents);
                 writer.write_record(&record).map_err(|error| failed(&error))?;
             }
         }
         let bytes = writer.into_inner().map_err(|error| failed(&error))?;
         String::from_utf8(bytes).map_err(|error| failed(&error))
+    }
+
+    /// One line of CSV.
+    fn record(&self, hospital: &str, group: &str, cents: i128) -> Vec<String> {
+        let tier = self.asked.tiers.get(hospital).cloned().unwrap_or_default();
+        let mut record = vec![hospital.to_owned(), tier, group.to_owned(), format_cents(cents)];
+        if self.shadow.is_some() {
+            let found = self.difference(hospital);
+            let found = found.and_then(|all| all.by_group.iter().find(|one| one.group == group));
+            let amount = |of: fn(&GroupDifference) -> i128| {
+                found.map_or_else(String::new, |found| format_cents(of(found)))
+            };
+            record.push(amount(|found| found.shadow_cents));
+            record.push(amount(|found| found.difference_cents));
+        }
+        record
     }
 
     fn json(&self) -> Value {

@@ -65,7 +65,10 @@ fn check(found: &Value, expected: &Value) -> (usize, usize) {
     for expected in rows(expected, "groups") {
         let code = &expected["drg_code"];
         let group = groups.iter().find(|group| group["drg_code"] == *code).unwrap();
-        assert_eq!((&group["stays"], &group["hospitals"]), (&expected["stays"], &expected["hospitals"]));
+        assert_eq!(
+            (&group["stays"], &group["hospitals"]),
+            (&expected["stays"], &expected["hospitals"])
+        );
         for name in GROUP_VALUES {
             close(&group[name], &expected[name], &format!("{name} of {code}"));
         }
@@ -74,9 +77,13 @@ fn check(found: &Value, expected: &Value) -> (usize, usize) {
         for (name, error) in medians.chain(percentiles) {
             let error = if error.is_empty() { format!("{name}_error") } else { error.to_owned() };
             let Some(value) = group[name].as_f64() else { continue };
-            let (error, truth) = (group[&error].as_f64().unwrap(), expected[name].as_f64().unwrap());
+            let (error, truth) =
+                (group[&error].as_f64().unwrap(), expected[name].as_f64().unwrap());
             let bound = error + TOLERANCE * truth;
-            assert!((value - truth).abs() <= bound, "{name} of {code}: {value} +- {error}, in truth {truth}");
+            assert!(
+                (value - truth).abs() <= bound,
+                "{name} of {code}: {value} +- {error}, in truth {truth}"
+            );
             told += 1;
             exact += usize::from(error <= 0.0);
         }

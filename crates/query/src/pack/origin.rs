@@ -16,11 +16,14 @@ const PLANNER_BYTES: usize = 64 << 20;
 /// Questions that are kept planned.
 const MAX_PLANNED: usize = 256;
 
+/// Pack, question and arguments.
+type Key = ([u8; 32], String, Arguments);
+
 /// The packs that a node knows, and their questions as it plans them.
 #[derive(Debug)]
 pub struct Packs {
     planner: Planner,
-    planned: Mutex<HashMap<([u8; 32], String, Arguments), Arc<Question>>>,
+    planned: Mutex<HashMap<Key, Arc<Question>>>,
 }
 
 impl Packs {

@@ -27,14 +27,20 @@ fn shipped_packs_are_read_and_every_question_can_be_asked() {
         high: Some(1_000),
     }]);
     for pack in Pack::shipped() {
-        for question in pack.questions() {
-            let mut given = arguments(&[("period", "2024Q1"), ("scheme", "CHS-DRG@1")]);
-            for name in ["keep", "low", "high", "review"] {
-                if pack.parameter(name).is_some() {
-                    let value = if name == "keep" { keep() } else { tiered.clone() };
-                    given.insert(name.to_owned(), value);
-                }
+        let mut given = Arguments::new();
+        for (name, value) in [
+            ("period", "2024Q1"),
+            ("scheme", "CHS-DRG@1"),
+            ("keep", &keep()),
+            ("low", &tiered),
+            ("high", &tiered),
+            ("review", &tiered),
+        ] {
+            if pack.parameter(name).is_some() {
+                given.insert(name.to_owned(), value.to_owned());
             }
+        }
+        for question in pack.questions() {
             let sql = pack.sql(question, &given).unwrap();
             let planned = block_on(planner.plan(&sql, &Policy::default()));
             assert!(planned.is_ok(), "{}/{question}: {sql}\n{planned:?}", pack.name());
