@@ -6,7 +6,7 @@ use model::casemix::explain::{HospitalFee, Region};
 use model::casemix::trim::Method;
 use serde_json::json;
 
-use crate::args::Format;
+use crate::args::ListFormat;
 use crate::benchmark::args::{AlertArgs, Selection};
 use crate::benchmark::ask::{ALERTS, Asking, DRG_COST, Told};
 use crate::benchmark::{
@@ -39,16 +39,13 @@ pub struct Found {
 /// # Errors
 /// Every kind of [`Failure`].
 pub async fn run(args: &AlertArgs, context: &Context) -> Result<(), Failure> {
-    if !matches!(args.format, Format::Table | Format::Json) {
-        return Err(Failure::Usage("alerts are written as table or json".to_owned()));
-    }
     let rules = rules(args.selection.parameters.as_deref())?;
     let client = Client::open(&args.region.region, &context.clock)?;
     let regional = ask(&client, &args.selection, Method::None, rules, context).await?;
     let found = Found::of(regional, &client, &args.selection).await?;
     let text = match args.format {
-        Format::Json => found.json(),
-        _ => found.table(SHOWN, context.console),
+        ListFormat::Json => found.json(),
+        ListFormat::Table => found.table(SHOWN, context.console),
     };
     context.console.data(|out| out.write_all(text.as_bytes()))
 }

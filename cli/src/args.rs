@@ -222,7 +222,9 @@ pub struct DemoArgs {
 #[command(after_help = "\
 Examples:
   consilium bench --stays 10000000 --hospitals 10 --repeat 7 --format json
-  consilium bench --scope per-hospital --no-simulation")]
+  consilium bench --scope per-hospital --no-simulation
+  consilium bench --pack --stays 5000000 --hospitals 100 --subgroups 12
+  consilium bench --pack --source discharges.csv.gz --mapping sparcs --split-by Permanent.Facility.Id")]
 pub struct BenchArgs {
     /// Ask for regional sums under masks, or for each hospital's own cells
     #[arg(long, value_enum, default_value_t)]
@@ -235,6 +237,22 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u16).range(3..=200))]
     pub hospitals: u16,
+    /// Measure the whole regional benchmark instead of single questions
+    #[arg(long)]
+    pub pack: bool,
+    /// Divide each made-up group into so many
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "pack",
+        value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub subgroups: u16,
+    /// Measure on a real CSV file instead of made-up data
+    #[arg(long, value_name = "FILE", requires_all = ["pack", "mapping", "split_by"])]
+    pub source: Option<PathBuf>,
+    /// How to read the file: a shipped mapping (sparcs, synthetic) or a folder
+    #[arg(long, value_name = "NAME|DIR", requires = "source")]
+    pub mapping: Option<String>,
+    /// One hospital for each value of this column
+    #[arg(long, value_name = "COLUMN", requires = "source")]
+    pub split_by: Option<String>,
     /// Counted runs of each question
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub repeat: usize,

@@ -16,6 +16,7 @@ mod bare;
 mod latency;
 mod masks;
 mod memory;
+mod pack;
 mod questions;
 mod simulation;
 mod times;
@@ -65,6 +66,14 @@ pub struct Report {
 /// # Errors
 /// Every kind of [`Failure`].
 pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
+    if args.pack {
+        let temporary = tempfile::tempdir()
+            .map_err(|error| Failure::Internal(format!("no temporary folder: {error}")))?;
+        let root = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+        std::fs::create_dir_all(&root).map_err(Failure::output(&root))?;
+        let prepared = pack_region(&root, args, context)?;
+        return pack::run(args, &prepared, context);
+    }
     let (witness, masks) = match args.no_simulation {
         true => (None, None),
         false => (Some(simulation::measure(args.cells, context)?), Some(masks::measure(context)?)),
@@ -113,6 +122,26 @@ fn region(
         dir: Some(dir.clone()),
         hospitals: Some(hospitals),
         stays: Some(stays),
+        policy: Some(policy.display().to_string()),
+        ..DemoArgs::default()
+    };
+    prepare(&dir, &args, context)
+}
+
+/// The region whose whole benchmark is measured: made up, or from a real file.
+fn pack_region(root: &Path, args: &BenchArgs, context: &Context) -> Result<Prepared, Failure> {
+    let policy: PathBuf = root.join("policy.toml");
+    std::fs::write(&policy, POLICY).map_err(Failure::output(&policy))?;
+    let dir = root.join("pack");
+    let made_up = args.source.is_none();
+    let args = DemoArgs {
+        dir: Some(dir.clone()),
+        hospitals: made_up.then_some(args.hospitals),
+        stays: made_up.then_some(args.stays),
+        subgroups: made_up.then_some(args.subgroups),
+        source: args.source.clone(),
+        mapping: args.mapping.clone(),
+        split_by: args.split_by.clone(),
         policy: Some(policy.display().to_string()),
         ..DemoArgs::default()
     };

@@ -19,6 +19,7 @@ use model::casemix::benchmark::Benchmark;
 use model::casemix::drg_cost::{Cells, Finished, finish};
 use model::casemix::parameters::Parameters;
 use model::casemix::trim::Method;
+use num_traits::ToPrimitive as _;
 use service::clock::rfc3339;
 
 pub(crate) use columns::{Columns, Row};
@@ -32,7 +33,6 @@ use crate::args::Format;
 use crate::client::Client;
 use crate::exit::Failure;
 use crate::message::{Lang, Message};
-use crate::query::refuse_binary_on_terminal;
 use crate::run::Context;
 
 /// A finished benchmark, and how it came about.
@@ -62,7 +62,11 @@ pub async fn run(command: &BenchmarkCommand, context: &Context) -> Result<(), Fa
 }
 
 async fn drg(args: &DrgArgs, context: &Context) -> Result<(), Failure> {
-    refuse_binary_on_terminal(args.format, None, context.console)?;
+    if !args.format.is_text() && context.console.shows_stdout() {
+        let reason = "a terminal cannot show this format; send stdout to a file, or write all tables \
+                      with --out DIR";
+        return Err(Failure::Usage(reason.to_owned()));
+    }
     let rules = rules(args.selection.parameters.as_deref())?;
     let client = Client::open(&args.region.region, &context.clock)?;
     let bar = context.console.bar(Message::Asking, None);
@@ -172,6 +176,11 @@ impl Regional {
             }
         }?;
         console.note(self.summary(context));
+        if self.benchmark.trim != Method::None.as_str() {
+            let trimmed = self.benchmark.groups.iter().filter(|row| row.trimmed_stays.is_some());
+            let (trimmed, all) = (trimmed.count(), self.benchmark.groups.len());
+            console.note(console.text(Message::Trimmed, &[&self.benchmark.trim, &trimmed, &all]));
+        }
         Ok(())
     }
 
@@ -204,11 +213,32 @@ impl Regional {
         Ok(())
     }
 
-    /// Rounds, bytes and time in one line.
+    /// Share of the region's weight that lies in released cells of hospitals: what is rare in a
+    /// hospital is withheld there, and what is rare is often heavy.
+    #[must_use]
+    pub fn weight_coverage(&self) -> Option<f64> {
+        let told = self.benchmark.hospitals.iter().filter_map(|row| row.total_weight);
+        let groups = self.benchmark.groups.iter();
+        let all = groups.filter_map(|row| Some(row.relative_weight? * row.stays.to_f64()?));
+        let (told, all) = (told.sum::<f64>(), all.sum::<f64>());
+        (all > 0.0).then(|| told / all)
+    }
+
+    /// Rounds, bytes, time and coverage in one line.
     fn summary(&self, context: &Context) -> String {
         let rounds: u32 = self.told().iter().map(|told| told.release.rounds).sum();
         let bytes: u64 = self.told().iter().map(|told| told.release.bytes_received).sum();
         let bytes = crate::sheet::grouped(bytes);
-        context.console.text(Message::Rounds, &[&rounds, &bytes, &self.elapsed.as_millis()])
+        let (console, coverage) = (context.console, self.benchmark.coverage);
+        let told = |share: Option<f64>| percent(share);
+        let parts: [&dyn std::fmt::Display; 6] = [
+            &rounds,
+            &bytes,
+            &self.elapsed.as_millis(),
+            &told(coverage.0),
+            &told(coverage.1),
+            &told(self.weight_coverage()),
+        ];
+        console.text(Message::Rounds, &parts)
     }
 }

@@ -91,9 +91,9 @@ impl Console {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "this is the output module")]
+/// Nobody can be told that standard error is closed.
 fn say(line: impl Display) {
-    eprintln!("{line}");
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The failure with its translated heading; details stay as they were said.

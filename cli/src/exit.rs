@@ -106,7 +106,13 @@ impl Failure {
     /// Whether the reader of stdout went away, as `head` does; that is no failure.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+        let Self::Output { source, .. } = self else { return false };
+        let within = source.get_ref().and_then(|inner| inner.downcast_ref::<csv::Error>());
+        let inner = within.and_then(|error| match error.kind() {
+            csv::ErrorKind::Io(error) => Some(error.kind()),
+            _ => None,
+        });
+        inner.unwrap_or(source.kind()) == io::ErrorKind::BrokenPipe
     }
 }
 

@@ -148,14 +148,14 @@ messages! {
     TotalWeight = "total weight", "总权重";
     CostIndex = "cost index", "费用消耗指数";
     TimeIndex = "time index", "时间消耗指数";
-    StaysAbove = "stays above", "偏高例占比";
-    StaysBelow = "stays below", "偏低例占比";
+    StaysAbove = "in dear groups", "偏高组住院占比";
+    StaysBelow = "in cheap groups", "偏低组住院占比";
     Alerts = "alerts", "预警";
-    TierMean = "tier mean", "同级均值";
+    TierMean = "others of tier", "同级其他医院均值";
     BestOfTier = "best of tier", "同级最优";
     Difference = "difference", "差额";
-    Contribution = "adds", "合计差额";
-    MadeOf = "made of (tier)", "主要构成（同级）";
+    Contribution = "difference x stays", "差额×住院数";
+    MadeOf = "share of charges (others of tier)", "费用占比（同级其他）";
     HospitalTitle = "Hospital {} ({}): CMI {}, cost index {}, time index {}; against the other hospitals of its tier",
         "医院 {}（{}）：CMI {}，费用消耗指数 {}，时间消耗指数 {}；与同级其他医院比较";
     AlertsTitle = "{} alerts, most money at stake first", "{} 条预警，按涉及金额排序";
@@ -171,8 +171,10 @@ messages! {
     Deviation = "deviation", "偏差";
     AtStake = "at stake", "涉及金额";
     ReportSaved = "tables and reports written to {}", "表格与报告已写入 {}";
-    Rounds = "{} questions to each hospital, {} bytes of cells received, {} ms",
-        "每家医院 {} 个问题，收到单元 {} 字节，{} 毫秒";
+    Rounds = "{} questions to each hospital, {} bytes of cells received, {} ms; told: {} of stays for the region, {} of stays and {} of weight by hospital",
+        "每家医院 {} 个问题，收到单元 {} 字节，{} 毫秒；公布：区域 {} 的住院，分医院 {} 的住院、{} 的权重";
+    Trimmed = "Trimmed by {}: {} of {} groups; in the others nothing lies outside, or too few to be told apart.",
+        "按 {} 裁剪：{} / {} 组；其余组无超限病例，或超限病例过少不可区分。";
     PaymentTitle = "{}: {} distributed over {} points, {} a point; rules {}",
         "{}：分配 {}，共 {} 点，每点 {}；参数 {}";
     Points = "points", "点数";
@@ -180,9 +182,12 @@ messages! {
     Prepaid = "prepaid", "已预付";
     Balance = "balance", "差额应付";
     Shadow = "shadow", "对照方案";
-    PaidFor = "{} stays are paid for: {} of stays were told by hospital", "计入 {} 次住院：各医院公布了 {} 的住院";
-    DeviationUntold = "In {} cells with {} stays it was not told which cases deviate; they count as normal.",
-        "有 {} 个单元（{} 次住院）未公布偏差病例，按正常病例计。";
+    PaidFor = "{} stays are paid for, with {} of the region's weight; the rest lies in cells that hospitals withheld, and their share of the fund goes to the others.",
+        "计入 {} 次住院，占区域总权重的 {}；其余在医院扣留的单元中，其份额由其他医院分得。";
+    DeviationTold = "Deviating cases are told for {} of these stays; the others count as normal.",
+        "其中 {} 的住院公布了偏差病例；其余按正常病例计。";
+    DeviationOff = "Deviating cases are told for {} of these stays only, so none are taken into account.",
+        "仅 {} 的住院公布了偏差病例，因此均不计偏差。";
     Unscored = "{} groups have no score and are not paid for: {}", "{} 个组没有分值，未计入：{}";
     PackName = "pack", "问题包";
     PackVersion = "version", "版本";

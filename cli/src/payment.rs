@@ -12,16 +12,18 @@ mod output;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use model::casemix::catalogue::DipList;
 use model::casemix::deviation::{DeviationCells, equivalents};
 use model::casemix::money::mean_e4;
 use model::casemix::parameters::{Parameters, SHIPPED};
 use model::casemix::payment::{MICRO, Settled, Volume, compare, settle};
 use model::casemix::weight::{GroupCost, relative_weights};
-use serde::Deserialize;
+use model::manifest::ListRecord;
+use num_traits::ToPrimitive as _;
 
 pub use args::{Method, PaymentCommand, SimulateArgs};
 
-use self::ask::{Asked, Asking, Deviating};
+use self::ask::{Asked, Asking, Deviating, Deviations};
 use crate::args::Format;
 use crate::benchmark::rules;
 use crate::client::Client;
@@ -35,13 +37,20 @@ struct Run {
     settled: Settled,
     /// Weight or score of each group.
     scores: BTreeMap<String, f64>,
-    /// Cases that deviate, by hospital and group.
-    deviating: BTreeMap<(String, String), Deviating>,
+    /// Cases that deviate, as far as they are taken into account.
+    deviating: Deviations,
+    /// Share of stays for which it was told whether their cases deviate.
+    told_share: Option<f64>,
     /// Groups with stays and without a score.
     unscored: BTreeSet<String>,
     /// Stays that are paid for.
     stays: u64,
+    /// Their share of the region's weight.
+    coverage: Option<f64>,
 }
+
+/// Least share of stays for which deviations must be told, or none are taken into account.
+const LEAST_TOLD: f64 = 0.9;
 
 /// `consilium payment`.
 ///
@@ -57,12 +66,18 @@ pub async fn run(command: &PaymentCommand, context: &Context) -> Result<(), Fail
     if !matches!(args.format, Format::Table | Format::Json | Format::Csv) {
         return Err(Failure::Usage("a simulation is written as table, json or csv".to_owned()));
     }
+    check_arguments(args)?;
     let live = rules(args.parameters.as_deref())?;
     let shadow = args.against.as_deref().map(|path| rules(Some(path))).transpose()?;
     let catalogue = args.catalogue.as_deref().map(catalogue).transpose()?;
     let client = Client::open(&args.region.region, &context.clock)?;
     let asking = Asking { client: &client, args };
     let mut asked = asking.all().await?;
+    for (path, rules) in [(&args.parameters, Some(&live)), (&args.against, shadow.as_ref())] {
+        if let Some((path, rules)) = path.as_deref().zip(rules) {
+            check_names(path, rules, &asked)?;
+        }
+    }
     let live = simulate(&asking, &mut asked, catalogue.as_ref(), live).await?;
     let shadow = match shadow {
         Some(rules) => Some(simulate(&asking, &mut asked, catalogue.as_ref(), rules).await?),
@@ -81,27 +96,60 @@ pub async fn run(command: &PaymentCommand, context: &Context) -> Result<(), Fail
     Ok(())
 }
 
-/// A DIP catalogue, as `consilium dip catalogue` writes it: only what a payment needs.
-#[derive(Debug, Deserialize)]
-struct Catalogue {
-    groups: Vec<Scored>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Scored {
-    dip_code: String,
-    weight: Option<f64>,
-}
-
-/// Scores by code.
-fn catalogue(path: &Path) -> Result<BTreeMap<String, f64>, Failure> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        let path = path.display();
-        Failure::Data(format!("{path}: {error}; `consilium dip catalogue --out FILE` writes one"))
+/// Options that say nothing about the method are a mistake.
+fn check_arguments(args: &SimulateArgs) -> Result<(), Failure> {
+    let is_dip = args.method == Method::DipPoints;
+    let wrong = match (&args.catalogue, &args.scheme) {
+        (Some(_), _) if !is_dip => "--catalogue: scores of a DIP list are for --method dip-points",
+        (_, Some(_)) if is_dip => "--scheme: a DIP code belongs to its list, not to a grouper",
+        _ => return Ok(()),
     };
+    Err(Failure::Usage(wrong.to_owned()))
+}
+
+/// Coefficients and prepayments are of tiers and hospitals that there are, and nothing is asked for
+/// that is not done.
+fn check_names(path: &Path, rules: &Parameters, asked: &Asked) -> Result<(), Failure> {
+    let payment = &rules.payment;
+    let wrong = |field: String, reason: String| {
+        Err(Failure::Data(format!("{}: payment.{field}: {reason}", path.display())))
+    };
+    if !payment.pools.is_empty() {
+        let reason = "a fund is not divided by payer here; simulate each payer's part by itself";
+        return wrong("pools".to_owned(), reason.to_owned());
+    }
+    let tiers: BTreeSet<&str> = asked.tiers.values().map(String::as_str).collect();
+    if let Some(tier) = payment.tier.keys().find(|tier| !tiers.contains(tier.as_str())) {
+        let known = tiers.into_iter().collect::<Vec<_>>().join(", ");
+        return wrong(
+            format!("tier.{tier}"),
+            format!("no hospital is of this tier; there are {known}"),
+        );
+    }
+    let named = payment.hospital.keys().map(|id| ("hospital", id));
+    let mut named = named.chain(payment.prepaid.keys().map(|id| ("prepaid", id)));
+    match named.find(|(_, id)| !asked.tiers.contains_key(*id)) {
+        Some((table, id)) => {
+            wrong(format!("{table}.{id}"), "the region has no such hospital".to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Name, version and hash of a DIP catalogue, which is checked as a node checks it.
+fn record(path: &Path) -> Result<ListRecord, Failure> {
+    let read = node::ingest::DipList::read(path);
+    Ok(read.map_err(|error| Failure::Data(error.to_string()))?.record)
+}
+
+/// Scores of a DIP catalogue by code.
+fn catalogue(path: &Path) -> Result<BTreeMap<String, f64>, Failure> {
+    record(path)?;
+    let wrong =
+        |error: &dyn std::fmt::Display| Failure::Data(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    let read: Catalogue = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
-    let scores = read.groups.into_iter();
+    let list: DipList = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let scores = list.groups.into_iter();
     Ok(scores.filter_map(|group| Some((group.dip_code, group.weight?))).collect())
 }
 
@@ -115,11 +163,15 @@ async fn simulate(
         Some(scores) => scores.clone(),
         None => weights(asked, &rules),
     };
-    let deviating = if rules.deviation.enabled {
+    let told = if rules.deviation.enabled {
         asking.deviations(asked, &rules).await?
     } else {
-        BTreeMap::new()
+        Deviations::new()
     };
+    let told_share = told_share(asked, &scores, &told);
+    // Judging a few hospitals' cases and nobody else's would move money for what was told.
+    let deviating =
+        if told_share.is_some_and(|share| share >= LEAST_TOLD) { told } else { Deviations::new() };
     let (mut unscored, mut stays, mut volumes) = (BTreeSet::new(), 0, Vec::new());
     for cell in &asked.volumes {
         if rules.weight.ungrouped.contains(&cell.group) {
@@ -142,7 +194,30 @@ async fn simulate(
     let fund = asking.args.fund;
     let settled = settle(asking.args.method.scheme(), fund, &scores, &volumes, &rules)
         .map_err(|error| Failure::Data(format!("this cannot be settled: {error}")))?;
-    Ok(Run { rules, settled, scores, deviating, unscored, stays })
+    let coverage = weight_share(asked, &scores);
+    Ok(Run { rules, settled, scores, deviating, told_share, unscored, stays, coverage })
+}
+
+/// Share of scored stays in cells whose deviations were told in full.
+fn told_share(asked: &Asked, scores: &BTreeMap<String, f64>, told: &Deviations) -> Option<f64> {
+    let (mut known, mut all) = (0u64, 0u64);
+    for cell in asked.volumes.iter().filter(|cell| scores.contains_key(&cell.group)) {
+        let found = told.get(&(cell.hospital.clone(), cell.group.clone()));
+        let is_told = found.is_some_and(|found| found.low.is_some() && found.high.is_some());
+        all += cell.stays;
+        known += if is_told { cell.stays } else { 0 };
+    }
+    Some(known.to_f64()? / all.to_f64()?).filter(|share| share.is_finite())
+}
+
+/// Share of the region's weight that hospitals told by name: the rest is not paid for.
+fn weight_share(asked: &Asked, scores: &BTreeMap<String, f64>) -> Option<f64> {
+    let weight = |cells: &[ask::Cell]| {
+        let each =
+            cells.iter().filter_map(|cell| Some(scores.get(&cell.group)? * cell.stays.to_f64()?));
+        each.sum::<f64>()
+    };
+    Some(weight(&asked.volumes) / weight(&asked.standards)).filter(|share| share.is_finite())
 }
 
 /// What the cases of a cell count as (F10); `None` when their deviations were not told.

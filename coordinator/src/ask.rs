@@ -71,6 +71,14 @@ pub(crate) struct Asker<'a> {
     pub(crate) lists: &'a Lists,
 }
 
+/// The column of codes that belong to a DIP list.
+const DIP_CODE: &str = "dip_code";
+
+fn quoted(names: &BTreeSet<&String>) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    names.join(", ")
+}
+
 /// On whose behalf a question is asked, and which pack's question it says to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Who<'a> {
@@ -133,27 +141,39 @@ impl Asker<'_> {
         Ok(Answer { batches, provenance })
     }
 
-    /// Groups of unlike grouper schemes are neither added up nor compared.
+    /// Groups of unlike grouper schemes, or of unlike DIP lists, are neither added up nor compared.
     async fn check_schemes(&self, question: &Question) -> Result<(), Refusal> {
-        if !question.mixes_schemes() {
+        let (schemes, lists) = (question.mixes_schemes(), question.uses(DIP_CODE));
+        if !schemes && !lists {
             return Ok(());
         }
         let is_told = |site: &Arc<Site>| site.known().description.is_some();
         if !self.registry.sites().iter().all(is_told) {
             self.registry.refresh().await;
         }
-        let told = self.registry.sites().iter().filter_map(|site| site.known().description);
-        let schemes: BTreeSet<String> = told.flat_map(|one| one.drg_schemes).collect();
-        if schemes.len() < 2 {
-            return Ok(());
+        let told: Vec<_> =
+            self.registry.sites().iter().filter_map(|site| site.known().description).collect();
+        let found: BTreeSet<_> = told.iter().flat_map(|one| one.drg_schemes.iter()).collect();
+        if schemes && found.len() > 1 {
+            return Err(Refusal::new(
+                RefusalCode::Scheme,
+                DRG_SCHEME,
+                format!("The region's groups are of unlike grouper schemes: {}.", quoted(&found)),
+                "Add WHERE drg_scheme = '...' (`--scheme` of a benchmark), or group by drg_scheme \
+                 too; a hospital whose groups are \"unnamed\" names its scheme in its mapping.",
+            ));
         }
-        let names: Vec<_> = schemes.iter().map(|scheme| format!("\"{scheme}\"")).collect();
-        Err(Refusal::new(
-            RefusalCode::Scheme,
-            DRG_SCHEME,
-            format!("The region's groups are of unlike grouper schemes: {}.", names.join(", ")),
-            "Add WHERE drg_scheme = '...' (`--scheme` of a benchmark), or group by drg_scheme too.",
-        ))
+        let coded = told.iter().map(|one| &one.dip_list).filter(|list| !list.is_empty());
+        let found: BTreeSet<_> = coded.collect();
+        if lists && found.len() > 1 {
+            return Err(Refusal::new(
+                RefusalCode::Scheme,
+                DIP_CODE,
+                format!("The region's stays are coded by unlike DIP lists: {}.", quoted(&found)),
+                "Hospitals ingest again with one list: consilium-node ingest --dip-list FILE.",
+            ));
+        }
+        Ok(())
     }
 
     /// Asks each hospital for its own cells and adds up what its gate releases.

@@ -437,5 +437,6 @@ fn hospital(site: &Site) -> v1::Hospital {
         reason: known.absence.map(|absence| absence.text()).unwrap_or_default(),
         version: description.version,
         drg_schemes: description.drg_schemes,
+        dip_list: description.dip_list,
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::manifest::Manifest;
-use model::schema::{ColumnType, Kind, PERSON_KEY, STAY_KEY, TABLES, Table};
+use model::manifest::ListRecord;
+use model::schema::{
+    ColumnType, DRG_SCHEME, Kind, PERSON_KEY, STAY_KEY, TABLES, Table, UNNAMED_SCHEME,
+};
 use privacy::policy::Questions;
 use privacy::request::{RequestParts, Scope};
 use privacy::{Measure, Policy, ReleaseRequest, Released, admit};
@@ -28,11 +30,59 @@ pub(crate) fn table_sizes(engine: &Engine, policy: &Policy) -> Vec<v1::TableSize
         .collect()
 }
 
-/// Grouper name@version of the groups in its stays.
-pub(crate) fn drg_schemes(manifest: &Manifest) -> Vec<String> {
-    // A snapshot of an earlier version does not say; it is not taken for any other's scheme.
-    let unstated = || vec!["not stated: ingest again".to_owned()];
-    manifest.drg_schemes.clone().unwrap_or_else(unstated)
+/// Grouper schemes of the snapshots that have been asked for, by snapshot and minima.
+pub(crate) type Schemes = Mutex<HashMap<String, Arc<Vec<String>>>>;
+
+/// Most schemes that a hospital names, and the longest name in bytes.
+const MAX_SCHEMES: usize = 8;
+const MAX_SCHEME_BYTES: usize = 64;
+
+/// Grouper name@version of the groups in its stays, as far as enough persons have them: through the
+/// same gate as cells, because a wrong mapping could put anything there.
+pub(crate) async fn drg_schemes(
+    desk: &Desk,
+    known: &Schemes,
+    engine: &Arc<Engine>,
+    policy: &Policy,
+) -> Arc<Vec<String>> {
+    let id = format!("{} {:?}", engine.manifest().snapshot_id, policy.minimum);
+    let found = known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+    if let Some(found) = found {
+        return found;
+    }
+    let mut schemes = released_codes(desk, engine, policy, DRG_SCHEME).await;
+    schemes.retain(|scheme| scheme.len() <= MAX_SCHEME_BYTES);
+    schemes.truncate(MAX_SCHEMES);
+    if schemes.is_empty() && !released_codes(desk, engine, policy, "drg_code").await.is_empty() {
+        // Groups of a scheme that the mapping does not name are nobody else's.
+        schemes.push(UNNAMED_SCHEME.to_owned());
+    }
+    let schemes = Arc::new(schemes);
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.clear();
+    known.insert(id, Arc::clone(&schemes));
+    schemes
+}
+
+/// The codes of a stay's column that pass the gate, ascending.
+async fn released_codes(
+    desk: &Desk,
+    engine: &Arc<Engine>,
+    policy: &Policy,
+    column: &str,
+) -> Vec<String> {
+    let stay = TABLES.iter().find(|table| table.one_row_per_stay);
+    let Some(stay) = stay else { return Vec::new() };
+    let Some(released) = ask(desk, engine, policy, stay, column).await else { return Vec::new() };
+    let mut codes: Vec<_> =
+        released.groups().iter().filter_map(|group| group.key()[0].clone()).collect();
+    codes.sort_unstable();
+    codes
+}
+
+/// The DIP list by which stays are coded, as `name@version#hash`.
+pub(crate) fn dip_list(list: &ListRecord) -> String {
+    format!("{}@{}#{}", list.name, list.version, list.hash)
 }
 
 /// The codes of every dimension that pass the gate, each found by an ordinary request.

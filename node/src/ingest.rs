@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use model::manifest::{
     DERIVATION, HospitalRecord, Manifest, MappingRecord, SNAPSHOT_FORMAT, SourceRecord,
 };
-use model::schema::{self, DRG_SCHEME, TABLES};
+use model::schema::{self, TABLES};
 use query::mapping::{self as engine, Source, Statement};
 use ring::rand::SecureRandom as _;
 
@@ -260,7 +260,10 @@ fn in_force(
         && manifest.key_id == key.id
         && manifest.hospital == request.hospital
         && manifest.derivation == DERIVATION
-        && manifest.dip_list.as_ref() == request.dip_list.as_ref().map(|list| &list.record);
+        && request
+            .dip_list
+            .as_ref()
+            .is_none_or(|list| manifest.dip_list.as_ref() == Some(&list.record));
     same.then_some((folder, manifest))
 }
 
@@ -373,7 +376,6 @@ fn write(
     let mut fillings = std::mem::take(&mut filled.tables);
     let derived = derive(&mut filled.people, &mut fillings, request.dip_list.as_deref())?;
     let accepted = u64::try_from(filled.people.stays.len()).unwrap_or(u64::MAX);
-    let drg_schemes = Some(drg_schemes(&fillings));
     for table in TABLES {
         let found = fillings.iter().position(|filling| filling.shape.table.name == table.name);
         let filling = found.map(|position| fillings.swap_remove(position));
@@ -411,7 +413,6 @@ fn write(
         mapping: MappingRecord { name: mapping.name.clone(), sha256: mapping.sha256.clone() },
         key_id: people.key_id().to_owned(),
         tables,
-        drg_schemes,
         persons,
         derivation: DERIVATION,
         dip_list: request.dip_list.as_ref().map(|list| list.record.clone()),
@@ -419,14 +420,6 @@ fn write(
     };
     manifest.snapshot_id = snapshot_id(&manifest);
     Ok(manifest)
-}
-
-/// The grouper schemes of the stays; groups without one are of a scheme that has no name.
-fn drg_schemes(fillings: &[Filling]) -> Vec<String> {
-    let texts = |column| fillings.iter().flat_map(move |filling| filling.texts("stay", column));
-    let schemes: Vec<_> = texts(DRG_SCHEME).collect();
-    let unnamed = schemes.is_empty() && texts("drg_code").next().is_some();
-    if unnamed { vec!["unnamed".to_owned()] } else { schemes }
 }
 
 /// What a stay's procedures say about it.

@@ -91,7 +91,10 @@ impl Desk {
         let InForce { policy, policy_hash, engine } = self.holdings.now();
         let sid = offer.terms.sid();
         let snapshot = engine.as_ref().map(|e| e.manifest().snapshot_id.clone());
-        let from = self.packs.origin(&offer.request, &policy).await;
+        let from = match self.is_vouched_for(&offer) {
+            true => self.packs.origin(&offer.request, &policy).await,
+            false => None,
+        };
         let round = match self.admit_offer(offer, &policy, from) {
             Ok(round) => Arc::new(round),
             Err(refusal) => {
@@ -135,6 +138,13 @@ impl Desk {
         fault::point("node.offer.committed");
         tracing::info!(cells = round.terms().shape.cells(), "joined a masked round");
         Ok(upload.into_parts(snapshot))
+    }
+
+    /// Whether both authorities have signed the offer, as far as the roster in force tells: nothing
+    /// else of a forged offer is looked at.
+    fn is_vouched_for(&self, offer: &ReceivedOffer) -> bool {
+        let held = self.standing.roster().ok();
+        held.is_some_and(|roster| offer.terms.verify(&roster, &offer.signatures).is_ok())
     }
 
     fn admit_offer(

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 use crate::answer::{Desk, InForce};
 use crate::books::Books;
 use crate::config::Config;
-use crate::describe::{CodeLists, code_lists, drg_schemes, table_sizes};
+use crate::describe::{CodeLists, Schemes, code_lists, dip_list, drg_schemes, table_sizes};
 use crate::holdings::{EngineStart, Holdings};
 
 /// Why a node does not run.
@@ -124,6 +124,7 @@ impl Bound {
         let service = Service {
             desk: Arc::new(self.desk),
             code_lists: CodeLists::default(),
+            schemes: Schemes::default(),
             started_at: self.clock.now(),
         };
         let server = NodeServer::new(service).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
@@ -136,6 +137,7 @@ impl Bound {
 struct Service {
     desk: Arc<Desk>,
     code_lists: CodeLists,
+    schemes: Schemes,
     started_at: SystemTime,
 }
 
@@ -167,7 +169,9 @@ impl Node for Service {
             response.hospital_county.clone_from(&manifest.hospital.county);
             response.snapshot_id.clone_from(&manifest.snapshot_id);
             response.snapshot_created_at.clone_from(&manifest.created_at);
-            response.drg_schemes = drg_schemes(manifest);
+            let schemes = drg_schemes(&self.desk, &self.schemes, &engine, &policy).await;
+            response.drg_schemes.clone_from(&schemes);
+            response.dip_list = manifest.dip_list.as_ref().map(dip_list).unwrap_or_default();
             response.tables = table_sizes(&engine, &policy);
             if request.get_ref().code_lists {
                 let lists = code_lists(&self.desk, &self.code_lists, &engine, &policy).await;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use model::Period;
 use model::casemix::trim::Method;
 
-use crate::args::{Format, RegionArgs};
+use crate::args::{Format, ListFormat, RegionArgs};
 use crate::duration;
 
 /// `consilium benchmark`.
@@ -87,7 +87,7 @@ pub struct HospitalArgs {
     pub selection: Selection,
     /// Form of what goes to stdout
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: ListFormat,
 }
 
 /// `consilium alerts`.
@@ -105,7 +105,7 @@ pub struct AlertArgs {
     pub selection: Selection,
     /// Form of what goes to stdout
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: ListFormat,
 }
 
 /// Which amount of a stay is compared.

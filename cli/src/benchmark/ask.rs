@@ -7,6 +7,7 @@ use model::casemix::drg_cost::{Cells, FeeCell, GroupCell, HospitalCell, Setting,
 use model::casemix::explain::HospitalFee;
 use model::casemix::parameters::Parameters;
 use model::casemix::trim::{Method, Reference, bounds, outward};
+use num_traits::ToPrimitive as _;
 use query::pack::{Arguments, Bound, Pack, bounds_argument};
 
 use super::args::Selection;
@@ -99,14 +100,15 @@ impl Asking<'_> {
     /// What the client meets; nothing is shown of a benchmark that is not whole.
     pub async fn benchmark(&self, trim: Method, rules: &Parameters) -> Result<Asked, Failure> {
         let none = Arguments::new;
-        let (region, names, groups, hospitals, composition) = tokio::try_join!(
-            self.client.hospitals(),
+        // First of all, so that the coordinator knows which snapshots are in force.
+        let region = self.client.hospitals().await?;
+        let (mut setting, scheme) = self.setting(region.hospitals)?;
+        let (names, groups, hospitals, composition) = tokio::try_join!(
             self.client.code_names("stay.drg_code"),
             self.ask(DRG_COST, "groups", none()),
             self.ask(DRG_COST, "hospitals", none()),
             self.ask(DRG_COST, "composition", none()),
         )?;
-        let (mut setting, scheme) = self.setting(region.hospitals)?;
         setting.names = names.into_iter().map(|one| (one.code, (one.en, one.zh))).collect();
         let groups_read = Columns::of(&groups)?;
         let mut cells = Cells {
@@ -115,6 +117,13 @@ impl Asking<'_> {
             fees: Columns::of(&composition)?.rows().filter_map(|row| fee(&row)).collect(),
             trimmed: Vec::new(),
         };
+        if cells.groups.is_empty() && cells.hospitals.is_empty() {
+            return Err(Failure::Data(
+                "nothing was released: there are no such stays, or too few of them, or fewer \
+                 hospitals than the three that a regional group needs"
+                    .to_owned(),
+            ));
+        }
         let told = |question: &str, answer: Answer| Told {
             question: format!("{DRG_COST}/{question}"),
             release: answer.release,
@@ -131,7 +140,10 @@ impl Asking<'_> {
             let asked: BTreeSet<_> = batch.iter().flat_map(|bound| &bound.codes).collect();
             let rows = Columns::of(&answer)?;
             let read = rows.rows().filter_map(|row| trimmed(&row));
-            cells.trimmed.extend(read.filter(|cell| asked.contains(&cell.code)));
+            let fits = |cell: &TrimmedCell| keeps_enough(cell, &cells.groups, trim, rules);
+            let read = read.filter(|cell| asked.contains(&cell.code) && fits(cell));
+            let read: Vec<_> = read.collect();
+            cells.trimmed.extend(read);
             all.push(told("trimmed", answer));
         }
         Ok(Asked { cells, setting, scheme, told: all })
@@ -191,10 +203,32 @@ fn nobody(what: &str, wanted: &str, known: &BTreeSet<String>) -> Failure {
 /// The bounds between which stays are kept, for every group that has some.
 fn keep(groups: &Columns, trim: Method, rules: &Parameters) -> Vec<Bound> {
     let each = groups.rows().filter_map(|row| {
-        let (low, high) = outward(bounds(trim, &reference(&row), &rules.trim)?, BOUND_STEP);
+        let wanted = bounds(trim, &reference(&row), &rules.trim)?;
+        let (low, high) = outward(wanted, BOUND_STEP);
+        // The condition leaves its upper end out; the rule keeps it.
+        let high = if is_below(high, wanted.1) { high } else { high.saturating_add(BOUND_STEP) };
         Some(Bound { codes: vec![row.text("drg_code")?], low: Some(low), high: Some(high) })
     });
     each.collect()
+}
+
+/// A quantile method that would leave out too large a share leaves out nothing (F5).
+fn keeps_enough(
+    cell: &TrimmedCell,
+    groups: &[GroupCell],
+    trim: Method,
+    rules: &Parameters,
+) -> bool {
+    let group = groups.iter().find(|group| group.code.as_deref() == Some(&cell.code));
+    let Some(costed) = group.and_then(|group| group.costed) else { return false };
+    let kept = cell.kept.to_f64().zip(costed.to_f64()).map(|(kept, all)| kept / all);
+    trim != Method::Quantile
+        || kept.is_some_and(|kept| 1.0 - kept <= rules.trim.quantile.largest_share)
+}
+
+/// Whether `bound`, moved outward, lies beyond what was wanted.
+fn is_below(bound: i64, wanted: f64) -> bool {
+    bound.to_f64().is_some_and(|bound| wanted < bound)
 }
 
 fn reference(row: &Row<'_>) -> Reference {

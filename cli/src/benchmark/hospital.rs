@@ -9,7 +9,7 @@ use super::ask::{Asking, Told};
 use super::json::{pack_value, questions};
 use super::table::{decimals, money, name, percent};
 use super::{Regional, ask, rules};
-use crate::args::Format;
+use crate::args::ListFormat;
 use crate::benchmark::args::HospitalArgs;
 use crate::client::Client;
 use crate::console::Console;
@@ -28,10 +28,6 @@ const COMPONENTS_SHOWN: usize = 2;
 /// # Errors
 /// Every kind of [`Failure`]; [`Failure::Usage`] for a hospital that the region does not have.
 pub(super) async fn run(args: &HospitalArgs, context: &Context) -> Result<(), Failure> {
-    if !matches!(args.format, Format::Table | Format::Json) {
-        let reason = "a hospital's comparison is written as table or json";
-        return Err(Failure::Usage(reason.to_owned()));
-    }
     let rules = rules(args.selection.parameters.as_deref())?;
     let client = Client::open(&args.region.region, &context.clock)?;
     let selection = &args.selection;
@@ -40,7 +36,7 @@ pub(super) async fn run(args: &HospitalArgs, context: &Context) -> Result<(), Fa
     if !tiers.contains_key(&args.hospital) {
         let known: Vec<_> = tiers.keys().map(String::as_str).collect();
         return Err(Failure::Usage(format!(
-            "the region has no hospital \"{}\"; it has {}",
+            "there is no hospital \"{}\" among those compared; there are {}",
             args.hospital,
             known.join(", ")
         )));
@@ -49,8 +45,8 @@ pub(super) async fn run(args: &HospitalArgs, context: &Context) -> Result<(), Fa
     let region = Region { cells: &regional.cells().hospitals, fees: &fees, tiers };
     let compared = region.compare(&args.hospital, &regional.benchmark.groups);
     let text = match args.format {
-        Format::Json => as_json(&args.hospital, &regional, &compared, &told),
-        _ => as_table(&args.hospital, &regional, &compared, context.console),
+        ListFormat::Json => as_json(&args.hospital, &regional, &compared, &told),
+        ListFormat::Table => as_table(&args.hospital, &regional, &compared, context.console),
     };
     context.console.data(|out| out.write_all(text.as_bytes()))
 }
@@ -87,7 +83,7 @@ fn as_json(hospital: &str, regional: &Regional, compared: &[Comparison], told: &
             "stays": one.stays,
             "mean": one.mean,
             "region_mean": one.region_mean,
-            "tier_mean": one.tier_mean,
+            "peers_mean": one.peers_mean,
             "best_of_tier": one.best.as_ref().map(|best| json!({
                 "hospital_id": best.hospital_id, "mean": best.mean, "stays": best.stays,
             })),
@@ -164,7 +160,7 @@ fn as_table(
         cells.extend([
             grouped(one.stays),
             money(Some(one.mean)),
-            money(one.tier_mean),
+            money(one.peers_mean),
             money(one.best.as_ref().map(|best| best.mean)),
             money(one.difference),
             money(one.contribution),

@@ -135,7 +135,11 @@ fn release(regional: &Regional) -> Value {
         "trim": benchmark.trim,
         "cost_index_form": "cost_index and time_index: sum of actual / sum of expected; \
                             _mean_ratio: mean of n * (own mean / region's mean)",
-        "coverage": { "groups": benchmark.coverage.0, "hospitals": benchmark.coverage.1 },
+        "coverage": {
+            "groups": benchmark.coverage.0,
+            "hospitals": benchmark.coverage.1,
+            "hospitals_weight": regional.weight_coverage(),
+        },
         "rounds": sum(|told| told.rounds.into()),
         "bytes_received": sum(|told| told.bytes_received),
         "elapsed_ms": u64::try_from(regional.elapsed.as_millis()).unwrap_or(u64::MAX),

@@ -35,8 +35,16 @@ pub(super) fn render(regional: &Regional, console: Console) -> String {
     ];
     let mut text = console.text(Message::BenchmarkTitle, &title);
     text.push('\n');
-    let chosen = [&benchmark.scheme, &benchmark.period, &benchmark.tier, &benchmark.parameters];
-    let chosen: Vec<_> = chosen.into_iter().filter(|one| !one.is_empty()).cloned().collect();
+    let trim = if benchmark.trim == "none" { "" } else { &benchmark.trim };
+    let chosen = [
+        benchmark.scheme.as_str(),
+        &benchmark.period,
+        &benchmark.tier,
+        &benchmark.measure,
+        trim,
+        &benchmark.parameters,
+    ];
+    let chosen: Vec<_> = chosen.into_iter().filter(|one| !one.is_empty()).collect();
     text.push_str(&chosen.join(" · "));
     text.push('\n');
     text.push_str(&groups(&benchmark.groups, console.lang()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::Period;
 use model::casemix::money::E4;
-use model::casemix::parameters::Parameters;
+use model::casemix::parameters::{DeviationRules, Parameters};
 use num_traits::ToPrimitive as _;
 use query::pack::{Arguments, Bound, bounds_argument};
 
@@ -21,7 +21,9 @@ const PAYMENT: &str = "payment";
 const BOUNDS_AT_ONCE: usize = 30;
 /// Bounds are multiples of this many units of currency, as conditions must be under the default
 /// policy.
-const BOUND_STEP: f64 = 100.0;
+pub(super) const BOUND_STEP: i64 = 100;
+/// A bound below so many steps would be moved too far by rounding it to one.
+const LEAST_STEPS: f64 = 10.0;
 
 /// Stays and cost of a group, of one hospital or of the region.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +55,12 @@ pub(super) struct Asked {
     pub(super) references: BTreeMap<(String, String), (u64, E4)>,
     pub(super) tiers: BTreeMap<String, String>,
     pub(super) told: Vec<Told>,
+    /// Cases that deviate, and the rules under which they were asked for.
+    deviating: Option<(DeviationRules, Deviations)>,
 }
+
+/// Cases that deviate, by hospital and group.
+pub(super) type Deviations = BTreeMap<(String, String), Deviating>;
 
 /// A way to ask.
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +83,7 @@ impl Asking<'_> {
         ]
         .into();
         arguments.extend(period.map(|period| ("period".to_owned(), period.to_string())));
-        // A DIP code belongs to its list, not to a grouper.
-        let scheme = args.scheme.clone().filter(|_| args.method != Method::DipPoints);
-        arguments.extend(scheme.map(|scheme| ("scheme".to_owned(), scheme)));
+        arguments.extend(args.scheme.clone().map(|scheme| ("scheme".to_owned(), scheme)));
         arguments.extend(more);
         let (pack, deadline) = (pack(PAYMENT)?, args.deadline);
         let asked = self.client.ask_pack(pack, question, &arguments, deadline, |_| ());
@@ -91,21 +96,39 @@ impl Asking<'_> {
     /// Volumes, standards and references.
     pub(super) async fn all(&self) -> Result<Asked, Failure> {
         let period = self.args.period.as_ref();
-        let reference = self.args.reference_period.as_ref().or(period);
-        let (region, volumes, standards, references) = tokio::try_join!(
-            self.client.hospitals(),
+        // First of all, so that the coordinator knows which snapshots are in force.
+        let region = self.client.hospitals().await?;
+        self.check_lists(&region.hospitals)?;
+        let tiers: BTreeMap<_, _> =
+            region.hospitals.into_iter().map(|one| (one.id, one.tier)).collect();
+        let (volumes, standards) = tokio::try_join!(
             self.ask("volumes", period, Arguments::new()),
             self.ask("standards", period, Arguments::new()),
-            self.ask("tier_standards", reference, Arguments::new()),
         )?;
         let group = self.args.method.group();
-        let tiers = region.hospitals.into_iter().map(|one| (one.id, one.tier)).collect();
-        let asked = Asked {
-            volumes: volumes.0.rows().filter_map(|row| cell(&row, group)).collect(),
-            standards: standards.0.rows().filter_map(|row| cell(&row, group)).collect(),
-            references: references.0.rows().filter_map(|row| tier(&row, group)).collect(),
+        let cells = |columns: &Columns| -> Vec<Cell> {
+            columns.rows().filter_map(|row| cell(&row, group)).collect()
+        };
+        let mut asked = Asked {
+            volumes: cells(&volumes.0),
+            standards: cells(&standards.0),
+            references: BTreeMap::new(),
             tiers,
-            told: vec![volumes.1, standards.1, references.1],
+            told: vec![volumes.1, standards.1],
+            deviating: None,
+        };
+        asked.references = match self.args.reference_period.as_ref() {
+            None => references(&asked.volumes, &asked.tiers),
+            Some(earlier) => {
+                let (rows, told) = self.ask("volumes", Some(earlier), Arguments::new()).await?;
+                asked.told.push(told);
+                let earlier_cells = cells(&rows);
+                if earlier_cells.is_empty() {
+                    let reason = format!("no hospital released stays of {earlier} by {group}");
+                    return Err(Failure::Data(reason));
+                }
+                references(&earlier_cells, &asked.tiers)
+            }
         };
         if asked.volumes.is_empty() {
             let hint = match self.args.method {
@@ -119,19 +142,43 @@ impl Asking<'_> {
         Ok(asked)
     }
 
+    /// Hospitals' stays are coded by the list whose scores are used.
+    fn check_lists(&self, hospitals: &[proto::v1::Hospital]) -> Result<(), Failure> {
+        let Some(list) = &self.args.catalogue else { return Ok(()) };
+        let record = super::record(list)?;
+        let wanted = format!("{}@{}#{}", record.name, record.version, record.hash);
+        let mut coded = hospitals.iter().filter(|one| !one.dip_list.is_empty());
+        match coded.find(|one| one.dip_list != wanted) {
+            None => Ok(()),
+            Some(other) => Err(Failure::Data(format!(
+                "{}: hospital {} codes its stays by the list {}, not by this one ({wanted}); use \
+                 that list, or let hospitals ingest with this one (--dip-list)",
+                list.display(),
+                other.id,
+                other.dip_list
+            ))),
+        }
+    }
+
     /// The cases that deviate under `rules`, for every released cell whose group has a reference.
     pub(super) async fn deviations(
         &self,
         asked: &mut Asked,
         rules: &Parameters,
-    ) -> Result<BTreeMap<(String, String), Deviating>, Failure> {
+    ) -> Result<Deviations, Failure> {
+        if let Some((known, found)) = &asked.deviating
+            && *known == rules.deviation
+        {
+            return Ok(found.clone());
+        }
         let mut wanted: Vec<(String, String, f64)> = Vec::new();
         for (tier, group) in asked.references.keys() {
-            if let Some(mean) = reference(asked, tier, group) {
+            let mean = reference(asked, tier, group);
+            if let Some(mean) = mean.filter(|mean| is_fine_enough(mean * rules.deviation.low)) {
                 wanted.push((tier.clone(), group.clone(), mean));
             }
         }
-        let mut found = BTreeMap::new();
+        let mut found = Deviations::new();
         for batch in wanted.chunks(BOUNDS_AT_ONCE) {
             let rule = &rules.deviation;
             let low = |mean: f64| (None, grid(mean * rule.low));
@@ -159,13 +206,39 @@ impl Asking<'_> {
                 }
             }
         }
+        asked.deviating = Some((rules.deviation.clone(), found.clone()));
         Ok(found)
     }
 }
 
+fn steps(bound: f64) -> f64 {
+    bound / BOUND_STEP.to_f64().unwrap_or(f64::NAN)
+}
+
+/// Rounding a bound to the grid moves it by five parts in a hundred at most.
+fn is_fine_enough(bound: f64) -> bool {
+    steps(bound) >= LEAST_STEPS
+}
+
 /// The nearest multiple of the grid that conditions may use.
 fn grid(bound: f64) -> Option<i64> {
-    (bound / BOUND_STEP).round().to_i64().map(|steps| steps.max(1) * 100)
+    steps(bound).round().to_i64().map(|steps| steps * BOUND_STEP)
+}
+
+/// Costed stays and their cost by tier and group, over what hospitals released.
+fn references(
+    cells: &[Cell],
+    tiers: &BTreeMap<String, String>,
+) -> BTreeMap<(String, String), (u64, E4)> {
+    let mut sums: BTreeMap<_, (u64, E4)> = BTreeMap::new();
+    for cell in cells {
+        if let (Some(tier), Some(cost_e4)) = (tiers.get(&cell.hospital), cell.cost_e4) {
+            let sum = sums.entry((tier.clone(), cell.group.clone())).or_default();
+            sum.0 += cell.costed;
+            sum.1 += cost_e4;
+        }
+    }
+    sums
 }
 
 fn bounds(
@@ -201,9 +274,4 @@ fn cell(row: &Row<'_>, group: &str) -> Option<Cell> {
         costed: row.count("costed").unwrap_or(0),
         cost_e4: row.e4("cost"),
     })
-}
-
-fn tier(row: &Row<'_>, group: &str) -> Option<((String, String), (u64, E4))> {
-    let key = (row.text("hospital_tier")?, row.text(group).filter(|group| group != "OTHER")?);
-    Some((key, (row.count("costed")?, row.e4("cost")?)))
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::args::SimulateArgs;
-use super::ask::Asked;
+use super::ask::{Asked, BOUND_STEP};
 use crate::args::Format;
-use crate::benchmark::{decimals, pack_value, questions};
+use crate::benchmark::{decimals, pack_value, percent, questions};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::message::Message;
@@ -39,12 +39,13 @@ impl Output<'_> {
 
     /// What is not in the settlement, for people.
     pub(super) fn notes(&self, console: Console) {
-        let coverage = self.asked.told.first().map(|told| told.release.coverage(console));
-        let coverage = coverage.unwrap_or_default();
+        let coverage = percent(self.live.coverage);
         console.note(console.text(Message::PaidFor, &[&grouped(self.live.stays), &coverage]));
-        let untold = self.untold();
-        if untold.0 > 0 {
-            console.note(console.text(Message::DeviationUntold, &[&untold.0, &grouped(untold.1)]));
+        let told = percent(self.live.told_share);
+        if self.live.rules.deviation.enabled && self.live.deviating.is_empty() {
+            console.note(console.text(Message::DeviationOff, &[&told]));
+        } else if self.live.rules.deviation.enabled {
+            console.note(console.text(Message::DeviationTold, &[&told]));
         }
         if !self.live.unscored.is_empty() {
             let codes: Vec<_> =
@@ -52,22 +53,6 @@ impl Output<'_> {
             let count = self.live.unscored.len();
             console.note(console.text(Message::Unscored, &[&count, &codes.join(", ")]));
         }
-    }
-
-    /// Cells, and their stays, whose deviations were not told in full.
-    fn untold(&self) -> (usize, u64) {
-        let is_untold = |hospital: &str, group: &str| {
-            let key = (hospital.to_owned(), group.to_owned());
-            let found = self.live.deviating.get(&key);
-            found.is_none_or(|found| found.low.is_none() || found.high.is_none())
-        };
-        if !self.live.rules.deviation.enabled {
-            return (0, 0);
-        }
-        let cells = self.asked.volumes.iter().filter(|cell| {
-            self.live.scores.contains_key(&cell.group) && is_untold(&cell.hospital, &cell.group)
-        });
-        cells.fold((0, 0), |(cells, stays), cell| (cells + 1, stays + cell.stays))
     }
 
     fn table(&self, console: Console) -> String {
@@ -160,7 +145,6 @@ impl Output<'_> {
     fn json(&self) -> Value {
         let args = self.args;
         let rounds: u32 = self.asked.told.iter().map(|told| told.release.rounds).sum();
-        let untold = self.untold();
         json!({
             "method": args.method.as_str(),
             "fund": format_cents(args.fund),
@@ -173,7 +157,7 @@ impl Output<'_> {
                 "reference_period": args.reference_period.as_ref().map(ToString::to_string),
                 "cost": args.cost.as_str(),
                 "rounds": rounds,
-                "deviation_not_told": { "cells": untold.0, "stays": untold.1 },
+                "bound_step": BOUND_STEP,
                 "questions": questions(&self.asked.told),
             },
         })
@@ -187,6 +171,9 @@ impl Output<'_> {
             "value": value,
             "total_points": total_points,
             "stays": run.stays,
+            "weight_coverage": run.coverage,
+            "deviation_told": run.told_share,
+            "deviation_applied": !run.deviating.is_empty(),
             "scores": run.scores,
             "without_score": run.unscored,
             "settlements": settlements.iter().map(|one| self.settlement(one)).collect::<Vec<_>>(),

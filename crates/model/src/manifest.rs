@@ -33,10 +33,6 @@ pub struct Manifest {
     pub key_id: String,
     /// Table name to what was stored.
     pub tables: BTreeMap<String, TableRecord>,
-    /// Grouper name@version of the groups in its stays, ascending; absent in snapshots that were
-    /// made before this was recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drg_schemes: Option<Vec<String>>,
     /// Distinct persons in the snapshot.
     pub persons: u64,
     /// [`DERIVATION`] at the time of writing; 0 before there was one.

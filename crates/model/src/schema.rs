@@ -17,6 +17,8 @@ pub const PERSON_KEY: &str = "person_key";
 pub const HOSPITAL_ID: &str = "hospital_id";
 /// The column with a stay's grouper name@version.
 pub const DRG_SCHEME: &str = "drg_scheme";
+/// What a hospital says whose groups have no scheme.
+pub const UNNAMED_SCHEME: &str = "unnamed";
 
 /// Digits after the point of every money column.
 pub const MONEY_SCALE: i8 = 4;

@@ -36,6 +36,10 @@ impl Tally {
 /// for one of nobody at the top; when nothing does, all bins are one run.
 #[must_use]
 pub fn runs(bins: &[Tally], minimum: Tally) -> Vec<bool> {
+    // A minimum of one protects nobody: every bin may be opened, and be empty.
+    if minimum.persons <= 1 && minimum.hospitals <= 1 {
+        return vec![true; bins.len()];
+    }
     let mut ends = vec![false; bins.len()];
     let (mut run, mut last) = (Tally::default(), None);
     for (index, bin) in bins.iter().enumerate() {

@@ -210,10 +210,10 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
     columns.add(1, capped(group.stays));
     // Set, not added: a hospital is one contributor however its groups fall together.
     columns.set(2, 1);
-    // A discovery asks which buckets pass, and rows are what the coordinator reads of those: less
-    // the rows of a common code, they would be the count of a rare one in the same bucket.
-    let counts_rows = !matches!(request.domains(), [crate::Domain::Buckets { .. }]);
-    let rows = if counts_rows { group.rows } else { 0 };
+    // A listing asks which places pass, and rows are what the coordinator would read of those: less
+    // the rows of a common code, they would be the count of a rare one in the same bucket, and less
+    // those of another round, of what failed in between.
+    let rows = if request.is_listing() { 0 } else { group.rows };
     columns.add(shape.value_columns(0).0.start, u128::from(rows));
     let is_money = |input: usize| request.inputs().get(input).is_some_and(|input| input.money);
     let (mut offset, mut factors, mut bins) = (0, factors.iter(), group.bins.iter());

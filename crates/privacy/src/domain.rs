@@ -183,9 +183,7 @@ impl Domain {
             Self::Buckets { bits, level, .. } => {
                 out.text("Buckets");
                 out.number(u64::from(*bits));
-                if *level > 0 {
-                    out.number(u64::from(*level));
-                }
+                out.number(u64::from(*level));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Refusal, RefusalCode};
 
 use crate::canonical::Writer;
-use crate::domain::{Domain, MAX_CELLS};
+use crate::domain::{Domain, MAX_CELLS, Outside};
 use crate::measure::{Input, MAX_INPUTS, MAX_MEASURES, Measure};
 
 /// Version of the request's meaning; a node refuses any other.
@@ -213,7 +213,11 @@ impl ReleaseRequest {
     /// confirmation of a hierarchical list.
     #[must_use]
     pub fn is_listing(&self) -> bool {
-        self.domains.len() == 1 && self.measures.is_empty()
+        let counts = |domain: &Domain| match domain {
+            Domain::Buckets { .. } => true,
+            Domain::Codes { outside, .. } => *outside == Outside::AncestorOnly,
+        };
+        matches!(self.domains.as_slice(), [domain] if counts(domain)) && self.measures.is_empty()
     }
 
     /// Names of the dimensions.

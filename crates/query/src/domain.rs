@@ -77,6 +77,24 @@ impl DomainSpec {
     }
 }
 
+impl DomainSpec {
+    /// Whether `domain` is one that a coordinator makes for this dimension: the labels of a closed
+    /// list, or any codes with a place for all others.
+    pub(crate) fn admits(&self, domain: &Domain) -> bool {
+        let outside = |domain: &Domain| match domain {
+            Domain::Codes { outside, .. } => Some(*outside),
+            Domain::Buckets { .. } => None,
+        };
+        match (self, self.domain(Vec::new())) {
+            (Self::Closed(_), Ok(own)) => own == *domain,
+            (Self::Listed(_), Ok(own)) => {
+                outside(domain).is_some() && outside(&own) == outside(domain)
+            }
+            (_, Err(_)) => false,
+        }
+    }
+}
+
 impl Listing {
     /// The request of a discovery: persons in `2^bits` buckets of codes, hashed under `salt`, and
     /// nothing else. Of hierarchical codes the first `level` levels are hashed, 0 being all. Nodes insist on the round's sid as salt. The sid is known only when the terms

@@ -1,6 +1,6 @@
 //! Packs: versioned bundles of questions that hospitals approve once, by content hash.
 //!
-//! A pack is a text file: questions in SQL with named parameters, and the program that finishes
+//! A pack is a text file: questions in SQL with named places `{parameter}` and `{where}`, and the program that finishes
 //! their answers. Parameters are typed ([`Kind`]); whatever is given becomes column names of a
 //! fixed list, calendar bounds, or quoted literals, so a pack's questions have the shape that was
 //! approved, whoever fills them in. The content hash is the SHA-256 of the file, as `sha256sum`
@@ -26,6 +26,9 @@ const SHIPPED: &[&str] = &[
     include_str!("../packs/dip-catalogue.toml"),
     include_str!("../packs/payment.toml"),
 ];
+
+/// The place of the conditions in a question.
+const WHERE: &str = "where";
 
 /// Arguments of a question, by parameter.
 pub type Arguments = BTreeMap<String, String>;
@@ -101,6 +104,18 @@ impl Pack {
         let file: File =
             toml::from_str(text).map_err(|error| InvalidPack::File(error.to_string()))?;
         let File { name, version, program, purpose, parameters, questions } = file;
+        for question in &questions {
+            let mut places = question.sql.split('{').skip(1);
+            let is_known = |place: &str| {
+                let name = place.split_once('}').map_or(place, |(name, _)| name);
+                name == WHERE || parameters.iter().any(|parameter| parameter.name == name)
+            };
+            if !places.all(is_known) {
+                let reason =
+                    format!("question {} has a place that no parameter fills", question.name);
+                return Err(InvalidPack::File(reason));
+            }
+        }
         let hash = sha256(text.as_bytes());
         let text = text.to_owned();
         Ok(Self { name, version, program, purpose, parameters, questions, hash, text })
@@ -185,21 +200,18 @@ impl Pack {
             let reason = format!("there is no such parameter; there are {}", known.join(", "));
             return Err(wrong(unknown, reason));
         }
-        let mut conditions = Vec::new();
-        let mut sql = stored.sql.trim().to_owned();
+        let (mut conditions, mut texts) = (Vec::new(), BTreeMap::new());
         for parameter in &self.parameters {
-            let place = format!("{{{}}}", parameter.name);
             let given = arguments.get(&parameter.name).map(String::as_str);
             let column = |name: &str| self.column(name, arguments);
             let text = parameter
                 .render(given, &column)
                 .map_err(|reason| wrong(&parameter.name, reason))?;
             match (text, parameter.kind) {
-                (Some(text), Kind::Column | Kind::Bounds) => sql = sql.replace(&place, &text),
-                (Some(text), Kind::Period | Kind::Code) => conditions.push(text),
-                (None, _) if sql.contains(&place) => {
-                    return Err(wrong(&parameter.name, "this question needs it".to_owned()));
+                (Some(text), Kind::Column | Kind::Bounds) => {
+                    texts.insert(parameter.name.as_str(), text);
                 }
+                (Some(text), Kind::Period | Kind::Code) => conditions.push(text),
                 (None, _) => {}
             }
         }
@@ -207,7 +219,25 @@ impl Pack {
             [] => String::new(),
             several => format!("WHERE {}", several.join(" AND ")),
         };
-        Ok(sql.replace("{where}", &condition))
+        texts.insert(WHERE, condition);
+        fill(stored.sql.trim(), &texts)
+            .map_err(|name| wrong(&name, "this question needs it".to_owned()))
+    }
+
+    /// Every choice of columns that the parameters leave.
+    fn choices(&self) -> Vec<Arguments> {
+        let columns = self.parameters.iter().filter(|one| one.kind == Kind::Column);
+        columns.fold(vec![Arguments::new()], |all, parameter| {
+            let with = |(chosen, column): (Arguments, &String)| {
+                let mut chosen = chosen;
+                chosen.insert(parameter.name.clone(), column.clone());
+                chosen
+            };
+            let each = all.iter().flat_map(|chosen| {
+                parameter.columns().iter().map(move |column| (chosen.clone(), column))
+            });
+            each.map(with).collect()
+        })
     }
 
     fn parameter(&self, name: &str) -> Option<&Parameter> {
@@ -223,6 +253,24 @@ impl Pack {
         let given = arguments.get(inner).map(String::as_str);
         parameter.render(given, &|_| None).ok().flatten()
     }
+}
+
+/// Puts texts in the places `{name}` of a template, in one pass: what was put in is not looked at
+/// again, so no argument can open a place for another.
+///
+/// # Errors
+/// The name of a place that has no text.
+fn fill(template: &str, texts: &BTreeMap<&str, String>) -> Result<String, String> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}').ok_or_else(|| after.to_owned())?;
+        filled.push_str(before);
+        filled.push_str(texts.get(name).ok_or_else(|| name.to_owned())?);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(filled)
 }
 
 #[cfg(test)]

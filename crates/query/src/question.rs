@@ -18,7 +18,7 @@ use model::Refusal;
 use privacy::request::{ReleaseRequest, RequestParts, Scope};
 use privacy::{Combined, Domain, Measure, Policy};
 
-use crate::cut::{Cut, PART_PREFIX, Planning, cut, scope_of};
+use crate::cut::{Cut, PART_PREFIX, Part, Planning, cut, scope_of};
 use crate::domain::DomainSpec;
 use crate::finish::{Final, FinalKind, FinishError, finish};
 use crate::session::{plan_query, planner, refuse_error};
@@ -345,16 +345,11 @@ impl Question {
         each.collect()
     }
 
-    /// Whether `request` is one of this question's: the same rows, groups and sums.
+    /// Whether `request` is one of this question's: the same scope, rows, groups and sums. Which codes
+    /// a list has is for the coordinator to say; what becomes of all others is not.
     #[must_use]
     pub fn asks(&self, request: &ReleaseRequest) -> bool {
-        self.cut.parts.iter().any(|part| {
-            let own = &part.request;
-            own.relation_sql == request.relation_sql()
-                && own.dimensions == request.dimensions()
-                && own.inputs == request.inputs()
-                && own.measures == request.measures()
-        })
+        self.scope() == request.scope() && self.cut.parts.iter().any(|part| is_part(part, request))
     }
 
     /// The measures of each request.
@@ -380,6 +375,15 @@ impl Question {
         self.cut.parts.iter().any(|part| part.mixes_schemes)
     }
 
+    /// Whether some request reads this column.
+    #[must_use]
+    pub fn uses(&self, column: &str) -> bool {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut parts = self.cut.parts.iter();
+        parts
+            .any(|part| part.request.relation_sql.split(|c| !is_word(c)).any(|word| word == column))
+    }
+
     /// What each request asks for, for people.
     #[must_use]
     pub fn explain(&self) -> Vec<Explained> {
@@ -399,6 +403,19 @@ impl Question {
     pub fn above(&self) -> String {
         self.cut.above.display_indent().to_string()
     }
+}
+
+/// Whether a request is this part of its question.
+fn is_part(part: &Part, request: &ReleaseRequest) -> bool {
+    let own = &part.request;
+    let domains = request.domains();
+    let alike = |(spec, domain): (&DomainSpec, &Domain)| spec.admits(domain);
+    own.relation_sql == request.relation_sql()
+        && own.dimensions == request.dimensions()
+        && own.inputs == request.inputs()
+        && own.measures == request.measures()
+        && (domains.is_empty() || domains.len() == part.specs.len())
+        && part.specs.iter().zip(domains).all(alike)
 }
 
 #[cfg(test)]

@@ -93,11 +93,6 @@ impl Dictionary {
         ranks
     }
 
-    /// The texts.
-    pub(crate) fn texts(&self) -> Vec<String> {
-        self.values.iter().map(|text| text.to_string()).collect()
-    }
-
     /// The texts in order of their numbers.
     pub(crate) fn array(&self) -> ArrayRef {
         Arc::new(self.values.iter().map(|text| Some(&**text)).collect::<StringArray>())

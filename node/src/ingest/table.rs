@@ -101,15 +101,6 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    /// The texts of a column, ascending; nothing when this is another table.
-    pub(crate) fn texts(&self, table: &str, column: &str) -> Vec<String> {
-        let position = self.shape.position(column).filter(|_| self.shape.table.name == table);
-        let texts = position.and_then(|position| self.dictionaries.get(position));
-        let mut texts: Vec<_> = texts.map(Dictionary::texts).unwrap_or_default();
-        texts.sort_unstable();
-        texts
-    }
-
     pub(crate) fn new(shape: Shape, folder: &Path, quarantine: Arc<Mutex<Quarantine>>) -> Self {
         let columns = shape.table.columns;
         let field =

@@ -85,7 +85,7 @@ pub struct Alert {
     pub standard: f64,
     /// `own / standard - 1`; the difference of the shares for [`Kind::SeverityMix`].
     pub deviation: f64,
-    /// Currency units: the excess times the stays; excess days at the standard's cost of a day; 0
+    /// Currency units: the excess times the stays; days above the mean at the standard's cost of a day; 0
     /// where it is not known, as for [`Kind::SeverityMix`].
     pub at_stake: f64,
     /// How many standard errors the hospital is above the reference; 0 where that is not known.
@@ -202,7 +202,8 @@ fn length_of_stay(cell: &Observed, standard: &Standard, rules: &AlertRules) -> O
     let deviation = own / median - 1.0;
     let reached = deviation >= rules.los - ROUNDING;
     let day = positive(standard.mean_cost).zip(positive(standard.mean_los));
-    let at_stake = day.map_or(0.0, |(cost, days)| (own - median) * stays * (cost / days));
+    // What is paid for is days beyond the mean ones; a skewed group's mean is above its median.
+    let at_stake = day.map_or(0.0, |(cost, days)| (own - days) * stays * (cost / days));
     let blank = blank(cell, Kind::LengthOfStay);
     let alert = Alert { own, standard: median, deviation, at_stake, z, ..blank };
     Some(Comparison { alert, score, reached })

@@ -3,10 +3,10 @@
 //!
 //! Everything is over what was released: the region's mean is that of released groups, a
 //! hospital's case-mix that of its released cells. Ungrouped stays count in the grouping rate and
-//! nowhere else. When groups are trimmed, mean, deviation and weight are of the stays kept;
-//! percentiles and logarithms stay those of all.
+//! nowhere else. When groups are trimmed, mean, deviation and weight are of the stays kept; percentiles,
+//! logarithms, indices and alerts stay those of all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::alert::{Alert, Observed, Standard, alerts};
 use super::benchmark::{Best, Bounded, GroupRow, HospitalRow, Share};
@@ -164,6 +164,8 @@ struct Finishing<'a> {
     references: BTreeMap<&'a str, Reference>,
     weights: Vec<Weight>,
     tiers: BTreeMap<(&'a str, &'a str), TierSum>,
+    /// Cells of hospitals with their tiers, by group.
+    by_group: BTreeMap<&'a str, Vec<(&'a str, &'a HospitalCell)>>,
 }
 
 impl<'a> Finishing<'a> {
@@ -182,7 +184,13 @@ impl<'a> Finishing<'a> {
             references: BTreeMap::new(),
             weights: Vec::new(),
             tiers: BTreeMap::new(),
+            by_group: BTreeMap::new(),
         };
+        let mut by_group: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (tier, code, cell) in finishing.grouped() {
+            by_group.entry(code).or_default().push((tier, cell));
+        }
+        finishing.by_group = by_group;
         finishing.weights = relative_weights(&finishing.costs(), &rules.weight);
         finishing.references = finishing.references();
         finishing.tiers = finishing.tiers();
@@ -220,12 +228,12 @@ impl<'a> Finishing<'a> {
 
     fn references(&self) -> BTreeMap<&'a str, Reference> {
         let each = self.groups.iter().zip(&self.weights).map(|((code, cell), weight)| {
-            let (costed, sum_e4, sd) = self.cost(code, cell);
-            let mean = sum_e4.and_then(|sum| mean_e4(sum, costed));
+            // Of all stays, as the hospitals' means are, whatever was trimmed.
+            let mean = cell.mean();
             let reference = Reference {
                 weight: weight.value,
                 mean,
-                cv: ratio(sd, mean),
+                cv: ratio(cell.sd, mean),
                 los_mean: cell.los_mean,
                 los_sd: cell.los_sd,
                 los_median: cell.los_median.map(|median| median.value),
@@ -326,11 +334,11 @@ impl<'a> Finishing<'a> {
     /// The cheapest hospital of each tier that has enough stays.
     fn best(&self, code: &str) -> Vec<Best> {
         let mut best: BTreeMap<&str, Best> = BTreeMap::new();
-        for (tier, group, cell) in self.grouped() {
-            let enough = group == code && cell.stays >= self.rules.alerts.minimum_stays;
+        for (tier, cell) in self.by_group.get(code).into_iter().flatten() {
+            let enough = cell.stays >= self.rules.alerts.minimum_stays;
             let Some(mean) = mean_of(cell).filter(|_| enough) else { continue };
             if best.get(tier).is_none_or(|known| mean < known.mean) {
-                let (tier_name, hospital_id) = (tier.to_owned(), cell.hospital.clone());
+                let (tier_name, hospital_id) = ((*tier).to_owned(), cell.hospital.clone());
                 let found = Best { tier: tier_name, hospital_id, mean, stays: cell.stays };
                 best.insert(tier, found);
             }
@@ -415,6 +423,5 @@ fn ratio(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
 /// The group that a code names; stays without one, and codes that say so, have none.
 fn group_of<'c>(code: Option<&'c str>, rules: &Parameters) -> Option<&'c str> {
     let code = code.filter(|code| *code != OTHER && !code.is_empty())?;
-    let ungrouped: BTreeSet<&str> = rules.weight.ungrouped.iter().map(String::as_str).collect();
-    (!ungrouped.contains(code)).then_some(code)
+    (!rules.weight.ungrouped.iter().any(|ungrouped| ungrouped == code)).then_some(code)
 }

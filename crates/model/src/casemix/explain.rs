@@ -35,10 +35,10 @@ pub struct Comparison {
     /// Mean of the region.
     pub region_mean: Option<f64>,
     /// Mean of the other hospitals of its tier.
-    pub tier_mean: Option<f64>,
+    pub peers_mean: Option<f64>,
     /// The cheapest hospital of its tier.
     pub best: Option<Best>,
-    /// `mean - tier_mean`.
+    /// `mean - peers_mean`.
     pub difference: Option<f64>,
     /// `difference × stays`: what the group adds to the hospital's cost.
     pub contribution: Option<f64>,
@@ -121,15 +121,15 @@ impl Region<'_> {
                 peers.amount_e4 += cost_e4;
             }
         }
-        let tier_mean = peers.mean();
-        let difference = tier_mean.map(|tier_mean| mean - tier_mean);
+        let peers_mean = peers.mean();
+        let difference = peers_mean.map(|peers_mean| mean - peers_mean);
         let stays = num_traits::ToPrimitive::to_f64(&cell.costed?)?;
         Some(Comparison {
             name: row.name.clone(),
             stays: cell.stays,
             mean,
             region_mean: row.mean,
-            tier_mean,
+            peers_mean,
             best: row.best.iter().find(|best| Some(&best.tier) == tier).cloned(),
             difference,
             contribution: difference.map(|difference| difference * stays),

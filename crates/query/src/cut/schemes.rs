@@ -19,7 +19,9 @@ pub(super) fn are_mixed(flat: &Flat, dimensions: &[Expr], inputs: &[Expr]) -> bo
     };
     let is_fixed = |filter: &Expr| match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
-            names(left, &[DRG_SCHEME]) || names(right, &[DRG_SCHEME])
+            let literal = |expr: &Expr| matches!(expr, Expr::Literal(..));
+            (names(left, &[DRG_SCHEME]) && literal(right))
+                || (names(right, &[DRG_SCHEME]) && literal(left))
         }
         _ => false,
     };

@@ -14,7 +14,7 @@ use crate::question::{AnswerError, Planner, Question};
 /// Memory of the planner that makes a pack's questions; it computes nothing.
 const PLANNER_BYTES: usize = 64 << 20;
 /// Questions that are kept planned.
-const MAX_PLANNED: usize = 256;
+const MAX_PLANNED: usize = 32;
 
 /// Pack, question and arguments.
 type Key = ([u8; 32], String, Arguments);
@@ -67,11 +67,14 @@ impl Packs {
 
     /// Whether some question of the pack groups by what `request` lists.
     async fn discovers(&self, pack: &Pack, request: &ReleaseRequest, policy: &Policy) -> bool {
+        let choices = pack.choices();
+        let mut wanted: Vec<(&str, &Arguments)> = Vec::new();
         for name in pack.questions() {
-            // A question that needs arguments groups by what its sisters group by.
-            let Some(made) = self.plan(pack, name, &Arguments::new(), policy).await else {
-                continue;
-            };
+            wanted.extend(choices.iter().map(|chosen| (name, chosen)));
+        }
+        for (name, chosen) in wanted {
+            // A question that needs more than columns groups by what its sisters group by.
+            let Some(made) = self.plan(pack, name, chosen, policy).await else { continue };
             let mut specs = made.specs().into_iter().flatten();
             let is_listed = |spec: &DomainSpec| match spec {
                 DomainSpec::Listed(listing) => listing.discovery_sql == request.relation_sql(),

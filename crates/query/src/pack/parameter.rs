@@ -65,6 +65,11 @@ fn quoted(code: &str) -> Result<String, String> {
 }
 
 impl Parameter {
+    /// The columns that it can stand for.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.one_of
+    }
+
     /// What stands in the SQL for the argument `given`; `column` resolves names such as
     /// `{measure}`. `None` when nothing was given and there is no default.
     ///

@@ -93,7 +93,7 @@ fn more_comparisons_need_more_certainty() {
     let region = |quiets: usize| {
         let mut region: Vec<_> = (0..quiets).map(quiet).collect();
         region.push(Observed { mean_los: None, ..suspect.clone() });
-        raised(&region, &AlertRules::default())
+        raised(&region, &AlertRules { skewed: false, ..AlertRules::default() })
     };
     assert_eq!(kinds(&region(6)), [Kind::Cost]);
     assert_eq!(kinds(&region(7)), []);
