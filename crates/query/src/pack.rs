@@ -234,7 +234,7 @@ impl Pack {
                 chosen
             };
             let each = all.iter().flat_map(|chosen| {
-                parameter.columns().iter().map(move |column| (chosen.clone(), column))
+                parameter.choices().iter().map(move |column| (chosen.clone(), column))
             });
             each.map(with).collect()
         })

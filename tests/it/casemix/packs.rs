@@ -89,7 +89,7 @@ async fn an_approved_pack_is_answered_and_nothing_else_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_approved_pack_a_hospital_answers_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let region = region(folder.path(), &[]).await;
+    let region = region(folder.path(), &["alerts"]).await;
     for sql in ["SELECT count(*) FROM stay", "SELECT hospital_id, count(*) FROM stay GROUP BY 1"] {
         let status = region.ask(sql).await.unwrap_err();
         let refusal = service::status::refusal_of(&status).unwrap();

@@ -37,9 +37,9 @@ async fn region(folder: &std::path::Path) -> Region {
             let drg = ["DA1", "DB1", "DC1"][usize::try_from(number % 3).unwrap()];
             let plain = Stay::plain(number);
             let cost = match number % 90 {
-                0..15 => 10_000,
-                15..30 => 900_000,
-                _ => 100_000 + 1_000 * place,
+                0..15 => 100_000,
+                15..30 => 9_000_000,
+                _ => 1_000_000 + 10_000 * place,
             };
             Stay { drg, cost_cents: cost * i64::from(1 + number % 3), ..plain }
         };

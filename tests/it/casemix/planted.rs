@@ -19,7 +19,7 @@ struct Serving {
 impl Serving {
     async fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let words = ["cli", "demo", "--stays", "24000", "--dir", folder.path().to_str().unwrap()];
+        let words = ["cli", "demo", "--stays", "60000", "--dir", folder.path().to_str().unwrap()];
         let exe = Path::new(EXE);
         let mut process = Process::start(exe, &[&words[..], options].concat()).unwrap();
         tests::wait::until("the region serves", || {

@@ -66,7 +66,7 @@ fn quoted(code: &str) -> Result<String, String> {
 
 impl Parameter {
     /// The columns that it can stand for.
-    pub(super) fn columns(&self) -> &[String] {
+    pub(super) fn choices(&self) -> &[String] {
         &self.one_of
     }
 

@@ -1,10 +1,10 @@
 use super::*;
+use crate::domain::DomainSpec;
 use crate::question::Planner;
-use futures::executor::block_on;
 use privacy::policy::Allow;
-use privacy::request::Scope;
+use privacy::request::{RequestParts, Scope};
 use privacy::sign::hex;
-use privacy::{Claim, Policy, ReleaseRequest};
+use privacy::{Claim, Domain, Policy, ReleaseRequest};
 
 fn arguments(given: &[(&str, &str)]) -> Arguments {
     given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -17,8 +17,8 @@ fn keep() -> String {
     ])
 }
 
-#[test]
-fn shipped_packs_are_read_and_every_question_can_be_asked() {
+#[tokio::test]
+async fn shipped_packs_are_read_and_every_question_can_be_asked() {
     assert_eq!(Pack::shipped().len(), SHIPPED.len());
     let planner = Planner::new(64 << 20).unwrap();
     let tiered = bounds_argument(&[Bound {
@@ -42,7 +42,7 @@ fn shipped_packs_are_read_and_every_question_can_be_asked() {
         }
         for question in pack.questions() {
             let sql = pack.sql(question, &given).unwrap();
-            let planned = block_on(planner.plan(&sql, &Policy::default()));
+            let planned = planner.plan(&sql, &Policy::default()).await;
             assert!(planned.is_ok(), "{}/{question}: {sql}\n{planned:?}", pack.name());
         }
         assert!(!pack.purpose().is_empty() && pack.program().starts_with(pack.name()));
@@ -82,15 +82,15 @@ fn arguments_become_columns_bounds_and_quoted_codes() {
     assert!(Pack::parse("name = 1").unwrap_err().to_string().contains("line 1"));
 }
 
-fn request(sql: &str, claim: Option<Claim>) -> ReleaseRequest {
+async fn request(sql: &str, claim: Option<Claim>) -> ReleaseRequest {
     let planner = Planner::new(64 << 20).unwrap();
-    let question = block_on(planner.plan(sql, &Policy::default())).unwrap();
+    let question = planner.plan(sql, &Policy::default()).await.unwrap();
     assert_eq!(question.scope(), Scope::PerHospital);
     question.requests("asker", &[]).unwrap().remove(0).claiming(claim)
 }
 
-#[test]
-fn a_node_believes_a_claim_only_when_its_own_question_is_the_same() {
+#[tokio::test]
+async fn a_node_believes_a_claim_only_when_its_own_question_is_the_same() {
     let packs = Packs::new().unwrap();
     let pack = Pack::named("drg-cost").unwrap();
     let mut policy = Policy::default();
@@ -98,27 +98,104 @@ fn a_node_believes_a_claim_only_when_its_own_question_is_the_same() {
     policy.questions.packs = vec![hex(&pack.hash())];
     let given = arguments(&[("period", "2024")]);
     let claim = |arguments: &Arguments| {
-        Some(Claim {
-            pack: pack.hash(),
-            question: "hospitals".into(),
-            arguments: arguments.clone(),
-        })
+        let (question, arguments) = ("hospitals".to_owned(), arguments.clone());
+        Some(Claim { pack: pack.hash(), question, arguments })
     };
     let sql = pack.sql("hospitals", &given).unwrap();
-    let origin =
-        |request: &ReleaseRequest, policy: &Policy| block_on(packs.origin(request, policy));
-    assert_eq!(
-        origin(&request(&sql, claim(&given)), &policy).map(|from| from.0),
-        Some(pack.hash())
-    );
+    let own = request(&sql, claim(&given)).await;
+    let origin = packs.origin(&own, &policy).await;
+    assert_eq!(origin.map(|from| from.0), Some(pack.hash()));
     // Without a claim, with another question's claim, with other arguments, for other rows.
-    assert_eq!(origin(&request(&sql, None), &policy), None);
-    assert_eq!(origin(&request(&sql, claim(&arguments(&[]))), &policy), None);
     let narrower = sql.replace("WHERE", "WHERE s.sex = 'F' AND");
-    assert_eq!(origin(&request(&narrower, claim(&given)), &policy), None);
     let more = sql.replace("count(*) AS stays", "count(*) AS stays, sum(s.self_paid) AS own");
-    assert_eq!(origin(&request(&more, claim(&given)), &policy), None);
+    for (sql, claim) in [
+        (&sql, None),
+        (&sql, claim(&arguments(&[]))),
+        (&narrower, claim(&given)),
+        (&more, claim(&given)),
+    ] {
+        assert_eq!(packs.origin(&request(sql, claim).await, &policy).await, None, "{sql}");
+    }
     // A pack that is not approved.
     policy.questions.packs = vec![hex(&Pack::named("payment").unwrap().hash())];
-    assert_eq!(origin(&request(&sql, claim(&given)), &policy), None);
+    assert_eq!(packs.origin(&own, &policy).await, None);
+}
+
+#[tokio::test]
+async fn a_pooled_question_is_not_approved_for_one_hospital_nor_with_other_lists() {
+    let packs = Packs::new().unwrap();
+    let pack = Pack::named("drg-cost").unwrap();
+    let mut policy = Policy::default();
+    policy.questions.allow = Allow::Packs;
+    policy.questions.packs = vec![hex(&pack.hash())];
+    let planner = Planner::new(64 << 20).unwrap();
+    let sql = pack.sql("composition", &Arguments::new()).unwrap();
+    let question = planner.plan(&sql, &Policy::default()).await.unwrap();
+    let codes = |text: &str| vec![text.to_owned()];
+    let open = |text: &str| Domain::open(codes(text), true).unwrap();
+    let closed = |text: &str| Domain::closed(codes(text)).unwrap();
+    let claim = Claim {
+        pack: pack.hash(),
+        question: "composition".to_owned(),
+        arguments: Arguments::new(),
+    };
+    for (domains, approved) in [
+        (vec![open("GD19"), open("consumable")], true),
+        // A place for nobody else would tell how many others there are.
+        (vec![closed("GD19"), open("consumable")], false),
+    ] {
+        let made = question.requests("ana", std::slice::from_ref(&domains)).unwrap().remove(0);
+        let request = made.claiming(Some(claim.clone()));
+        assert_eq!(packs.origin(&request, &policy).await.is_some(), approved, "{domains:?}");
+    }
+    let pooled = question.requests("ana", &[vec![open("GD19"), open("consumable")]]).unwrap();
+    let own = ReleaseRequest::try_from(RequestParts {
+        scope: Scope::PerHospital,
+        asker: "ana".to_owned(),
+        relation_sql: pooled[0].relation_sql().to_owned(),
+        dimensions: pooled[0].dimensions().to_vec(),
+        domains: Vec::new(),
+        inputs: pooled[0].inputs().to_vec(),
+        measures: pooled[0].measures().to_vec(),
+        supports: pooled[0].supports().to_vec(),
+    });
+    let own = own.unwrap().claiming(Some(claim));
+    assert_eq!(packs.origin(&own, &policy).await, None, "each hospital's own composition");
+}
+
+#[tokio::test]
+async fn listings_are_of_approved_dimensions_only() {
+    let packs = Packs::new().unwrap();
+    let mut policy = Policy::default();
+    policy.questions.allow = Allow::Packs;
+    policy.questions.packs = vec![hex(&Pack::named("payment").unwrap().hash())];
+    let planner = Planner::new(64 << 20).unwrap();
+    for (column, approved) in [("drg_code", true), ("dip_code", true), ("payer", false)] {
+        let sql = format!("SELECT {column}, count(*) AS n FROM stay GROUP BY 1");
+        let question = planner.plan(&sql, &Policy::default()).await.unwrap();
+        let specs = question.specs();
+        let DomainSpec::Listed(listing) = &specs[0][0] else { panic!("{column} is listed") };
+        let request = listing.discovery("code-lists", (10, 0), [0; 32]).unwrap();
+        assert_eq!(packs.origin(&request, &policy).await.is_some(), approved, "{column}");
+    }
+}
+
+/// A review found that an argument could open a place for the next one.
+#[test]
+fn what_is_filled_in_is_not_filled_again() {
+    let pack = Pack::named("payment").unwrap();
+    let bound = |codes: [&str; 2]| {
+        let codes = codes.map(str::to_owned).to_vec();
+        bounds_argument(&[Bound { codes, low: Some(0), high: None }])
+    };
+    let given: Arguments = [
+        ("low".to_owned(), bound(["x{high}", "g"])),
+        ("high".to_owned(), bound([" OR s.sex <> ", " AND s.age_years < 30 AND s.payer <> "])),
+        ("review".to_owned(), bound(["{where}", "{measure}"])),
+    ]
+    .into();
+    let sql = pack.sql("deviations", &given).unwrap();
+    assert!(sql.contains("(s.hospital_tier = 'x{high}' AND s.drg_code = 'g'"), "{sql}");
+    assert!(sql.contains("(s.hospital_tier = '{where}' AND s.drg_code = '{measure}'"), "{sql}");
+    assert!(Pack::parse("name = \"a\"\nversion = 1\nprogram = \"a\"\npurpose = \"p\"\n[[question]]\nname = \"q\"\nsql = \"SELECT {x}\"").is_err());
 }
