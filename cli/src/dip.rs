@@ -16,7 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use model::casemix::catalogue::{CatalogueRules, DipList, DipMade, catalogue};
 use time::format_description::well_known::Rfc3339;
 
-pub use ask::{Answers, Asked, read_cells, read_parts};
+pub use ask::{Answers, Asked, Unplaced, read_cells, read_parts};
 pub use write::json;
 
 use crate::args::RegionArgs;
@@ -139,7 +139,7 @@ pub fn make(
     let mut made = made.map_err(|error| {
         Failure::Data(format!("there is no catalogue: {error}; see --period-years"))
     })?;
-    made.unplaced += answers.unplaced;
+    made.unplaced += answers.unplaced_within(args.period_years.as_ref(), rules);
     for (by, parts) in &answers.parts {
         made.split(by, parts, rules);
     }

@@ -49,7 +49,10 @@ pub(crate) struct Name {
 const COMMON: &str = include_str!("../codes/common.toml");
 
 /// Lists that ship with the coordinator, by name.
-const SHIPPED: &[(&str, &str)] = &[("sparcs", include_str!("../codes/sparcs.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("apr-drg", include_str!("../codes/apr-drg.toml")),
+    ("sparcs", include_str!("../codes/sparcs.toml")),
+];
 
 /// Where code lists come from: a shipped name or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,7 +251,9 @@ mod tests {
 
     #[test]
     fn shipped_lists_can_be_used() {
-        let lists = read(&[Source::of("sparcs", |_| PathBuf::new())]).unwrap();
+        let shipped = SHIPPED.iter().map(|(name, _)| Source::of(name, |_| PathBuf::new()));
+        let lists = read(&shipped.collect::<Vec<_>>()).unwrap();
+        assert_eq!(lists["stay.drg_code"].codes.len(), 999);
         assert_eq!(*lists["stay.sex"].codes, ["F", "M", "U"]);
         assert_eq!(lists["fee.class"].codes.len(), 15, "the data model's own");
     }

@@ -178,7 +178,7 @@ impl RegionBuilder {
         let (who, folder) = ((Role::Coordinator, "main"), root.join("coordinator"));
         // As the demonstration does: what is published need not be discovered.
         let published = self.hospitals.iter().any(|hospital| hospital.mapping == "sparcs");
-        let lists = if published { "code_lists = [\"sparcs\"]\n" } else { "" };
+        let lists = if published { "code_lists = [\"sparcs\", \"apr-drg\"]\n" } else { "" };
         let head = format!("policy = \"policy.toml\"\n{lists}");
         let config = (head.as_str(), text.as_str());
         let exe = self.coordinator_exe.clone();

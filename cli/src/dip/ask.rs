@@ -1,6 +1,6 @@
 //! The questions of a catalogue, and the cells in their answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use model::casemix::catalogue::{CatalogueRules, Cell, PartCell, catalogue};
@@ -25,13 +25,16 @@ const COMBINATIONS: &str = "combinations";
 const SPLITS: [(&str, &str); 2] =
     [("severity", "combinations_by_severity"), ("age", "combinations_by_age")];
 
+/// Stays in no group, by year of discharge as far as it is known.
+pub type Unplaced = BTreeMap<Option<u16>, u64>;
+
 /// What was answered.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// Cells that have a cost.
     pub cells: Vec<Cell>,
-    /// Released stays without a combination or without a cost.
-    pub unplaced: u64,
+    /// Released stays without a combination or without a cost, by year; those of no year have none.
+    pub unplaced: Unplaced,
     /// Cells of parts, by what they are parts of.
     pub parts: Vec<(&'static str, Vec<PartCell>)>,
 }
@@ -107,20 +110,41 @@ async fn question(
 }
 
 impl Answers {
-    /// The cells of the period; without one, of the newest years that have weights.
-    pub(super) fn within(
+    /// The years of the period; without one, the newest that have weights.
+    fn years(
         &self,
         period: Option<&RangeInclusive<u16>>,
         rules: &CatalogueRules,
-    ) -> Vec<Cell> {
+    ) -> RangeInclusive<u16> {
         let year = |cell: &Cell| Combination::of(&cell.combination).year;
         let years: BTreeSet<u16> = self.cells.iter().filter_map(year).collect();
         let newest = years.last().copied().unwrap_or(u16::MAX);
         let span = u16::try_from(rules.year_weights.len()).unwrap_or(u16::MAX);
         let weighed = newest.saturating_sub(span.saturating_sub(1))..=newest;
-        let period = period.unwrap_or(&weighed);
-        let inside = |cell: &&Cell| year(cell).is_none_or(|year| period.contains(&year));
+        period.cloned().unwrap_or(weighed)
+    }
+
+    /// The cells of the period.
+    pub(super) fn within(
+        &self,
+        period: Option<&RangeInclusive<u16>>,
+        rules: &CatalogueRules,
+    ) -> Vec<Cell> {
+        let years = self.years(period, rules);
+        let year = |cell: &Cell| Combination::of(&cell.combination).year;
+        let inside = |cell: &&Cell| year(cell).is_none_or(|year| years.contains(&year));
         self.cells.iter().filter(inside).cloned().collect()
+    }
+
+    /// Stays of the period, or of no year, that are in no group.
+    pub(super) fn unplaced_within(
+        &self,
+        period: Option<&RangeInclusive<u16>>,
+        rules: &CatalogueRules,
+    ) -> u64 {
+        let years = self.years(period, rules);
+        let inside = |year: &Option<u16>| year.is_none_or(|year| years.contains(&year));
+        self.unplaced.iter().filter(|(year, _)| inside(year)).map(|(_, stays)| stays).sum()
     }
 }
 
@@ -129,18 +153,23 @@ impl Answers {
 ///
 /// # Errors
 /// [`Failure::Internal`] when it is an answer to something else.
-pub fn read_cells(answer: &Answer, skip: usize) -> Result<(Vec<Cell>, u64), Failure> {
-    let (mut cells, mut unplaced) = (Vec::new(), 0);
+pub fn read_cells(answer: &Answer, skip: usize) -> Result<(Vec<Cell>, Unplaced), Failure> {
+    let (mut cells, mut unplaced) = (Vec::new(), Unplaced::new());
     each(answer, |row| {
         let [combination, stays, priced, cost, sd] = row.get(skip..)? else { return None };
         let (all, stays) = (whole(*stays)?, whole(*priced).unwrap_or(0));
-        match (combination, cost) {
-            (Value::Text(combination), Value::Text(cost)) if stays > 0 => {
-                cells.push(cell(combination, stays, cost, *sd)?);
-                unplaced += all.saturating_sub(stays);
-            }
-            _ => unplaced += all,
+        let year = match combination {
+            Value::Text(combination) => Combination::of(combination).year,
+            _ => None,
+        };
+        let mut left = all;
+        if let (Value::Text(combination), Value::Text(cost)) = (combination, cost)
+            && stays > 0
+        {
+            cells.push(cell(combination, stays, cost, *sd)?);
+            left = all.saturating_sub(stays);
         }
+        *unplaced.entry(year).or_default() += left;
         Some(())
     })?;
     Ok((cells, unplaced))

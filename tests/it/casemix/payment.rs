@@ -38,7 +38,7 @@ async fn region(folder: &std::path::Path) -> Region {
             let plain = Stay::plain(number);
             let cost = match number % 90 {
                 0..15 => 100_000,
-                15..30 => 9_000_000,
+                15..30 => 4_000_000,
                 _ => 1_000_000 + 10_000 * place,
             };
             Stay { drg, cost_cents: cost * i64::from(1 + number % 3), ..plain }

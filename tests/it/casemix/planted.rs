@@ -93,14 +93,14 @@ async fn planted_anomalies_are_found_and_explained() {
 async fn changed_rules_change_what_they_say(serving: &Serving, alerts: &Value) {
     let rules = serving.folder.path().join("rules.toml");
     let text = SHIPPED
-        .replace("cost = 0.10\n", "cost = 0.25\n")
-        .replace("cost_early = 0.08", "cost_early = 0.25");
+        .replace("cost = 0.10\n", "cost = 0.28\n")
+        .replace("cost_early = 0.08", "cost_early = 0.28");
     assert_ne!(text, SHIPPED);
     std::fs::write(&rules, text).unwrap();
     let fewer = serving.ask(&["alerts", "--parameters", rules.to_str().unwrap()]).await;
     let is_cost = |kind: &Value| kind == "cost" || kind == "cost_early";
     let keep =
-        |alert: &&Value| !is_cost(&alert["kind"]) || alert["deviation"].as_f64().unwrap() >= 0.25;
+        |alert: &&Value| !is_cost(&alert["kind"]) || alert["deviation"].as_f64().unwrap() >= 0.28;
     let expected: Vec<_> = rows(alerts, "alerts").iter().filter(keep).collect();
     let left: Vec<_> = rows(&fewer, "alerts").iter().collect();
     assert!(expected.len() < rows(alerts, "alerts").len());

@@ -226,7 +226,7 @@ def alert_case(rng):
                      (c["mean_cost"] - s["mean_cost"]) / s["sd_cost"] * root))
         d = c["mean_los"] / 5 - 1
         made.append((d > 0.1999999, "los", c["hospital"], c["group"],
-                     (c["mean_los"] - 5) * c["stays"] * s["mean_cost"] / 6, (c["mean_los"] - 6) / 3 * root))
+                     (c["mean_los"] - 6) * c["stays"] * s["mean_cost"] / 6, (c["mean_los"] - 6) / 3 * root))
     for tier in ("tertiary", "primary"):
         mine = {h: {c["group"]: c["stays"] for c in cells if c["hospital"] == h}
                 for h in sorted({c["hospital"] for c in cells if c["tier"] == tier})}
