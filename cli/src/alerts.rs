@@ -8,17 +8,16 @@ use serde_json::json;
 
 use crate::args::ListFormat;
 use crate::benchmark::args::{AlertArgs, Selection};
-use crate::benchmark::ask::{ALERTS, Asking, DRG_COST, Told};
-use crate::benchmark::{
-    Regional, ask, components, components_value, decimals, money, pack_value, percent, questions,
-    rules,
-};
+use crate::benchmark::ask::{ALERTS, Asking, DRG_COST};
+use crate::benchmark::{Regional, ask, components, components_value, decimals, money, percent};
 use crate::client::Client;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::message::Message;
+use crate::rules::rules;
 use crate::run::Context;
 use crate::sheet::{Align, Sheet, grouped};
+use crate::told::{Told, pack_value, questions};
 
 /// Alerts shown at a terminal.
 const SHOWN: usize = 40;

@@ -6,7 +6,6 @@
 
 pub mod args;
 pub mod ask;
-mod columns;
 mod hospital;
 mod json;
 mod sheet;
@@ -22,18 +21,18 @@ use model::casemix::trim::Method;
 use num_traits::ToPrimitive as _;
 use service::clock::rfc3339;
 
-pub(crate) use columns::{Columns, Row};
 pub(crate) use hospital::{components, components_value};
-pub(crate) use json::{pack_value, questions};
 pub(crate) use table::{decimals, money, percent};
 
 use self::args::{BenchmarkCommand, DrgArgs, Selection};
-use self::ask::{Asked, Asking, Told};
+use self::ask::{Asked, Asking};
 use crate::args::Format;
 use crate::client::Client;
 use crate::exit::Failure;
 use crate::message::{Lang, Message};
+use crate::rules::rules;
 use crate::run::Context;
+use crate::told::Told;
 
 /// A finished benchmark, and how it came about.
 #[derive(Debug, Clone)]
@@ -77,18 +76,6 @@ async fn drg(args: &DrgArgs, context: &Context) -> Result<(), Failure> {
         regional.save(folder, context)?;
     }
     regional.deliver(args.format, context)
-}
-
-/// The rules of a file, or the shipped ones.
-///
-/// # Errors
-/// [`Failure::Data`] naming file, line and field.
-pub(crate) fn rules(path: Option<&Path>) -> Result<Parameters, Failure> {
-    let Some(path) = path else { return Ok(Parameters::default()) };
-    let wrong =
-        |error: &dyn std::fmt::Display| Failure::Data(format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    Parameters::parse(&text).map_err(|error| wrong(&error))
 }
 
 /// Asks the region and finishes the benchmark.

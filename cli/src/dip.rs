@@ -20,10 +20,10 @@ pub use ask::{Answers, Asked, Unplaced, read_cells, read_parts};
 pub use write::json;
 
 use crate::args::RegionArgs;
-use crate::benchmark::rules;
 use crate::client::Client;
 use crate::duration;
 use crate::exit::Failure;
+use crate::rules::rules;
 use crate::run::Context;
 
 /// `consilium dip`.

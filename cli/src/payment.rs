@@ -25,9 +25,9 @@ pub use args::{Method, PaymentCommand, SimulateArgs};
 
 use self::ask::{Asked, Asking, Deviating, Deviations};
 use crate::args::Format;
-use crate::benchmark::rules;
 use crate::client::Client;
 use crate::exit::Failure;
+use crate::rules::rules;
 use crate::run::Context;
 
 /// A simulation under one set of rules.

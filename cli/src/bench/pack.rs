@@ -14,12 +14,13 @@ use super::times::milliseconds;
 use super::{Times, note};
 use crate::args::{BenchArgs, ListFormat};
 use crate::benchmark::args::Selection;
-use crate::benchmark::ask::{DRG_COST, pack};
+use crate::benchmark::ask::DRG_COST;
 use crate::benchmark::{self, Regional};
 use crate::client::Client;
 use crate::demo::{Prepared, query_runtime, running::Running};
 use crate::exit::Failure;
 use crate::run::{Context, runtime};
+use crate::told::pack;
 
 /// Questions that plain DataFusion answers: the measures of groups.
 const GROUP_QUESTIONS: [&str; 2] = ["groups", "composition"];

@@ -8,13 +8,14 @@ use model::casemix::explain::HospitalFee;
 use model::casemix::parameters::Parameters;
 use model::casemix::trim::{Method, Reference, bounds, outward};
 use num_traits::ToPrimitive as _;
-use query::pack::{Arguments, Bound, Pack, bounds_argument};
+use query::pack::{Arguments, Bound, bounds_argument};
 
 use super::args::Selection;
-use super::columns::{Columns, Row};
-use crate::answer::{Answer, Release};
+use crate::answer::Answer;
 use crate::client::Client;
+use crate::columns::{Columns, Row};
 use crate::exit::Failure;
+use crate::told::{Told, pack};
 
 /// The pack of the benchmark.
 pub const DRG_COST: &str = "drg-cost";
@@ -25,15 +26,6 @@ const TRIMMED_AT_ONCE: usize = 100;
 /// Bounds of trimming are multiples of this many units of currency, as conditions must be under the
 /// default policy.
 const BOUND_STEP: i64 = 100;
-
-/// One question that was asked, and how its answer came about.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// Pack and question.
-    pub question: String,
-    /// How the answer came about.
-    pub release: Release,
-}
 
 /// Everything that was asked for a benchmark.
 #[derive(Debug, Clone)]
@@ -55,11 +47,6 @@ pub struct Asking<'a> {
     pub client: &'a Client,
     /// What is compared.
     pub selection: &'a Selection,
-}
-
-/// The shipped pack of this name.
-pub(crate) fn pack(name: &str) -> Result<&'static Pack, Failure> {
-    Pack::named(name).ok_or_else(|| Failure::Internal(format!("there is no pack {name}")))
 }
 
 impl Asking<'_> {

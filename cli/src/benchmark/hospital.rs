@@ -5,18 +5,19 @@ use model::casemix::explain::{Comparison, Region};
 use model::casemix::trim::Method;
 use serde_json::{Value, json};
 
-use super::ask::{Asking, Told};
-use super::json::{pack_value, questions};
+use super::ask::Asking;
 use super::table::{decimals, money, name, percent};
-use super::{Regional, ask, rules};
+use super::{Regional, ask};
 use crate::args::ListFormat;
 use crate::benchmark::args::HospitalArgs;
 use crate::client::Client;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::message::{Lang, Message};
+use crate::rules::rules;
 use crate::run::Context;
 use crate::sheet::{Align, Sheet, grouped};
+use crate::told::{Told, pack_value, questions};
 
 /// Groups shown at a terminal.
 const GROUPS_SHOWN: usize = 20;

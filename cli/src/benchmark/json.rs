@@ -6,8 +6,9 @@ use model::casemix::benchmark::{Basis, Best, Bounded, GroupRow, HospitalRow, Sha
 use serde_json::{Map, Value, json};
 
 use super::Regional;
-use super::ask::{DRG_COST, Told, pack};
+use super::ask::DRG_COST;
 use crate::answer::Release;
+use crate::told::{pack_value, questions};
 
 /// Names of the percentiles.
 pub(super) const PERCENTILES: [&str; 5] = ["p10", "p25", "p50", "p75", "p90"];
@@ -145,24 +146,4 @@ fn release(regional: &Regional) -> Value {
         "elapsed_ms": u64::try_from(regional.elapsed.as_millis()).unwrap_or(u64::MAX),
         "questions": questions(regional.told()),
     })
-}
-
-/// Each question with how its answer came about.
-pub(crate) fn questions(told: &[Told]) -> Vec<Value> {
-    let each =
-        told.iter().map(|told| json!({ "question": told.question, "release": told.release }));
-    each.collect()
-}
-
-/// Name, version and content hash of a shipped pack.
-pub(crate) fn pack_value(name: &str) -> Value {
-    match pack(name) {
-        Ok(pack) => json!({
-            "name": pack.name(),
-            "version": pack.version(),
-            "hash": privacy::sign::hex(&pack.hash()),
-            "program": pack.program(),
-        }),
-        Err(_) => Value::Null,
-    }
 }

@@ -11,11 +11,11 @@ use query::pack::Arguments;
 
 use super::{CatalogueArgs, CatalogueScope};
 use crate::answer::{Answer, Cell as Value};
-use crate::benchmark::ask::pack;
 use crate::client::Client;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::message::Message;
+use crate::told::pack;
 
 /// The pack of the catalogue.
 const PACK: &str = "dip-catalogue";

@@ -10,10 +10,10 @@ use query::pack::{Arguments, Bound, bounds_argument};
 
 use super::args::{Method, SimulateArgs};
 use super::reference;
-use crate::benchmark::ask::{Told, pack};
-use crate::benchmark::{Columns, Row};
 use crate::client::Client;
+use crate::columns::{Columns, Row};
 use crate::exit::Failure;
+use crate::told::{Told, pack};
 
 const PAYMENT: &str = "payment";
 /// Groups of a tier whose bounds stand in one question: each takes fifteen of a policy's 500

@@ -8,11 +8,12 @@ use super::Run;
 use super::args::SimulateArgs;
 use super::ask::{Asked, BOUND_STEP};
 use crate::args::Format;
-use crate::benchmark::{decimals, pack_value, percent, questions};
+use crate::benchmark::{decimals, percent};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::message::Message;
 use crate::sheet::{Align, Sheet, grouped};
+use crate::told::{pack_value, questions};
 
 /// Codes named in a note.
 const CODES_NAMED: usize = 8;

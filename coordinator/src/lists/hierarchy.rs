@@ -1,4 +1,4 @@
-//! The list of a hierarchical column: no place of it is too rare to be opened.
+//! The list of a hierarchical column: when it was found, no place of it was too rare to be opened.
 //!
 //! Codes are found by their hashes as everywhere, at the two lowest levels; of the levels above
 //! these, ancestors of found codes are known anyway. Then, from the lowest level upwards, a round
@@ -6,9 +6,9 @@
 //! before are counted there, so a candidate is confirmed by what is *left* for it, and what fails is
 //! left for the level above.
 //!
-//! A round of one level leaves the levels above out of its list and rows without a listed ancestor
-//! out of its cells. So every count that it opens is also a cell of the questions to come, and no
-//! difference of two rounds is the count of what failed.
+//! A confirmation says which candidates pass and nothing else: nodes upload no rows for it, as for a
+//! discovery, so no difference of two rounds is the count of what failed in between. What passes then
+//! may fail later, when a hospital is away; its stays are then withheld, as everywhere.
 
 use std::collections::BTreeSet;
 

@@ -97,8 +97,8 @@ impl DomainSpec {
 
 impl Listing {
     /// The request of a discovery: persons in `2^bits` buckets of codes, hashed under `salt`, and
-    /// nothing else. Of hierarchical codes the first `level` levels are hashed, 0 being all. Nodes insist on the round's sid as salt. The sid is known only when the terms
-    /// of the round are; the request's hash, which they are bound to, does not depend on the salt.
+    /// nothing else. Of hierarchical codes the first `level` levels are hashed, 0 being all. Nodes
+    /// insist on the round's sid as salt. The sid is known only when the terms of the round are; the request's hash, which they are bound to, does not depend on the salt.
     ///
     /// # Errors
     /// A [`Refusal`] when `asker` is not a name or there cannot be so many buckets.

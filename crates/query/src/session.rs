@@ -50,7 +50,7 @@ const RELEASED_FUNCTIONS: &[&str] = &[
     "character_length",
 ];
 
-/// `approx_percentile_error(column, fraction)`: half the width of where the true percentile can lie.
+/// `approx_percentile_error(column, fraction)`: how far the true percentile can lie from the estimate.
 pub(crate) const PERCENTILE_ERROR: &str = "approx_percentile_error";
 
 /// Aggregates that exist here and nowhere else: read off released cells, never computed over rows.

@@ -11,14 +11,14 @@ use crate::exit::Failure;
 
 /// An answer whose columns have names.
 #[derive(Debug)]
-pub(crate) struct Columns {
+pub struct Columns {
     places: HashMap<String, usize>,
     blocks: Vec<Block>,
 }
 
 /// One row of it.
 #[derive(Debug)]
-pub(crate) struct Row<'a> {
+pub struct Row<'a> {
     places: &'a HashMap<String, usize>,
     cells: Vec<Cell<'a>>,
 }
@@ -28,7 +28,7 @@ impl Columns {
     ///
     /// # Errors
     /// [`Failure::Internal`] when a column cannot be read.
-    pub(crate) fn of(answer: &Answer) -> Result<Self, Failure> {
+    pub fn of(answer: &Answer) -> Result<Self, Failure> {
         let headings = answer.headings().into_iter().enumerate();
         let places = headings.map(|(place, heading)| (heading.name, place)).collect();
         let blocks = answer.blocks().collect::<Result<_, _>>();
@@ -37,7 +37,7 @@ impl Columns {
     }
 
     /// Its rows.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.blocks.iter().flat_map(|block| {
             (0..block.rows())
                 .map(|row| Row { places: &self.places, cells: block.row(row).collect() })
@@ -53,7 +53,7 @@ impl Row<'_> {
 
     /// A text; `None` for NULL.
     #[must_use]
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         match self.cell(name) {
             Cell::Text(text) => Some(text.to_owned()),
             _ => None,
@@ -62,13 +62,13 @@ impl Row<'_> {
 
     /// A number; `None` for NULL.
     #[must_use]
-    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+    pub fn number(&self, name: &str) -> Option<f64> {
         self.cell(name).number()
     }
 
     /// A count; `None` for NULL.
     #[must_use]
-    pub(crate) fn count(&self, name: &str) -> Option<u64> {
+    pub fn count(&self, name: &str) -> Option<u64> {
         match self.cell(name) {
             Cell::Integer(value) => u64::try_from(value).ok(),
             Cell::Unsigned(value) => Some(value),
@@ -78,7 +78,7 @@ impl Row<'_> {
 
     /// An exact amount in 10^-4; `None` for NULL.
     #[must_use]
-    pub(crate) fn e4(&self, name: &str) -> Option<E4> {
+    pub fn e4(&self, name: &str) -> Option<E4> {
         match self.cell(name) {
             Cell::Text(text) => parse_e4(text).ok(),
             Cell::Integer(value) => Some(i128::from(value) * 10_000),
@@ -88,7 +88,7 @@ impl Row<'_> {
 
     /// A percentile with how far off it can be.
     #[must_use]
-    pub(crate) fn bounded(&self, name: &str, error: &str) -> Option<Bounded> {
+    pub fn bounded(&self, name: &str, error: &str) -> Option<Bounded> {
         Some(Bounded { value: self.number(name)?, error: self.number(error)? })
     }
 }
