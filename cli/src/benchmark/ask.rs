@@ -104,10 +104,10 @@ impl Asking<'_> {
             fees: Columns::of(&composition)?.rows().filter_map(|row| fee(&row)).collect(),
             trimmed: Vec::new(),
         };
-        if cells.groups.is_empty() && cells.hospitals.is_empty() {
+        if cells.groups.is_empty() {
             return Err(Failure::Data(
-                "nothing was released: there are no such stays, or too few of them, or fewer \
-                 hospitals than the three that a regional group needs"
+                "no regional group was released: there are no such stays, or too few of them, or \
+                 fewer hospitals than the three that a regional group needs"
                     .to_owned(),
             ));
         }
