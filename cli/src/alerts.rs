@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args::ListFormat;
 use crate::benchmark::args::{AlertArgs, Selection};
-use crate::benchmark::ask::{ALERTS, Asking, DRG_COST};
+use crate::benchmark::ask::Asking;
 use crate::benchmark::{Regional, ask, components, components_value, decimals, money, percent};
 use crate::client::Client;
 use crate::console::Console;
@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::rules::rules;
 use crate::run::Context;
 use crate::sheet::{Align, Sheet, grouped};
-use crate::told::{Told, pack_value, questions};
+use crate::told::Told;
 
 /// Alerts shown at a terminal.
 const SHOWN: usize = 40;
@@ -82,20 +82,9 @@ impl Found {
                 "components": components_value(made_of),
             })
         };
-        let mut all = questions(self.regional.told());
-        all.extend(questions(std::slice::from_ref(&self.told)));
-        let benchmark = &self.regional.benchmark;
         let value = json!({
             "alerts": self.alerts.iter().map(one).collect::<Vec<_>>(),
-            "release": {
-                "region": benchmark.region,
-                "packs": [pack_value(DRG_COST), pack_value(ALERTS)],
-                "scheme": benchmark.scheme,
-                "period": benchmark.period,
-                "cost": benchmark.measure,
-                "parameters": benchmark.parameters,
-                "questions": all,
-            },
+            "release": self.regional.release_with_fees(&self.told),
         });
         format!("{value:#}\n")
     }

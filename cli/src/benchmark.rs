@@ -143,6 +143,12 @@ impl Regional {
         &self.asked.told
     }
 
+    /// How it came about when fees were asked for too, as the JSON forms say it.
+    #[must_use]
+    pub fn release_with_fees(&self, told: &Told) -> serde_json::Value {
+        json::with_fees(self, told)
+    }
+
     /// Writes to stdout.
     ///
     /// # Errors
@@ -217,14 +223,13 @@ impl Regional {
         let bytes: u64 = self.told().iter().map(|told| told.release.bytes_received).sum();
         let bytes = crate::sheet::grouped(bytes);
         let (console, coverage) = (context.console, self.benchmark.coverage);
-        let told = |share: Option<f64>| percent(share);
         let parts: [&dyn std::fmt::Display; 6] = [
             &rounds,
             &bytes,
             &self.elapsed.as_millis(),
-            &told(coverage.0),
-            &told(coverage.1),
-            &told(self.weight_coverage()),
+            &percent(coverage.0),
+            &percent(coverage.1),
+            &percent(self.weight_coverage()),
         ];
         console.text(Message::Rounds, &parts)
     }

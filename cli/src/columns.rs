@@ -24,13 +24,18 @@ pub struct Row<'a> {
 }
 
 impl Columns {
-    /// Reads an answer.
+    /// Reads an answer that has the columns `needed`: a column that is not there would look like one
+    /// that is withheld.
     ///
     /// # Errors
-    /// [`Failure::Internal`] when a column cannot be read.
-    pub fn of(answer: &Answer) -> Result<Self, Failure> {
+    /// [`Failure::Internal`] when a column is missing or cannot be read.
+    pub fn of(answer: &Answer, needed: &[&str]) -> Result<Self, Failure> {
         let headings = answer.headings().into_iter().enumerate();
-        let places = headings.map(|(place, heading)| (heading.name, place)).collect();
+        let places: HashMap<_, _> =
+            headings.map(|(place, heading)| (heading.name, place)).collect();
+        if let Some(missing) = needed.iter().find(|name| !places.contains_key(**name)) {
+            return Err(Failure::Internal(format!("the answer has no column {missing}")));
+        }
         let blocks = answer.blocks().collect::<Result<_, _>>();
         let blocks = blocks.map_err(|error| Failure::Internal(error.to_string()))?;
         Ok(Self { places, blocks })

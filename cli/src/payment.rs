@@ -12,7 +12,6 @@ mod output;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use model::casemix::catalogue::DipList;
 use model::casemix::deviation::{DeviationCells, equivalents};
 use model::casemix::money::mean_e4;
 use model::casemix::parameters::{Parameters, SHIPPED};
@@ -71,16 +70,17 @@ pub async fn run(command: &PaymentCommand, context: &Context) -> Result<(), Fail
     let shadow = args.against.as_deref().map(|path| rules(Some(path))).transpose()?;
     let catalogue = args.catalogue.as_deref().map(catalogue).transpose()?;
     let client = Client::open(&args.region.region, &context.clock)?;
-    let asking = Asking { client: &client, args };
+    let (list, scores) = catalogue.unzip();
+    let asking = Asking { client: &client, args, list: list.as_ref() };
     let mut asked = asking.all().await?;
     for (path, rules) in [(&args.parameters, Some(&live)), (&args.against, shadow.as_ref())] {
         if let Some((path, rules)) = path.as_deref().zip(rules) {
             check_names(path, rules, &asked)?;
         }
     }
-    let live = simulate(&asking, &mut asked, catalogue.as_ref(), live).await?;
+    let live = simulate(&asking, &mut asked, scores.as_ref(), live).await?;
     let shadow = match shadow {
-        Some(rules) => Some(simulate(&asking, &mut asked, catalogue.as_ref(), rules).await?),
+        Some(rules) => Some(simulate(&asking, &mut asked, scores.as_ref(), rules).await?),
         None => None,
     };
     let differences =
@@ -136,21 +136,14 @@ fn check_names(path: &Path, rules: &Parameters, asked: &Asked) -> Result<(), Fai
     }
 }
 
-/// Name, version and hash of a DIP catalogue, which is checked as a node checks it.
-fn record(path: &Path) -> Result<ListRecord, Failure> {
-    let read = node::ingest::DipList::read(path);
-    Ok(read.map_err(|error| Failure::Data(error.to_string()))?.record)
-}
-
-/// Scores of a DIP catalogue by code.
-fn catalogue(path: &Path) -> Result<BTreeMap<String, f64>, Failure> {
-    record(path)?;
-    let wrong =
-        |error: &dyn std::fmt::Display| Failure::Data(format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    let list: DipList = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+/// Name, version and hash of a DIP catalogue, and its scores by code; it is checked as a node checks
+/// it.
+fn catalogue(path: &Path) -> Result<(ListRecord, BTreeMap<String, f64>), Failure> {
+    let list = node::ingest::read_dip_list(path);
+    let list = list.map_err(|error| Failure::Data(error.to_string()))?;
+    let record = list.record();
     let scores = list.groups.into_iter();
-    Ok(scores.filter_map(|group| Some((group.dip_code, group.weight?))).collect())
+    Ok((record, scores.filter_map(|group| Some((group.dip_code, group.weight?))).collect()))
 }
 
 async fn simulate(

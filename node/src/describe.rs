@@ -15,8 +15,10 @@ use query::engine::Engine;
 
 use crate::answer::Desk;
 
+/// What was found in the snapshot in force.
+type Known<T> = Mutex<HashMap<String, Arc<T>>>;
 /// Code lists of the snapshots that have been asked for, by snapshot id.
-pub(crate) type CodeLists = Mutex<HashMap<String, Arc<Vec<v1::CodeList>>>>;
+pub(crate) type CodeLists = Known<Vec<v1::CodeList>>;
 
 /// Rows per table; zero below the hospital's minimum.
 pub(crate) fn table_sizes(engine: &Engine, policy: &Policy) -> Vec<v1::TableSize> {
@@ -31,8 +33,9 @@ pub(crate) fn table_sizes(engine: &Engine, policy: &Policy) -> Vec<v1::TableSize
 }
 
 /// Grouper schemes of the snapshots that have been asked for, by snapshot and minima.
-pub(crate) type Schemes = Mutex<HashMap<String, Arc<Vec<String>>>>;
+pub(crate) type Schemes = Known<Vec<String>>;
 
+const DRG_CODE: &str = "drg_code";
 /// Most schemes that a hospital names, and the longest name in bytes.
 const MAX_SCHEMES: usize = 8;
 const MAX_SCHEME_BYTES: usize = 64;
@@ -45,35 +48,50 @@ pub(crate) async fn drg_schemes(
     engine: &Arc<Engine>,
     policy: &Policy,
 ) -> Arc<Vec<String>> {
-    let id = format!("{} {:?}", engine.manifest().snapshot_id, policy.minimum);
-    let found = known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-    if let Some(found) = found {
+    let id = id_of(engine, policy);
+    if let Some(found) = recall(known, &id) {
         return found;
     }
-    let mut schemes = released_codes(desk, engine, policy, DRG_SCHEME).await;
+    let stays = TABLES.iter().find(|table| table.one_row_per_stay);
+    let Some(stays) = stays else { return Arc::default() };
+    let mut schemes = released_codes(desk, engine, policy, stays, DRG_SCHEME).await;
     schemes.retain(|scheme| scheme.len() <= MAX_SCHEME_BYTES);
     schemes.truncate(MAX_SCHEMES);
-    if schemes.is_empty() && !released_codes(desk, engine, policy, "drg_code").await.is_empty() {
+    let grouped = released_codes(desk, engine, policy, stays, DRG_CODE);
+    if schemes.is_empty() && !grouped.await.is_empty() {
         // Groups of a scheme that the mapping does not name are nobody else's.
         schemes.push(UNNAMED_SCHEME.to_owned());
     }
-    let schemes = Arc::new(schemes);
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    known.clear();
-    known.insert(id, Arc::clone(&schemes));
-    schemes
+    remember(known, id, schemes)
 }
 
-/// The codes of a stay's column that pass the gate, ascending.
+/// What is known under `id`, which names snapshot and minima.
+fn recall<T>(known: &Known<T>, id: &str) -> Option<Arc<T>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+}
+
+/// Keeps what was found; of earlier snapshots nothing is asked any more.
+fn remember<T>(known: &Known<T>, id: String, found: T) -> Arc<T> {
+    let found = Arc::new(found);
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.clear();
+    known.insert(id, Arc::clone(&found));
+    found
+}
+
+fn id_of(engine: &Engine, policy: &Policy) -> String {
+    format!("{} {:?}", engine.manifest().snapshot_id, policy.minimum)
+}
+
+/// The codes of a column that pass the gate, ascending.
 async fn released_codes(
     desk: &Desk,
     engine: &Arc<Engine>,
     policy: &Policy,
+    table: &Table,
     column: &str,
 ) -> Vec<String> {
-    let stay = TABLES.iter().find(|table| table.one_row_per_stay);
-    let Some(stay) = stay else { return Vec::new() };
-    let Some(released) = ask(desk, engine, policy, stay, column).await else { return Vec::new() };
+    let Some(released) = ask(desk, engine, policy, table, column).await else { return Vec::new() };
     let mut codes: Vec<_> =
         released.groups().iter().filter_map(|group| group.key()[0].clone()).collect();
     codes.sort_unstable();
@@ -92,9 +110,8 @@ pub(crate) async fn code_lists(
     engine: &Arc<Engine>,
     policy: &Policy,
 ) -> Arc<Vec<v1::CodeList>> {
-    let id = format!("{} {:?}", engine.manifest().snapshot_id, policy.minimum);
-    let found = known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-    if let Some(found) = found {
+    let id = id_of(engine, policy);
+    if let Some(found) = recall(known, &id) {
         return found;
     }
     let mut lists = Vec::new();
@@ -105,23 +122,14 @@ pub(crate) async fn code_lists(
             text && column.kind == Kind::Dimension
         });
         for column in listed {
-            let Some(released) = ask(desk, engine, policy, table, column.name).await else {
-                continue;
-            };
-            let codes = released.groups().iter().filter_map(|group| group.key()[0].clone());
-            let mut codes: Vec<_> = codes.collect();
-            codes.sort_unstable();
+            let codes = released_codes(desk, engine, policy, table, column.name).await;
             if !codes.is_empty() {
                 let (table, column) = (table.name.to_owned(), column.name.to_owned());
                 lists.push(v1::CodeList { table, column, codes });
             }
         }
     }
-    let lists = Arc::new(lists);
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    known.clear();
-    known.insert(id, Arc::clone(&lists));
-    lists
+    remember(known, id, lists)
 }
 
 async fn ask(

@@ -45,7 +45,7 @@ mod typing;
 #[cfg(test)]
 mod tests;
 
-pub use dip::DipList;
+pub use dip::{DipList, read_dip_list};
 pub use error::IngestError;
 pub use mapping::{MappingNotes, builtin_mappings};
 pub use quarantine::{Rule, ValueClass};

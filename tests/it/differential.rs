@@ -20,8 +20,7 @@ use query::pooled::Pooled;
 use questions::{RandomQuestion, random_question};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tests::{Answer, HospitalSource, Region};
-use tonic::{Code, Status};
+use tests::{HospitalSource, Region};
 
 const QUESTIONS: usize = 2_000;
 const STAYS: u64 = 2_500;
@@ -94,15 +93,6 @@ fn source() -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Asks, and asks again when the connection ended while it was asked: connections have an age limit,
-/// which a slow machine reaches within two thousand questions.
-async fn once_more(region: &Region, sql: &str) -> Result<Answer, Status> {
-    match region.ask(sql).await {
-        Err(status) if status.code() == Code::Cancelled => region.ask(sql).await,
-        other => other,
-    }
-}
-
 /// What is wrong with one question, if anything.
 async fn check(
     question: &RandomQuestion,
@@ -113,7 +103,7 @@ async fn check(
     let read = |batches: &[_]| rows(batches, question.dimensions, sort);
     let mut answers = Vec::new();
     for region in regions {
-        match once_more(region, &question.sql).await {
+        match region.ask(&question.sql).await {
             Ok(answer) => answers.push(read(&answer.batches)),
             Err(status) => return Some(format!("{}\n  {status}", question.sql)),
         }

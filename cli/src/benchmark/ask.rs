@@ -21,6 +21,39 @@ use crate::told::{Told, pack};
 pub const DRG_COST: &str = "drg-cost";
 /// The pack of what deviations are made of.
 pub const ALERTS: &str = "alerts";
+/// Columns that are read of each question's answer.
+const GROUPS: &[&str] = &[
+    "drg_code",
+    "stays",
+    "hospitals",
+    "costed",
+    "cost",
+    "sd",
+    "mean_log",
+    "sd_log",
+    "p2_5",
+    "p10",
+    "e10",
+    "p25",
+    "e25",
+    "p50",
+    "e50",
+    "p75",
+    "e75",
+    "p90",
+    "e90",
+    "p97_5",
+    "los_mean",
+    "los_sd",
+    "los_mean_log",
+    "los_median",
+    "los_error",
+    "death_rate",
+];
+const HOSPITALS: &[&str] = &["hospital_id", "drg_code", "stays", "costed", "cost", "los_mean"];
+const COMPOSITION: &[&str] = &["drg_code", "class", "amount"];
+const TRIMMED: &[&str] = &["drg_code", "kept", "cost", "sd"];
+const FEES: &[&str] = &["hospital_id", "drg_code", "class", "amount"];
 /// Groups whose bounds stand in one question: each takes three of a policy's 500 literals.
 const TRIMMED_AT_ONCE: usize = 100;
 /// Bounds of trimming are multiples of this many units of currency, as conditions must be under the
@@ -97,11 +130,17 @@ impl Asking<'_> {
             self.ask(DRG_COST, "composition", none()),
         )?;
         setting.names = names.into_iter().map(|one| (one.code, (one.en, one.zh))).collect();
-        let groups_read = Columns::of(&groups)?;
+        let groups_read = Columns::of(&groups, GROUPS)?;
         let mut cells = Cells {
-            groups: groups_read.rows().map(|row| group(&row)).collect(),
-            hospitals: Columns::of(&hospitals)?.rows().filter_map(|row| hospital(&row)).collect(),
-            fees: Columns::of(&composition)?.rows().filter_map(|row| fee(&row)).collect(),
+            groups: groups_read.rows().filter_map(|row| group(&row)).collect(),
+            hospitals: Columns::of(&hospitals, HOSPITALS)?
+                .rows()
+                .filter_map(|row| hospital(&row))
+                .collect(),
+            fees: Columns::of(&composition, COMPOSITION)?
+                .rows()
+                .filter_map(|row| fee(&row))
+                .collect(),
             trimmed: Vec::new(),
         };
         if cells.groups.is_empty() {
@@ -125,7 +164,7 @@ impl Asking<'_> {
             let argument = [("keep".to_owned(), bounds_argument(batch))].into();
             let answer = self.ask(DRG_COST, "trimmed", argument).await?;
             let asked: BTreeSet<_> = batch.iter().flat_map(|bound| &bound.codes).collect();
-            let rows = Columns::of(&answer)?;
+            let rows = Columns::of(&answer, TRIMMED)?;
             let read = rows.rows().filter_map(|row| trimmed(&row));
             let fits = |cell: &TrimmedCell| keeps_enough(cell, &cells.groups, trim, rules);
             let read = read.filter(|cell| asked.contains(&cell.code) && fits(cell));
@@ -142,7 +181,7 @@ impl Asking<'_> {
     /// What the client meets.
     pub async fn fees(&self) -> Result<(Vec<HospitalFee>, Told), Failure> {
         let answer = self.ask(ALERTS, "fees", Arguments::new()).await?;
-        let columns = Columns::of(&answer)?;
+        let columns = Columns::of(&answer, FEES)?;
         let fees = columns.rows().filter_map(|row| {
             Some(HospitalFee {
                 hospital: row.text("hospital_id")?,
@@ -190,7 +229,7 @@ fn nobody(what: &str, wanted: &str, known: &BTreeSet<String>) -> Failure {
 /// The bounds between which stays are kept, for every group that has some.
 fn keep(groups: &Columns, trim: Method, rules: &Parameters) -> Vec<Bound> {
     let each = groups.rows().filter_map(|row| {
-        let wanted = bounds(trim, &reference(&row), &rules.trim)?;
+        let wanted = bounds(trim, &reference(&row)?, &rules.trim)?;
         let (low, high) = outward(wanted, BOUND_STEP);
         // The condition leaves its upper end out; the rule keeps it.
         let high = if is_below(high, wanted.1) { high } else { high.saturating_add(BOUND_STEP) };
@@ -218,22 +257,22 @@ fn is_below(bound: i64, wanted: f64) -> bool {
     bound.to_f64().is_some_and(|bound| wanted < bound)
 }
 
-fn reference(row: &Row<'_>) -> Reference {
+fn reference(row: &Row<'_>) -> Option<Reference> {
     let number = |name| row.number(name);
-    Reference {
-        mean: group(row).mean(),
+    Some(Reference {
+        mean: group(row)?.mean(),
         mean_log: number("mean_log"),
         sd_log: number("sd_log"),
         percentiles: (number("p2_5"), number("p25"), number("p75"), number("p97_5")),
-        stays: row.count("costed").unwrap_or(0),
-    }
+        stays: row.count("costed")?,
+    })
 }
 
-fn group(row: &Row<'_>) -> GroupCell {
-    GroupCell {
+fn group(row: &Row<'_>) -> Option<GroupCell> {
+    Some(GroupCell {
         code: row.text("drg_code"),
-        stays: row.count("stays").unwrap_or(0),
-        hospitals: row.count("hospitals").unwrap_or(0),
+        stays: row.count("stays")?,
+        hospitals: row.count("hospitals")?,
         costed: row.count("costed"),
         cost_e4: row.e4("cost"),
         sd: row.number("sd"),
@@ -251,7 +290,7 @@ fn group(row: &Row<'_>) -> GroupCell {
         los_mean_log: row.number("los_mean_log"),
         los_median: row.bounded("los_median", "los_error"),
         death_rate: row.number("death_rate"),
-    }
+    })
 }
 
 fn hospital(row: &Row<'_>) -> Option<HospitalCell> {

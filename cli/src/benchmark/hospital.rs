@@ -17,7 +17,7 @@ use crate::message::{Lang, Message};
 use crate::rules::rules;
 use crate::run::Context;
 use crate::sheet::{Align, Sheet, grouped};
-use crate::told::{Told, pack_value, questions};
+use crate::told::Told;
 
 /// Groups shown at a terminal.
 const GROUPS_SHOWN: usize = 20;
@@ -93,10 +93,7 @@ fn as_json(hospital: &str, regional: &Regional, compared: &[Comparison], told: &
             "components": components_value(&one.components),
         })
     };
-    let mut all = questions(regional.told());
-    all.extend(questions(std::slice::from_ref(told)));
-    let benchmark = &regional.benchmark;
-    let row = benchmark.hospitals.iter().find(|row| row.hospital_id == hospital);
+    let row = regional.benchmark.hospitals.iter().find(|row| row.hospital_id == hospital);
     let value = json!({
         "hospital_id": hospital,
         "tier": regional.asked.setting.tiers.get(hospital),
@@ -104,15 +101,7 @@ fn as_json(hospital: &str, regional: &Regional, compared: &[Comparison], told: &
         "cost_index": row.and_then(|row| row.cost_index),
         "time_index": row.and_then(|row| row.time_index),
         "groups": compared.iter().map(group).collect::<Vec<_>>(),
-        "release": {
-            "region": benchmark.region,
-            "packs": [pack_value(ask::DRG_COST), pack_value(ask::ALERTS)],
-            "scheme": benchmark.scheme,
-            "period": benchmark.period,
-            "cost": benchmark.measure,
-            "parameters": benchmark.parameters,
-            "questions": all,
-        },
+        "release": regional.release_with_fees(told),
     });
     format!("{value:#}\n")
 }

@@ -6,9 +6,9 @@ use model::casemix::benchmark::{Basis, Best, Bounded, GroupRow, HospitalRow, Sha
 use serde_json::{Map, Value, json};
 
 use super::Regional;
-use super::ask::DRG_COST;
+use super::ask::{ALERTS, DRG_COST};
 use crate::answer::Release;
-use crate::told::{pack_value, questions};
+use crate::told::{Told, pack_value, questions};
 
 /// Names of the percentiles.
 pub(super) const PERCENTILES: [&str; 5] = ["p10", "p25", "p50", "p75", "p90"];
@@ -145,5 +145,21 @@ fn release(regional: &Regional) -> Value {
         "bytes_received": sum(|told| told.bytes_received),
         "elapsed_ms": u64::try_from(regional.elapsed.as_millis()).unwrap_or(u64::MAX),
         "questions": questions(regional.told()),
+    })
+}
+
+/// How a benchmark came about whose deviations are explained by fees, which were `told`.
+pub(super) fn with_fees(regional: &Regional, told: &Told) -> Value {
+    let benchmark = &regional.benchmark;
+    let mut all = questions(regional.told());
+    all.extend(questions(std::slice::from_ref(told)));
+    json!({
+        "region": benchmark.region,
+        "packs": [pack_value(DRG_COST), pack_value(ALERTS)],
+        "scheme": benchmark.scheme,
+        "period": benchmark.period,
+        "cost": benchmark.measure,
+        "parameters": benchmark.parameters,
+        "questions": all,
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::Period;
 use model::casemix::money::E4;
 use model::casemix::parameters::{DeviationRules, Parameters};
+use model::manifest::ListRecord;
 use num_traits::ToPrimitive as _;
 use query::pack::{Arguments, Bound, bounds_argument};
 
@@ -16,6 +17,14 @@ use crate::exit::Failure;
 use crate::told::{Told, pack};
 
 const PAYMENT: &str = "payment";
+/// Its questions, and the columns that are read of each beside the group.
+const VOLUMES: &str = "volumes";
+const STANDARDS: &str = "standards";
+const DEVIATIONS: &str = "deviations";
+const CELL_COLUMNS: &[&str] = &["stays", "costed", "cost"];
+const HOSPITAL_COLUMNS: &[&str] = &["hospital_id", "stays", "costed", "cost"];
+const DEVIATION_COLUMNS: &[&str] =
+    &["hospital_id", "low_stays", "low_cost", "high_stays", "high_cost", "review_stays"];
 /// Groups of a tier whose bounds stand in one question: each takes fifteen of a policy's 500
 /// literals.
 const BOUNDS_AT_ONCE: usize = 30;
@@ -67,6 +76,8 @@ pub(super) type Deviations = BTreeMap<(String, String), Deviating>;
 pub(super) struct Asking<'a> {
     pub(super) client: &'a Client,
     pub(super) args: &'a SimulateArgs,
+    /// The DIP list whose scores are used.
+    pub(super) list: Option<&'a ListRecord>,
 }
 
 impl Asking<'_> {
@@ -89,7 +100,13 @@ impl Asking<'_> {
         let asked = self.client.ask_pack(pack, question, &arguments, deadline, |_| ());
         // The future holds a stream and its buffers.
         let answer = Box::pin(asked).await?;
-        let columns = Columns::of(&answer)?;
+        let mut needed = vec![args.method.group()];
+        needed.extend(match question {
+            VOLUMES => HOSPITAL_COLUMNS,
+            STANDARDS => CELL_COLUMNS,
+            _ => DEVIATION_COLUMNS,
+        });
+        let columns = Columns::of(&answer, &needed)?;
         Ok((columns, Told { question: format!("{PAYMENT}/{question}"), release: answer.release }))
     }
 
@@ -102,8 +119,8 @@ impl Asking<'_> {
         let tiers: BTreeMap<_, _> =
             region.hospitals.into_iter().map(|one| (one.id, one.tier)).collect();
         let (volumes, standards) = tokio::try_join!(
-            self.ask("volumes", period, Arguments::new()),
-            self.ask("standards", period, Arguments::new()),
+            self.ask(VOLUMES, period, Arguments::new()),
+            self.ask(STANDARDS, period, Arguments::new()),
         )?;
         let group = self.args.method.group();
         let cells = |columns: &Columns| -> Vec<Cell> {
@@ -120,7 +137,7 @@ impl Asking<'_> {
         asked.references = match self.args.reference_period.as_ref() {
             None => references(&asked.volumes, &asked.tiers),
             Some(earlier) => {
-                let (rows, told) = self.ask("volumes", Some(earlier), Arguments::new()).await?;
+                let (rows, told) = self.ask(VOLUMES, Some(earlier), Arguments::new()).await?;
                 asked.told.push(told);
                 let earlier_cells = cells(&rows);
                 if earlier_cells.is_empty() {
@@ -144,8 +161,9 @@ impl Asking<'_> {
 
     /// Hospitals' stays are coded by the list whose scores are used.
     fn check_lists(&self, hospitals: &[proto::v1::Hospital]) -> Result<(), Failure> {
-        let Some(list) = &self.args.catalogue else { return Ok(()) };
-        let record = super::record(list)?;
+        let Some((path, record)) = self.args.catalogue.as_ref().zip(self.list) else {
+            return Ok(());
+        };
         let wanted = format!("{}@{}#{}", record.name, record.version, record.hash);
         let mut coded = hospitals.iter().filter(|one| !one.dip_list.is_empty());
         match coded.find(|one| one.dip_list != wanted) {
@@ -153,7 +171,7 @@ impl Asking<'_> {
             Some(other) => Err(Failure::Data(format!(
                 "{}: hospital {} codes its stays by the list {}, not by this one ({wanted}); use \
                  that list, or let hospitals ingest with this one (--dip-list)",
-                list.display(),
+                path.display(),
                 other.id,
                 other.dip_list
             ))),
@@ -189,8 +207,7 @@ impl Asking<'_> {
                 ("high".to_owned(), bounds(batch, high)),
                 ("review".to_owned(), bounds(batch, review)),
             ];
-            let (rows, told) =
-                self.ask("deviations", self.args.period.as_ref(), more.into()).await?;
+            let (rows, told) = self.ask(DEVIATIONS, self.args.period.as_ref(), more.into()).await?;
             asked.told.push(told);
             let group_column = self.args.method.group();
             for row in rows.rows() {

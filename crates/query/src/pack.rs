@@ -1,9 +1,9 @@
 //! Packs: versioned bundles of questions that hospitals approve once, by content hash.
 //!
-//! A pack is a text file: questions in SQL with named places `{parameter}` and `{where}`, and the program that finishes
-//! their answers. Parameters are typed; whatever is given becomes column names of a
-//! fixed list, calendar bounds, or quoted literals, so a pack's questions have the shape that was
-//! approved, whoever fills them in. The content hash is the SHA-256 of the file, as `sha256sum`
+//! A pack is a text file: questions in SQL with named places `{parameter}` and `{where}`, and the
+//! program that finishes their answers. Parameters are typed; whatever is given becomes column names
+//! of a fixed list, calendar bounds, or quoted literals, so a pack's questions have the shape that
+//! was approved, whoever fills them in. The content hash is the SHA-256 of the file, as `sha256sum`
 //! prints it.
 
 mod origin;

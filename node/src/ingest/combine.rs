@@ -20,6 +20,7 @@ use super::shape::Shape;
 /// No text, among a dictionary's numbers.
 const ABSENT: i32 = -1;
 const DERIVED: [&str; 3] = ["treatment_class", "dip_combination", "dip_code"];
+const DIAGNOSIS: &str = "principal_diagnosis";
 
 /// What combinations are made of, by the stays' numbers.
 #[derive(Debug, Default)]
@@ -54,20 +55,20 @@ pub(crate) struct Derived {
 
 impl Combining {
     /// Remembers what a batch of typed and keyed rows says.
-    pub(crate) fn take(&mut self, shape: &Shape, rows: &RecordBatch) {
+    pub(crate) fn take(&mut self, shape: &Shape, rows: &RecordBatch) -> Result<(), IngestError> {
         match shape.table.name {
             "stay" => self.stays(shape, rows),
             "procedure" => self.procedures(shape, rows),
-            _ => {}
+            _ => Ok(()),
         }
     }
 
-    fn stays(&mut self, shape: &Shape, rows: &RecordBatch) {
-        let column = |name: &str| rows.column(shape.position(name).unwrap_or_default());
+    fn stays(&mut self, shape: &Shape, rows: &RecordBatch) -> Result<(), IngestError> {
         let keys = rows.column(0).as_primitive::<UInt32Type>();
-        let discharged = column("discharged_at").as_primitive::<TimestampSecondType>();
-        let diagnoses = column("principal_diagnosis").as_primitive::<Int32Type>();
-        let given = DERIVED.map(|name| column(name).as_primitive::<Int32Type>());
+        let column = |name| place(shape, name).map(|place| rows.column(place));
+        let discharged = column("discharged_at")?.as_primitive::<TimestampSecondType>();
+        let diagnoses = column(DIAGNOSIS)?.as_primitive::<Int32Type>();
+        let given = places(shape)?.map(|place| rows.column(place).as_primitive::<Int32Type>());
         for row in 0..rows.num_rows() {
             let year = discharged.is_valid(row).then(|| year_month(discharged.value(row)).0);
             let stay = Stay {
@@ -81,14 +82,14 @@ impl Combining {
             }
             self.stays[place] = Some(stay);
         }
+        Ok(())
     }
 
-    fn procedures(&mut self, shape: &Shape, rows: &RecordBatch) {
-        let column = |name: &str| {
-            rows.column(shape.position(name).unwrap_or_default()).as_primitive::<Int32Type>()
-        };
+    fn procedures(&mut self, shape: &Shape, rows: &RecordBatch) -> Result<(), IngestError> {
+        let column =
+            |name| place(shape, name).map(|place| rows.column(place).as_primitive::<Int32Type>());
         let keys = rows.column(0).as_primitive::<UInt32Type>();
-        let (codes, systems, levels) = (column("code"), column("code_system"), column("level"));
+        let (codes, systems, levels) = (column("code")?, column("code_system")?, column("level")?);
         let done = |row| Done {
             stay: keys.value(row),
             code: text_of(codes, row),
@@ -96,6 +97,7 @@ impl Combining {
             level: text_of(levels, row),
         };
         self.procedures.extend((0..rows.num_rows()).map(done));
+        Ok(())
     }
 
     /// Makes the combinations. `texts` are the dictionaries of the procedures, if there are any.
@@ -107,8 +109,8 @@ impl Combining {
         list: Option<&CodeList>,
     ) -> Result<Derived, IngestError> {
         self.procedures.sort_unstable();
-        let positions = DERIVED.map(|name| shape.position(name).unwrap_or_default());
-        let diagnosis = shape.position("principal_diagnosis").unwrap_or_default();
+        let positions = places(shape)?;
+        let diagnosis = place(shape, DIAGNOSIS)?;
         let mut rest = self.procedures.as_slice();
         let mut by_stay = Vec::with_capacity(self.stays.len());
         for (number, stay) in (0_u32..).zip(&self.stays) {
@@ -144,6 +146,18 @@ impl Combining {
         }
         Ok(Derived { positions, by_stay })
     }
+}
+
+/// Where a governed column stands.
+fn place(shape: &Shape, name: &str) -> Result<usize, IngestError> {
+    let missing = || IngestError::write(format!("the data model has no column {name}"));
+    shape.position(name).ok_or_else(missing)
+}
+
+/// Where the derived columns stand.
+fn places(shape: &Shape) -> Result<[usize; 3], IngestError> {
+    let [class, combination, code] = DERIVED.map(|name| place(shape, name));
+    Ok([class?, combination?, code?])
 }
 
 fn procedures_of<'a>(

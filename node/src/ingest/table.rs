@@ -141,7 +141,7 @@ impl Filling {
             None => rows,
             Some(kept) => filter_record_batch(&rows, &kept).map_err(IngestError::write)?,
         };
-        people.combining.take(&self.shape, &kept);
+        people.combining.take(&self.shape, &kept)?;
         self.runs.push(kept, &self.dictionaries)
     }
 
