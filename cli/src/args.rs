@@ -47,6 +47,11 @@ pub enum Command {
     /// Compare disease groups and hospitals: the regional cost benchmark
     #[command(subcommand)]
     Benchmark(crate::benchmark::args::BenchmarkCommand),
+    /// Fit a model of the region: cost, length of stay, deaths
+    Fit(crate::fit::FitArgs),
+    /// Show, compare and apply the region's models
+    #[command(subcommand)]
+    Model(crate::models::ModelCommand),
     /// Show what deviates, most money at stake first
     Alerts(crate::benchmark::args::AlertArgs),
     /// Divide a fund among hospitals by weights or points

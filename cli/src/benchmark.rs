@@ -8,6 +8,7 @@ pub mod args;
 pub mod ask;
 mod hospital;
 mod json;
+pub mod oe;
 mod sheet;
 mod table;
 
@@ -57,6 +58,7 @@ pub async fn run(command: &BenchmarkCommand, context: &Context) -> Result<(), Fa
     match command {
         BenchmarkCommand::Drg(args) => drg(args, context).await,
         BenchmarkCommand::Hospital(args) => hospital::run(args, context).await,
+        BenchmarkCommand::Oe(args) => oe::run(args, context).await,
     }
 }
 

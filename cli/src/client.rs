@@ -4,6 +4,8 @@
 //! authority issued, that every wait and every answer has a bound, and that each way to fail
 //! becomes the right exit code.
 
+mod models;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -307,9 +309,12 @@ impl Client {
 }
 
 fn question(sql: &str, deadline: Option<Duration>) -> Question {
-    let deadline_ms =
-        deadline.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    Question { sql: sql.to_owned(), deadline_ms, pack: None }
+    Question { sql: sql.to_owned(), deadline_ms: milliseconds(deadline), pack: None }
+}
+
+/// A deadline as it travels; 0 leaves it to the coordinator.
+fn milliseconds(deadline: Option<Duration>) -> u64 {
+    deadline.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The innermost cause: what the network or TLS said.

@@ -158,6 +158,49 @@ messages! {
     MadeOf = "share of charges (others of tier)", "费用占比（同级其他）";
     HospitalTitle = "Hospital {} ({}): CMI {}, cost index {}, time index {}; against the other hospitals of its tier",
         "医院 {}（{}）：CMI {}，费用消耗指数 {}，时间消耗指数 {}；与同级其他医院比较";
+    Fitting = "steps of the fit", "拟合步数";
+    BegunAgain = "the fit begins again: {}", "重新拟合：{}";
+    Model = "model", "模型";
+    Formula = "formula", "公式";
+    Family = "family, link", "分布族，连接函数";
+    HospitalsHeading = "hospitals", "医院数";
+    Deviance = "deviance", "偏差";
+    MadeAt = "made at", "时间";
+    MadeBy = "by", "用户";
+    NoModels = "no models yet; consilium fit makes one", "尚无模型；用 consilium fit 拟合";
+    Term = "term", "项";
+    Estimate = "estimate", "估计值";
+    StandardError = "std. error", "标准误";
+    RobustError = "robust", "稳健标准误";
+    ZValue = "z", "z";
+    PValue = "p", "p";
+    Limits = "95 % limits", "95% 置信限";
+    LogLikelihood = "log-likelihood", "对数似然";
+    Aic = "AIC", "AIC";
+    Bic = "BIC", "BIC";
+    Dispersion = "dispersion", "离散度";
+    ModelFit = "{} stays, {} degrees of freedom, deviance {} (mean alone {}), Pearson dispersion {}",
+        "{} 例住院，自由度 {}，偏差 {}（仅均值 {}），Pearson 离散度 {}";
+    ModelCriteria = "log-likelihood {}, AIC {}, BIC {}", "对数似然 {}，AIC {}，BIC {}";
+    ModelShape = "alpha {}, standard error {}", "alpha {}，标准误 {}";
+    ModelProvenance = "{} hospitals, {} masked rounds, {} bytes, {} ms", "{} 家医院，{} 个掩码轮次，{} 字节，{} 毫秒";
+    ModelMerged = "{}: too few patients in {}{}; part of OTHER", "{}：{}{} 病例过少，并入 OTHER";
+    ModelLeftOut = "{}: too few patients in {}{}, also together; their stays are left out",
+        "{}：{}{} 病例过少，合并后仍不足，不纳入拟合";
+    ModelApproximate = "standard errors are approximate: {} pairs of terms have too few patients together or apart (or none); the estimates are exact",
+        "标准误为近似值：{} 对项的共同或单独病例过少（或没有）；估计值是精确的";
+    Scored = "{} rows scored, {} without a prediction; predicted is the mean of {} as the formula has it",
+        "已预测 {} 行，{} 行无预测值；predicted 为 {} 按公式形式的均值";
+    Observed = "observed", "观察值";
+    ExpectedSum = "expected", "期望值";
+    Ratio = "O/E", "O/E";
+    Position = "position", "位置";
+    WithinLimits = "", "";
+    AboveLimit = "above", "偏高";
+    FarAbove = "far above", "显著偏高";
+    BelowLimit = "below", "偏低";
+    FarBelow = "far below", "显著偏低";
+    OeTitle = "{}: observed against expected by {} ({})", "{}：观察值与模型 {} 的期望值（{}）";
     AlertsTitle = "{} alerts, most money at stake first", "{} 条预警，按涉及金额排序";
     NoAlerts = "No alerts: no hospital deviates by the thresholds beyond chance.",
         "无预警：没有医院的偏差超过阈值且超出偶然范围。";
@@ -327,6 +370,7 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::Quorum => "hospitals too few or too nearly the same",
         RefusalCode::Pack => "not a question of an approved pack",
         RefusalCode::Scheme => "unlike grouper schemes",
+        RefusalCode::Model => "model that cannot be fitted",
         RefusalCode::Request => "malformed request",
     }
 }
@@ -357,6 +401,7 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::Quorum => "医院过少或与先前过于相近",
         RefusalCode::Pack => "不属于已批准的问题包",
         RefusalCode::Scheme => "分组方案不一致",
+        RefusalCode::Model => "模型无法拟合",
         RefusalCode::Request => "请求格式有误",
     }
 }

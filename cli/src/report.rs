@@ -9,6 +9,7 @@ mod boxes;
 mod classes;
 mod figures;
 mod frame;
+pub mod funnel;
 mod head;
 mod labels;
 mod notes;

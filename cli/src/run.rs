@@ -10,7 +10,8 @@ use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
 use crate::{
-    alerts, audit, bench, benchmark, catalog, demo, dip, hospitals, pack, payment, query, region,
+    alerts, audit, bench, benchmark, catalog, demo, dip, fit, hospitals, models, pack, payment,
+    query, region,
 };
 
 /// What every command is given.
@@ -57,6 +58,8 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Catalog(args) => runtime()?.block_on(catalog::run(args, context)),
         Command::Hospitals(args) => runtime()?.block_on(hospitals::run(args, context)),
         Command::Benchmark(command) => runtime()?.block_on(benchmark::run(command, context)),
+        Command::Fit(args) => runtime()?.block_on(fit::run(args, context)),
+        Command::Model(command) => runtime()?.block_on(models::run(command, context)),
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, context)),
         Command::Payment(command) => runtime()?.block_on(payment::run(command, context)),
         Command::Pack(command) => pack::run(command, context),

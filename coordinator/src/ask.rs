@@ -32,9 +32,9 @@ const TRIES: u32 = 2;
 
 /// What one hospital sent for all requests of a question.
 #[derive(Debug)]
-struct Reply {
-    parts: Vec<Received>,
-    bytes: u64,
+pub(crate) struct Reply {
+    pub(crate) parts: Vec<Received>,
+    pub(crate) bytes: u64,
 }
 
 /// The answer and how it came about.
@@ -206,7 +206,7 @@ impl Asker<'_> {
     }
 
     /// Sends the requests to every hospital and gathers until all are done or time is up.
-    async fn collect(
+    pub(crate) async fn collect(
         &self,
         requests: &Arc<Vec<ReleaseRequest>>,
         patience: Duration,

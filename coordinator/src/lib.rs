@@ -14,7 +14,9 @@ pub mod command;
 mod config;
 mod encode;
 mod explain;
+mod fit;
 mod lists;
+mod models;
 mod notary;
 mod pooled;
 mod progress;
@@ -22,6 +24,7 @@ mod registry;
 mod round;
 mod server;
 mod shelf;
+mod state;
 mod upload;
 mod witness;
 

@@ -75,6 +75,8 @@ pub(crate) struct Outcome {
     pub(crate) present: Vec<Arc<Site>>,
     pub(crate) absent: Vec<(Arc<Site>, Absence)>,
     pub(crate) bytes: u64,
+    /// The snapshot of each hospital in the sum.
+    pub(crate) snapshots: BTreeMap<HospitalId, String>,
     /// Discovery only: the places that passed, and the witness's signature over them.
     pub(crate) passing: Option<(Vec<u32>, Signature)>,
     pub(crate) round_key: RoundKey,
@@ -141,6 +143,7 @@ struct Gathered {
     total: Total,
     kept: Option<BTreeMap<HospitalId, Vec<u8>>>,
     proofs: BTreeMap<HospitalId, UploadProof>,
+    snapshots: BTreeMap<HospitalId, String>,
     bytes: u64,
 }
 
@@ -201,6 +204,8 @@ impl Rounds {
         }
         let chosen = self.choose(&gathered, &answered, agreed.terms.family, need)?;
         let bytes = gathered.bytes;
+        let mut snapshots = gathered.snapshots.clone();
+        snapshots.retain(|hospital, _| chosen.contains(hospital));
         let (total, proofs) = settle(gathered, &chosen)?;
         self.record_round(&agreed, &chosen).await?;
         let witnessed = total.witnessed(&shape).to_vec();
@@ -231,7 +236,8 @@ impl Rounds {
             .partition(|site| chosen.contains(&site.id));
         absent.extend(held_back.into_iter().map(|site| (site, Absence::HeldBack)));
         let round_key = agreed.round_key.clone();
-        Ok(Outcome { sid: agreed.sid, combined, present, absent, bytes, passing, round_key })
+        let sid = agreed.sid;
+        Ok(Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key })
     }
 
     /// The memory that a round's uploads may take at a time, out of what all rounds share.
@@ -340,6 +346,7 @@ impl Rounds {
             total: Total::new(&agreed.terms.shape),
             kept: keep.then(BTreeMap::new),
             proofs: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             bytes: 0,
         };
         let mut state = v1::Progress { asked: count(sites.len()), answered: 0, failed: 0 };
@@ -452,6 +459,7 @@ impl Gathered {
             }
             None => self.total.add(&arrived.cells)?,
         }
+        self.snapshots.insert(hospital.clone(), arrived.snapshot);
         self.proofs.insert(hospital, arrived.proof);
         Ok(())
     }

@@ -1,18 +1,17 @@
 //! The coordinator's gRPC service and its life.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::Stream;
 use futures::future::BoxFuture;
-use model::{Peer, Refusal, Role};
-use privacy::{Floor, Policy, Scope, Shape};
+use model::{Peer, Role};
+use privacy::{Floor, Policy};
 use proto::v1::answer_event::Event;
 use proto::v1::region_server::{Region, RegionServer};
 use proto::{decode_claim, v1};
-use query::question::{Planner, Question};
+use query::question::Planner;
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
 use service::role::{RoleError, identify, listen};
@@ -26,29 +25,26 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::ask::{Answer, AskError, Asker, Who};
+use crate::ask::{Answer, Who};
 use crate::catalog::catalog;
 use crate::codes::Name;
 use crate::config::Config;
 use crate::encode::ipc_parts;
-use crate::explain::{Size, explain};
+use crate::explain::explain;
+use crate::fit;
 use crate::lists::Lists;
+use crate::models::Models;
 use crate::notary;
 use crate::registry::{Registry, Site};
 use crate::round::{Rounds, round_memory};
 use crate::shelf::Shelf;
+use crate::state::{EVENT_QUEUE, State, ask_status};
 use crate::witness::Witness;
 
 /// How often hospitals are asked to describe themselves.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
-/// Longest deadline that a question may ask for.
-const MAX_DEADLINE: Duration = Duration::from_secs(600);
-/// Events that may wait for a slow client.
-const EVENT_QUEUE: usize = 16;
 /// Time for a last look at the logs before the coordinator ends.
 const LAST_LOOK: Duration = Duration::from_secs(2);
-/// Planned questions that are kept.
-const MAX_PLANNED: usize = 256;
 
 /// Why a coordinator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -100,18 +96,6 @@ pub struct Bound {
     log_interval: Duration,
 }
 
-#[derive(Debug)]
-struct State {
-    registry: Arc<Registry>,
-    rounds: Arc<Rounds>,
-    lists: Lists,
-    planner: Planner,
-    policy: Policy,
-    deadline: Duration,
-    clock: Clock,
-    planned: Mutex<HashMap<String, Arc<Question>>>,
-}
-
 /// Checks the configuration, opens what it names and listens.
 ///
 /// # Errors
@@ -128,6 +112,7 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let rounds = Arc::new(rounds(&config, &policy, &identity, &expected, &clock)?);
     let codes = crate::codes::read(&config.code_sources())?;
     let shelf = Shelf::of(&config.data_dir);
+    let models = Models::of(&config.data_dir);
     let lists = Lists::new(codes, config.pooled.discovery_bits, shelf);
     let planner = Planner::new(config.engine.memory_mb << 20)?;
     let (deadline, log_interval) = (config.deadline(), config.log_interval());
@@ -136,7 +121,8 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let (listener, address) = listen(Role::Coordinator, &config.listen).await?;
     let planned = Mutex::default();
     let state =
-        Arc::new(State { registry, rounds, lists, planner, policy, deadline, clock, planned });
+        State { registry, rounds, lists, planner, policy, deadline, clock, models, planned };
+    let state = Arc::new(state);
     Ok(Bound { listener, address, identity, state, log_interval })
 }
 
@@ -223,100 +209,12 @@ async fn refresh(state: Arc<State>) {
     }
 }
 
-impl State {
-    /// Plans a question, or finds it among those planned before; plans do not depend on data.
-    async fn plan(&self, sql: &str) -> Result<Arc<Question>, Refusal> {
-        let known = self.planned.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
-        if let Some(question) = known {
-            return Ok(question);
-        }
-        let question = Arc::new(self.planner.plan(sql, &self.policy).await?);
-        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        if planned.len() >= MAX_PLANNED {
-            planned.clear();
-        }
-        planned.insert(sql.to_owned(), Arc::clone(&question));
-        Ok(question)
-    }
-
-    /// What a question would cost, as far as it can be told without asking for it.
-    async fn size(&self, question: &Question, user: &str) -> Size {
-        if question.scope() == Scope::Pooled {
-            let Some(domains) = self.lists.known_domains(question).await else {
-                return Size::Unknown;
-            };
-            let requests = question.requests(user, &domains).unwrap_or_default();
-            let shapes = requests.iter().map(|request| Shape::of(request).ok());
-            let bytes = shapes.map(|shape| shape.map(|shape| shape.bytes() as u64));
-            return bytes.sum::<Option<u64>>().map_or(Size::Unknown, Size::Masked);
-        }
-        let described = self.registry.code_lists().await;
-        let known = catalog(&self.policy, &described);
-        let codes = |name: &String| {
-            let columns = known.tables.iter().flat_map(|table| &table.columns);
-            let mut found = columns.filter(|c| c.name == *name && !c.codes.is_empty());
-            found.next().map(|column| column.codes.len() as u64 + 1)
-        };
-        let parts = question.explain();
-        Size::Codes(parts.iter().map(|part| part.dimensions.iter().map(codes).collect()).collect())
-    }
-
-    async fn answer(
-        &self,
-        question: &Question,
-        who: &Who<'_>,
-        deadline: Duration,
-        events: &mpsc::Sender<Result<v1::AnswerEvent, Status>>,
-    ) -> Result<Answer, Status> {
-        let (progress, mut told) = mpsc::channel(EVENT_QUEUE);
-        let asker = Asker {
-            registry: &self.registry,
-            planner: &self.planner,
-            clock: &self.clock,
-            rounds: &self.rounds,
-            lists: &self.lists,
-        };
-        let asking = asker.ask(question, who, deadline, &progress);
-        tokio::pin!(asking);
-        loop {
-            tokio::select! {
-                Some(state) = told.recv() => {
-                    let event = v1::AnswerEvent { event: Some(Event::Progress(state)) };
-                    // A client that has gone away ends the question.
-                    if events.is_closed() {
-                        return Err(Status::cancelled("the client has gone"));
-                    }
-                    let _ = events.try_send(Ok(event));
-                }
-                answer = &mut asking => return answer.map_err(|error| ask_status(&error)),
-            }
-        }
-    }
-}
-
-fn ask_status(error: &AskError) -> Status {
-    match error {
-        AskError::Refused(refusal) => refusal_status(refusal),
-        AskError::Nobody(text) => Status::unavailable(text.clone()),
-        AskError::WitnessAway => Status::unavailable(
-            "the witness cannot be reached, so pooled sums cannot be opened; nothing was learned. \
-             Questions that group by hospital_id can be asked",
-        ),
-        AskError::Deadline => {
-            Status::deadline_exceeded("the deadline passed before the answer was finished")
-        }
-        AskError::Above(text) => Status::invalid_argument(text.clone()),
-        AskError::Internal(text) => {
-            internal_status("adding up", &std::io::Error::other(text.clone()))
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Service {
     state: Arc<State>,
 }
 
+type FitEvents = std::pin::Pin<Box<dyn Stream<Item = Result<v1::FitEvent, Status>> + Send>>;
 type Events = std::pin::Pin<Box<dyn Stream<Item = Result<v1::AnswerEvent, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -329,10 +227,7 @@ impl Region for Service {
         let claim = pack.map(decode_claim).transpose();
         let claim = claim.map_err(|refusal| refusal_status(&refusal))?;
         let question = self.state.plan(&sql).await.map_err(|refusal| refusal_status(&refusal))?;
-        let deadline = match deadline_ms {
-            0 => self.state.deadline,
-            given => Duration::from_millis(given).min(MAX_DEADLINE),
-        };
+        let deadline = self.state.ask_deadline(deadline_ms);
         let (events, stream) = mpsc::channel(EVENT_QUEUE);
         let state = Arc::clone(&self.state);
         tokio::spawn(async move {
@@ -379,6 +274,48 @@ impl Region for Service {
             zh: name.zh.clone(),
         };
         Ok(Response::new(v1::CodeNamesResponse { names: names.map(name).collect() }))
+    }
+
+    type FitStream = FitEvents;
+
+    async fn fit(&self, request: Request<v1::FitRequest>) -> Result<Response<FitEvents>, Status> {
+        let peer = require_role(&request, Role::User)?;
+        let order = request.into_inner();
+        let (events, stream) = mpsc::channel(EVENT_QUEUE);
+        let (state, user) = (Arc::clone(&self.state), peer.name().to_owned());
+        let deadline = state.fit_deadline(order.deadline_ms);
+        tokio::spawn(async move { fit::run(&state, order, &user, deadline, &events).await });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn models(
+        &self,
+        request: Request<v1::ModelsRequest>,
+    ) -> Result<Response<v1::ModelsResponse>, Status> {
+        require_role(&request, Role::User)?;
+        Ok(Response::new(v1::ModelsResponse { models: self.state.models.list() }))
+    }
+
+    async fn model(
+        &self,
+        request: Request<v1::ModelRequest>,
+    ) -> Result<Response<v1::ModelResponse>, Status> {
+        require_role(&request, Role::User)?;
+        let card = self.state.models.card(&request.get_ref().name);
+        let card = card.map_err(|refusal| refusal_status(&refusal))?;
+        Ok(Response::new(v1::ModelResponse { card: fit::text_of(&card)? }))
+    }
+
+    async fn expect(
+        &self,
+        request: Request<v1::ExpectRequest>,
+    ) -> Result<Response<v1::ExpectResponse>, Status> {
+        let peer = require_role(&request, Role::User)?;
+        let v1::ExpectRequest { name, deadline_ms } = request.get_ref();
+        let card = self.state.models.card(name).map_err(|refusal| refusal_status(&refusal))?;
+        let patience = self.state.ask_deadline(*deadline_ms);
+        let told = fit::expect(&self.state, &card, peer.name(), patience).await;
+        Ok(Response::new(told.map_err(|error| ask_status(&error))?))
     }
 
     async fn hospitals(

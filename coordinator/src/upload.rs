@@ -27,6 +27,8 @@ pub(crate) struct Expected {
 pub(crate) struct Arrived {
     pub(crate) proof: UploadProof,
     pub(crate) cells: Vec<u8>,
+    /// The snapshot that it is over, as the hospital says.
+    pub(crate) snapshot: String,
 }
 
 /// Offers the round to one hospital and takes in its upload, whole and vouched for.
@@ -67,7 +69,7 @@ async fn take_in(site: &Site, offer: v1::Offer, expected: &Expected) -> Result<A
         Absence::Failed
     };
     let size = expected.terms.shape.bytes();
-    let mut cells: Vec<u8> = Vec::new();
+    let mut cells: Vec<u8> = Vec::with_capacity(size);
     let mut client = site.client();
     let mut stream = client.join(offer).await.map_err(status)?.into_inner();
     let end = loop {
@@ -84,6 +86,7 @@ async fn take_in(site: &Site, offer: v1::Offer, expected: &Expected) -> Result<A
     if stream.message().await.map_err(status)?.is_some() {
         return Err(unusable("it went on after its end"));
     }
+    let snapshot = end.snapshot_id;
     let proof = end.upload.and_then(|upload| decode_upload(upload).ok());
     let proof = proof.ok_or_else(|| unusable("it has no receipt"))?;
     let keys = expected.roster.hospitals().get(&site.id).ok_or(Absence::Identity)?;
@@ -95,5 +98,5 @@ async fn take_in(site: &Site, offer: v1::Offer, expected: &Expected) -> Result<A
     if upload_hash(&cells) != proof.hash {
         return Err(unusable("its cells are not those of its receipt"));
     }
-    Ok(Arrived { proof, cells })
+    Ok(Arrived { proof, cells, snapshot })
 }

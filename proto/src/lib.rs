@@ -7,6 +7,7 @@
 mod chunks;
 mod request;
 mod round;
+mod step;
 
 /// Messages as bytes, for those who have to hash, keep or compare what travels.
 pub use prost::Message;

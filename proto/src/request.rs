@@ -5,14 +5,15 @@ use model::{Refusal, RefusalCode};
 use privacy::Domain;
 use privacy::domain::Outside;
 use privacy::measure::{Input, Measure};
-use privacy::request::{Claim, REQUEST_VERSION, ReleaseRequest, RequestParts, Scope};
+use privacy::request::{Claim, REQUEST_VERSION, ReleaseRequest, RequestParts, Scope, StepParts};
 
+use crate::step::{decode_step, encode_step};
 use crate::v1;
 
 /// Longest name and arguments of a pack's question, in bytes.
 const MAX_CLAIM_BYTES: usize = 64 * 1024;
 
-fn malformed(subject: &str, reason: &str) -> Refusal {
+pub(crate) fn malformed(subject: &str, reason: &str) -> Refusal {
     Refusal::new(RefusalCode::Request, subject, reason, "Use matching versions of Consilium.")
 }
 
@@ -23,18 +24,23 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         Scope::Pooled => v1::Scope::Pooled,
         Scope::PerHospital => v1::Scope::PerHospital,
     };
+    // Everything about the groups of a step follows from the step.
+    let follows = request.step().is_some();
+    let measures = request.measures().iter().map(|measure| encode_measure(*measure));
+    let domains = request.domains().iter().map(encode_domain);
     v1::ReleaseRequest {
         version: REQUEST_VERSION,
         scope: scope.into(),
         asker: request.asker().to_owned(),
         relation_sql: request.relation_sql().to_owned(),
-        dimensions: request.dimensions().to_vec(),
+        dimensions: if follows { Vec::new() } else { request.dimensions().to_vec() },
         inputs: request.inputs().iter().map(encode_input).collect(),
-        measures: request.measures().iter().map(|measure| encode_measure(*measure)).collect(),
+        measures: if follows { Vec::new() } else { measures.collect() },
         deadline_ms,
-        domains: request.domains().iter().map(encode_domain).collect(),
-        supports: request.supports().to_vec(),
+        domains: if follows { Vec::new() } else { domains.collect() },
+        supports: if follows { Vec::new() } else { request.supports().to_vec() },
         pack: request.claim().map(encode_claim),
+        step: request.step().map(encode_step),
     }
 }
 
@@ -63,7 +69,7 @@ pub fn decode_claim(wire: v1::PackClaim) -> Result<Claim, Refusal> {
     Ok(Claim { pack, question: wire.question, arguments })
 }
 
-fn encode_domain(domain: &Domain) -> v1::Domain {
+pub(crate) fn encode_domain(domain: &Domain) -> v1::Domain {
     use v1::code_domain::Outside as Wire;
     let kind = match domain {
         Domain::Codes { codes, outside } => {
@@ -84,11 +90,13 @@ fn encode_domain(domain: &Domain) -> v1::Domain {
             level: (*level).into(),
             salt: salt.to_vec(),
         }),
+        // It follows from a step and does not travel.
+        Domain::Numbered(_) => return v1::Domain::default(),
     };
     v1::Domain { kind: Some(kind) }
 }
 
-fn decode_domain(wire: v1::Domain) -> Result<Domain, Refusal> {
+pub(crate) fn decode_domain(wire: v1::Domain) -> Result<Domain, Refusal> {
     use v1::code_domain::Outside as Wire;
     let wrong = || malformed("domain", "A code list of the request is malformed.");
     match wire.kind {
@@ -126,8 +134,14 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
         v1::Scope::Unspecified => return Err(malformed("scope", "The request names no scope.")),
     };
     let inputs = wire.inputs.iter().map(decode_input).collect::<Result<_, _>>()?;
-    let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
     let claim = wire.pack.map(decode_claim).transpose()?;
+    if let Some(step) = wire.step {
+        let (asker, relation_sql) = (wire.asker, wire.relation_sql);
+        let step = decode_step(step)?;
+        let parts = StepParts { scope, asker, relation_sql, inputs, step };
+        return Ok(ReleaseRequest::try_from(parts)?.claiming(claim));
+    }
+    let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
     let request = ReleaseRequest::try_from(RequestParts {
         scope,
         asker: wire.asker,
@@ -173,6 +187,8 @@ fn encode_measure(measure: Measure) -> v1::Measure {
         Measure::Squares(_) => Kind::Squares,
         Measure::Products(..) => Kind::Products,
         Measure::Histogram(..) => Kind::Histogram,
+        // It follows from a step and does not travel.
+        Measure::Step => Kind::Unspecified,
     };
     let (x, y) = measure.inputs();
     let index = |input: Option<usize>| input.and_then(|i| u32::try_from(i).ok()).unwrap_or(0);

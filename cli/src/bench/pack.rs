@@ -6,10 +6,11 @@ use std::time::Duration;
 use model::casemix::parameters::Parameters;
 use model::casemix::trim::Method;
 use query::pack::Arguments;
+use query::pooled::{Pooled, unite};
 use serde::Serialize;
 use service::Shutdown;
 
-use super::questions::{plain, pooled};
+use super::questions::{folders, plain};
 use super::times::milliseconds;
 use super::{Times, note};
 use crate::args::{BenchArgs, ListFormat};
@@ -17,6 +18,7 @@ use crate::benchmark::args::Selection;
 use crate::benchmark::ask::DRG_COST;
 use crate::benchmark::{self, Regional};
 use crate::client::Client;
+use crate::demo::configure::cores;
 use crate::demo::{Prepared, query_runtime, running::Running};
 use crate::exit::Failure;
 use crate::run::{Context, runtime};
@@ -95,7 +97,13 @@ async fn measure(
     let shutdown = Shutdown::new();
     let running = Running::start(prepared, queries, &shutdown).await?;
     let client = Client::open(prepared.folder.root(), &context.clock)?;
-    let plain_session = pooled(prepared, prepared.hospitals.len())?;
+    // The composition joins stays with their fees.
+    let copies = tempfile::tempdir()
+        .map_err(|error| Failure::Internal(format!("no temporary folder: {error}")))?;
+    note(context, "copying the snapshots with the region's own keys");
+    let failed = |error: query::pooled::PooledError| Failure::Internal(error.to_string());
+    let united = unite(&folders(prepared, prepared.hospitals.len()), copies.path());
+    let plain_session = Pooled::open(&united.map_err(failed)?, cores()).map_err(failed)?;
     let (first, _) = federated(&client, period(args, 0).as_deref(), context).await?;
     let (mut alone, mut together, mut last) = (Vec::new(), Vec::new(), None);
     for turn in 0..=args.repeat {
@@ -127,7 +135,7 @@ async fn measure(
         stays: prepared.hospitals.iter().map(|one| one.manifest.stays()).sum(),
         groups: regional.benchmark.groups.len(),
         repeat: args.repeat,
-        cores: crate::demo::configure::cores(),
+        cores: cores(),
         rounds: regional.told().iter().map(|told| told.release.rounds).sum(),
         bytes_received: regional.told().iter().map(|told| told.release.bytes_received).sum(),
         ratio: federated_ms.median / pooled_ms.median,

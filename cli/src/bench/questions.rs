@@ -1,5 +1,6 @@
 //! The same question, pooled and federated, in alternating order.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use query::pooled::Pooled;
@@ -27,12 +28,17 @@ pub(super) struct Compared {
     pub(super) first_ms: f64,
 }
 
-pub(super) fn pooled(prepared: &Prepared, hospitals: usize) -> Result<Pooled, Failure> {
+/// The snapshot folders of the first `hospitals`.
+pub(super) fn folders(prepared: &Prepared, hospitals: usize) -> Vec<PathBuf> {
     let folders = prepared.hospitals.iter().take(hospitals).map(|hospital| {
         let data = prepared.folder.node(&hospital.member.id, "data");
         data.join("snapshots").join(&hospital.manifest.snapshot_id)
     });
-    let folders: Vec<_> = folders.collect();
+    folders.collect()
+}
+
+pub(super) fn pooled(prepared: &Prepared, hospitals: usize) -> Result<Pooled, Failure> {
+    let folders = folders(prepared, hospitals);
     Pooled::open(&folders, crate::demo::configure::cores())
         .map_err(|error| Failure::Internal(error.to_string()))
 }

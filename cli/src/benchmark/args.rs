@@ -28,6 +28,12 @@ Examples:
   consilium benchmark hospital h-003 --region demo
   consilium benchmark hospital h-003 --region demo --format json")]
     Hospital(HospitalArgs),
+    /// What each hospital has observed against what a model expects of its stays
+    #[command(after_help = "\
+Examples:
+  consilium benchmark oe --model deaths-2024 --region demo
+  consilium benchmark oe --model cost-2024 --outcome total_cost --region demo --out report")]
+    Oe(super::oe::OeArgs),
 }
 
 /// What is compared.

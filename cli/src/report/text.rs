@@ -77,6 +77,26 @@ texts! {
         "每个标记代表一家医院，面积与例数成正比。指数为 1，即收治同样的病例与全区域平均水平相当。";
     HospitalsNone = "No hospital has both indices.", "没有任何医院同时具有两个指数。";
     Numbered = "Numbers are those of the table of hospitals.", "编号与医院表中的编号一致。";
+    FunnelEyebrow = "Observed against expected", "观察值与期望值";
+    FunnelTitle = "Observed and expected {}, region {}", "{} 的观察值与期望值：区域 {}";
+    FunnelModel = "Model", "模型";
+    FunnelFormula = "Formula", "公式";
+    FunnelFamily = "Family, link", "分布族，连接函数";
+    FunnelHeading = "Hospitals: observed over expected, by size", "医院：观察/期望比与规模";
+    FunnelLead = "Each mark is a hospital. Beyond the inner line lies one in twenty by chance alone, beyond the outer one in five hundred; names are given outside the inner line.",
+        "每个标记为一家医院。仅由偶然，每二十家约有一家超出内线，每五百家约有一家超出外线；超出内线者标注名称。";
+    FunnelNone = "No hospital told both sums.", "没有医院提供两项合计。";
+    FunnelAcross = "expected", "期望值";
+    FunnelUp = "observed / expected", "观察/期望";
+    FunnelTable = "All hospitals", "全部医院";
+    FunnelHospital = "Hospital", "医院";
+    FunnelStays = "Stays", "住院";
+    FunnelObserved = "Observed", "观察值";
+    FunnelExpected = "Expected", "期望值";
+    FunnelRatio = "O/E", "O/E";
+    FunnelLimits = "95 % limits", "95% 置信限";
+    FunnelExact = "Limits of counts are exact (Poisson). What a hospital withholds is a dash.", "计数的置信限为泊松精确限。医院扣留的数值以短横表示。";
+    FunnelNormal = "Limits are normal, with the model's variance. What a hospital withholds is a dash.", "置信限按模型方差取正态近似。医院扣留的数值以短横表示。";
     NotDrawn = "Without both indices, so only in the table: {}.",
         "缺少其中一个指数而未绘出、仅列于表中的医院：{} 家。";
     Unlabelled = "Without room for a label, but with a name on pointing: {}.",

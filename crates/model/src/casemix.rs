@@ -23,6 +23,7 @@ pub mod outlier;
 pub mod parameters;
 pub mod payment;
 pub mod readmission;
+pub mod standardised;
 pub mod stay_length;
 pub mod trim;
 pub mod weight;

@@ -5,6 +5,7 @@
 //! and tested on its own. Time and randomness are never taken here; they come in as arguments.
 
 pub mod casemix;
+pub mod glm;
 pub mod hospital;
 pub mod manifest;
 pub mod moments;

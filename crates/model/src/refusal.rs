@@ -72,6 +72,8 @@ refusal_codes! {
     Pack = "pack",
     /// Groups of unlike grouper schemes would be added up or compared.
     Scheme = "scheme",
+    /// A model that a rule or a hospital does not admit, or that cannot be fitted.
+    Model = "model",
     /// A message that no correct coordinator sends.
     Request = "request",
 }

@@ -7,6 +7,7 @@ use crate::domain::Domain;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::request::{ReleaseRequest, Scope};
 use crate::roster::Roster;
+use crate::step::Step;
 use crate::terms::{Sid, Signatures, Terms};
 
 /// The numbers a release must reach; always set, never zero.
@@ -209,8 +210,45 @@ fn admit_scope(
              approves one in questions.packs of the policy file.",
         ));
     }
+    if let Some(step) = request.step() {
+        admit_step(step, policy, request.scope() == Scope::Pooled)?;
+    }
     let thresholds = Thresholds { persons, stays, selectivity: policy.selectivity.persons };
     Ok(Admitted { request, thresholds })
+}
+
+/// A hospital may take part in no models, or in small ones only.
+fn admit_step(step: &Step, policy: &Policy, pooled: bool) -> Result<(), Refusal> {
+    if !policy.models.fit {
+        return Err(Refusal::new(
+            RefusalCode::Model,
+            "model",
+            "The hospital's policy takes part in no models.",
+            "Ask the hospital's steward, or fit without it.",
+        ));
+    }
+    if pooled && policy.pooled.local_minimum > 1 {
+        return Err(Refusal::new(
+            RefusalCode::Model,
+            "model",
+            "The hospital leaves small groups out of regional sums, so that sums of a model would \
+             not fit together.",
+            "Its steward sets pooled.local_minimum to 1, or the model is fitted without it.",
+        ));
+    }
+    let most = policy.models.parameters;
+    if step.columns.len() > most as usize {
+        return Err(Refusal::new(
+            RefusalCode::Model,
+            "model",
+            format!(
+                "The model has {} parameters; the hospital's policy admits {most}.",
+                step.columns.len()
+            ),
+            "Use fewer terms or coarser codes.",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct ReceivedGroup {
 /// One group over all hospitals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CombinedGroup {
+    /// Rows of the group.
+    pub rows: u64,
     /// Sums over the hospitals that released the group.
     pub cells: Vec<i128>,
     /// For each measure, whether some hospital withheld it: then its sum is not known.
@@ -79,10 +81,16 @@ impl Combined {
             self.released_rows = self.released_rows.saturating_add(group.rows);
             match self.groups.entry(group.key) {
                 std::collections::btree_map::Entry::Vacant(place) => {
-                    place.insert(CombinedGroup { cells: group.cells, withheld: group.withheld });
+                    place.insert(CombinedGroup {
+                        rows: group.rows,
+                        cells: group.cells,
+                        withheld: group.withheld,
+                    });
                 }
                 std::collections::btree_map::Entry::Occupied(mut place) => {
-                    place.get_mut().add(&group.cells, &group.withheld, measures)?;
+                    let sum = place.get_mut();
+                    sum.rows = sum.rows.saturating_add(group.rows);
+                    sum.add(&group.cells, &group.withheld, measures)?;
                 }
             }
         }

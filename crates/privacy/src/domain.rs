@@ -47,6 +47,8 @@ pub enum Domain {
         /// Salt of the round: its sid.
         salt: [u8; 32],
     },
+    /// So many numbered places: the sums of a step of fitting a model ([`crate::step`]).
+    Numbered(u32),
 }
 
 /// What becomes of values outside a code list.
@@ -145,7 +147,10 @@ impl Domain {
             Self::Buckets { bits, .. } if *bits == 0 || *bits > MAX_BUCKET_BITS => {
                 Err(InvalidDomain::TooLarge)
             }
-            Self::Buckets { .. } => Ok(()),
+            Self::Numbered(places) if *places == 0 || *places as usize > MAX_CELLS => {
+                Err(InvalidDomain::TooLarge)
+            }
+            Self::Buckets { .. } | Self::Numbered(_) => Ok(()),
         }
     }
 
@@ -156,6 +161,7 @@ impl Domain {
             Self::Codes { codes, outside } if outside.has_place() => 2 + codes.len(),
             Self::Codes { codes, .. } => 1 + codes.len(),
             Self::Buckets { bits, .. } => 1 << *bits,
+            Self::Numbered(places) => *places as usize,
         }
     }
 
@@ -167,7 +173,7 @@ impl Domain {
                 let index = place.checked_sub(1)?;
                 Some(codes.get(index).map_or_else(|| OTHER.to_owned(), Clone::clone))
             }
-            Self::Buckets { .. } => Some(place.to_string()),
+            Self::Buckets { .. } | Self::Numbered(_) => Some(place.to_string()),
         }
     }
 
@@ -185,6 +191,10 @@ impl Domain {
                 out.number(u64::from(*bits));
                 out.number(u64::from(*level));
             }
+            Self::Numbered(places) => {
+                out.text("Numbered");
+                out.number(u64::from(*places));
+            }
         }
     }
 
@@ -193,7 +203,7 @@ impl Domain {
     pub const fn is_named(&self, place: usize) -> bool {
         match self {
             Self::Codes { codes, outside: Outside::Unnamed } => place <= codes.len(),
-            Self::Codes { .. } | Self::Buckets { .. } => true,
+            Self::Codes { .. } | Self::Buckets { .. } | Self::Numbered(_) => true,
         }
     }
 
@@ -204,7 +214,7 @@ impl Domain {
             Self::Codes { codes, .. } => {
                 codes.iter().enumerate().map(|(i, code)| (code.as_str().into(), i + 1)).collect()
             }
-            Self::Buckets { .. } => HashMap::new(),
+            Self::Buckets { .. } | Self::Numbered(_) => HashMap::new(),
         };
         Places { domain: self.clone(), index }
     }
@@ -267,6 +277,9 @@ impl Places {
                 None => Some(bucket(salt, None, *bits)),
                 Some(code) => Some(bucket(salt, Some(prefix(code, *level)?), *bits)),
             },
+            Domain::Numbered(places) => {
+                code?.parse().ok().filter(|place| *place < *places as usize)
+            }
         }
     }
 
@@ -291,6 +304,7 @@ impl Places {
                 let code = prefix(code, *level)?;
                 Some(Cow::Owned(bucket(salt, Some(code), *bits).to_string()))
             }
+            Domain::Numbered(_) => self.of(Some(code)).map(|place| Cow::Owned(place.to_string())),
         }
     }
 
@@ -299,7 +313,7 @@ impl Places {
     #[must_use]
     pub fn of_label(&self, label: Option<&str>) -> Option<usize> {
         match &self.domain {
-            Domain::Codes { .. } => self.of(label),
+            Domain::Codes { .. } | Domain::Numbered(_) => self.of(label),
             Domain::Buckets { .. } => {
                 label?.parse().ok().filter(|bucket| *bucket < self.domain.size())
             }

@@ -1,7 +1,7 @@
 //! The audit boundary: what may leave a hospital, decided on cells, in one place.
 //!
 //! Everything that is ever computed across hospitals is a function of additive cells. This crate
-//! holds what a cell is ([`measure`]), what a coordinator may ask ([`request`], [`domain`]), what a
+//! holds what a cell is ([`measure`]), what a coordinator may ask ([`request`], [`domain`], [`mod@step`]), what a
 //! hospital allows ([`policy`], [`mod@admit`]), what a node has computed but not shown
 //! ([`partial`]), and the two ways out. A hospital's own cells pass its [`gate`] and are added up
 //! in the clear ([`combine`]). Everything pooled is masked: terms that both authorities sign
@@ -25,6 +25,7 @@ pub mod combine;
 pub mod conceal;
 pub mod discover;
 pub mod domain;
+pub mod few;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
@@ -39,6 +40,7 @@ pub mod roster;
 pub mod seal;
 pub mod shape;
 pub mod sign;
+pub mod step;
 pub mod terms;
 
 pub use admit::{Admitted, FromPack, Offer, Round, admit, admit_round};
@@ -52,4 +54,5 @@ pub use partial::Partial;
 pub use policy::Policy;
 pub use request::{Claim, ReleaseRequest, Scope};
 pub use shape::Shape;
+pub use step::Step;
 pub use terms::{Floor, Sid, Terms};

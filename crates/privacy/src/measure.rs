@@ -7,6 +7,8 @@
 
 use model::moments::Scale;
 
+use crate::step::CONTRIBUTION_BITS;
+
 /// Most rows of one relation in one hospital, joins included; a node stops beyond it.
 pub const ROWS_CAP: u64 = 1 << 30;
 /// Most hospitals in one region.
@@ -96,7 +98,8 @@ pub struct Overflow;
 ///
 /// Cells, in order: `Rows` n · `Persons` n · `Count` n · `Sum` n, Σx · `Squares` n, Σx, Σx² ·
 /// `Products` n, Σx, Σy, Σx², Σy², Σxy over the rows where both are present · `Histogram` n of each
-/// bin, or, once it was released, [`JOINED`] for a bin that is counted in the next one.
+/// bin, or, once it was released, [`JOINED`] for a bin that is counted in the next one · `Step` the
+/// sum of the group's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// Rows of the relation: `COUNT(*)`.
@@ -118,6 +121,8 @@ pub enum Measure {
     /// Rows by the bins of the input's column ([`model::schema::bins`]): the input, and how many
     /// bins it has.
     Histogram(usize, u16),
+    /// A sum of a step of fitting a model ([`crate::step`]).
+    Step,
 }
 
 /// Stands in a released histogram for a bin whose rows are counted in the next one.
@@ -138,7 +143,12 @@ impl Measure {
     pub const fn width(self) -> usize {
         match self {
             Self::Histogram(_, bins) => bins as usize,
-            Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Count(_) => 1,
+            Self::Rows
+            | Self::Persons
+            | Self::Stays
+            | Self::Contributors
+            | Self::Count(_)
+            | Self::Step => 1,
             Self::Sum(_) => 2,
             Self::Squares(_) => 3,
             Self::Products(..) => 6,
@@ -149,7 +159,9 @@ impl Measure {
     #[must_use]
     pub const fn inputs(self) -> (Option<usize>, Option<usize>) {
         match self {
-            Self::Rows | Self::Persons | Self::Stays | Self::Contributors => (None, None),
+            Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Step => {
+                (None, None)
+            }
             Self::Count(x) | Self::Sum(x) | Self::Squares(x) | Self::Histogram(x, _) => {
                 (Some(x), None)
             }
@@ -168,6 +180,7 @@ impl Measure {
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Count(_) => {
                 vec![0]
             }
+            Self::Step => vec![CONTRIBUTION_BITS],
             Self::Histogram(_, bins) => vec![0; bins.into()],
             Self::Sum(x) => vec![0, bits(x)],
             Self::Squares(x) => vec![0, bits(x), product(x, x)],
@@ -184,7 +197,7 @@ impl Measure {
     pub fn check(self, inputs: &[Input]) -> Result<(), Overflow> {
         let at = |index: usize| inputs.get(index).ok_or(Overflow);
         match self {
-            Self::Rows | Self::Persons | Self::Stays | Self::Contributors => Ok(()),
+            Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Step => Ok(()),
             Self::Count(x) | Self::Sum(x) => at(x)?.check(),
             Self::Histogram(x, bins) => {
                 at(x)?.check()?;

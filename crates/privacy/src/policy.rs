@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::request::Scope;
+use crate::step::MAX_COLUMNS;
 
 /// The default minimum of persons and of stays per cell.
 pub const DEFAULT_MINIMUM: u32 = 11;
@@ -46,6 +47,9 @@ pub struct Policy {
     /// How long conditions may be.
     #[serde(default)]
     pub literals: Literals,
+    /// Which models are fitted.
+    #[serde(default)]
+    pub models: Models,
     /// How often the hospital may be asked.
     #[serde(default)]
     pub usage: Usage,
@@ -213,6 +217,22 @@ impl Default for Literals {
     }
 }
 
+/// Which models the hospital takes part in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Models {
+    /// Whether in any.
+    pub fit: bool,
+    /// Most parameters of one.
+    pub parameters: u32,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self { fit: true, parameters: 128 }
+    }
+}
+
 /// How often the hospital may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -250,6 +270,7 @@ impl Default for Policy {
             columns: Columns::default(),
             granularity: Granularity::default(),
             literals: Literals::default(),
+            models: Models::default(),
             usage: Usage::default(),
         }
     }
@@ -317,6 +338,9 @@ impl Policy {
         }
         if self.granularity.age_years == 0 || self.granularity.money == 0 {
             problems.push("granularity.age_years and granularity.money are at least 1".to_owned());
+        }
+        if !(1..=MAX_COLUMNS).contains(&(self.models.parameters as usize)) {
+            problems.push(format!("models.parameters is outside 1..={MAX_COLUMNS}"));
         }
         let is_no_hash =
             |text: &&String| text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit());

@@ -7,6 +7,7 @@ use model::{Refusal, RefusalCode};
 use crate::canonical::Writer;
 use crate::domain::{Domain, MAX_CELLS, Outside};
 use crate::measure::{Input, MAX_INPUTS, MAX_MEASURES, Measure};
+use crate::step::Step;
 
 /// Version of the request's meaning; a node refuses any other.
 pub const REQUEST_VERSION: u32 = 2;
@@ -16,6 +17,9 @@ pub const MAX_SQL_BYTES: usize = 64 * 1024;
 pub const MAX_DIMENSIONS: usize = 8;
 /// Most groups that one hospital may release for one request.
 pub const MAX_GROUPS: usize = 1 << 20;
+
+/// The name of a step's only dimension.
+const STEP_DIMENSION: &str = "sum";
 
 /// Whose cells a question opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,8 +44,9 @@ impl Scope {
 /// A well-formed request. Its SQL is still untrusted: the node plans and walks it itself.
 ///
 /// The relation's output columns are, in order: one per dimension, one per input, `person_key`,
-/// `stay_key`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `stay_key`. Of a [`Step`] they are, in order: one per factor, one per input, the same keys; its only
+/// dimension is the place of a sum.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseRequest {
     scope: Scope,
     asker: String,
@@ -51,6 +56,7 @@ pub struct ReleaseRequest {
     inputs: Vec<Input>,
     measures: Vec<Measure>,
     supports: Vec<u32>,
+    step: Option<Box<Step>>,
     claim: Option<Claim>,
 }
 
@@ -99,6 +105,15 @@ impl TryFrom<RequestParts> for ReleaseRequest {
     type Error = Refusal;
 
     fn try_from(parts: RequestParts) -> Result<Self, Refusal> {
+        if parts.measures.contains(&Measure::Step) {
+            return Err(malformed("step", "The request says no step whose sums it asks for."));
+        }
+        Self::checked(parts)
+    }
+}
+
+impl ReleaseRequest {
+    fn checked(parts: RequestParts) -> Result<Self, Refusal> {
         if parts.asker.is_empty() || parts.asker.len() > 64 {
             return Err(malformed("asker", "A request names its asker in 1 to 64 bytes."));
         }
@@ -134,8 +149,48 @@ impl TryFrom<RequestParts> for ReleaseRequest {
             inputs: parts.inputs,
             measures: parts.measures,
             supports: parts.supports,
+            step: None,
             claim: None,
         })
+    }
+}
+
+/// A step's request, before it is checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepParts {
+    /// Whose sums are asked for.
+    pub scope: Scope,
+    /// On whose behalf.
+    pub asker: String,
+    /// Canonical SQL of the row-level relation.
+    pub relation_sql: String,
+    /// Inputs of the design, the response, the weight and the offset.
+    pub inputs: Vec<Input>,
+    /// What is added up.
+    pub step: Step,
+}
+
+impl TryFrom<StepParts> for ReleaseRequest {
+    type Error = Refusal;
+
+    fn try_from(parts: StepParts) -> Result<Self, Refusal> {
+        let StepParts { scope, asker, relation_sql, inputs, step } = parts;
+        step.check(inputs.len()).map_err(|error| malformed("step", &format!("Here {error}.")))?;
+        let places = u32::try_from(step.layout().places()).unwrap_or(u32::MAX);
+        let request = Self::checked(RequestParts {
+            scope,
+            asker,
+            relation_sql,
+            dimensions: vec![STEP_DIMENSION.to_owned()],
+            domains: match scope {
+                Scope::Pooled => vec![Domain::Numbered(places)],
+                Scope::PerHospital => Vec::new(),
+            },
+            inputs,
+            measures: vec![Measure::Step],
+            supports: vec![step.supports()],
+        })?;
+        Ok(Self { step: Some(Box::new(step)), ..request })
     }
 }
 
@@ -209,6 +264,18 @@ impl ReleaseRequest {
         self.claim.as_ref()
     }
 
+    /// The step of fitting a model that it asks for.
+    #[must_use]
+    pub fn step(&self) -> Option<&Step> {
+        self.step.as_deref()
+    }
+
+    /// Leading columns of its relation.
+    #[must_use]
+    pub fn leading(&self) -> usize {
+        self.step().map_or(self.dimensions.len(), |step| step.factors.len())
+    }
+
     /// Whether it counts the codes of one dimension, and asks for nothing else: a discovery, or the
     /// confirmation of a hierarchical list.
     #[must_use]
@@ -216,6 +283,7 @@ impl ReleaseRequest {
         let counts = |domain: &Domain| match domain {
             Domain::Buckets { .. } => true,
             Domain::Codes { outside, .. } => *outside == Outside::AncestorOnly,
+            Domain::Numbered(_) => false,
         };
         matches!(self.domains.as_slice(), [domain] if counts(domain)) && self.measures.is_empty()
     }
@@ -255,6 +323,10 @@ impl ReleaseRequest {
         }
         self.measures.iter().for_each(|measure| writer.text(&format!("{measure:?}")));
         self.supports.iter().for_each(|sets| writer.number(u64::from(*sets)));
+        // Doubles are written so that they read back as the same bits.
+        if let Some(step) = &self.step {
+            writer.text(&format!("{step:?}"));
+        }
         writer.hash()
     }
 

@@ -204,7 +204,7 @@ impl<'a> Checked<'a> {
         if !self.is_checked(0, values) || rows > ROWS_LIMIT {
             return Err(RevealError::Check);
         }
-        let mut group = CombinedGroup { cells: Vec::new(), withheld: Vec::new() };
+        let mut group = CombinedGroup { rows: 0, cells: Vec::new(), withheld: Vec::new() };
         let mut ends = ends.iter();
         for (index, row_bits) in self.row_bits.iter().enumerate() {
             let passes = bits >> (index + 1) & 1 == 1;
@@ -228,8 +228,8 @@ impl<'a> Checked<'a> {
                 return Err(RevealError::Check);
             }
         }
-        let rows = u64::try_from(rows).map_err(|_| RevealError::Check)?;
-        Ok((rows, group))
+        group.rows = u64::try_from(rows).map_err(|_| RevealError::Check)?;
+        Ok((group.rows, group))
     }
 
     /// Rows of the cells that do not pass, when that number may be told.

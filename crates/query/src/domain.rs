@@ -83,7 +83,7 @@ impl DomainSpec {
     pub(crate) fn admits(&self, domain: &Domain) -> bool {
         let outside = |domain: &Domain| match domain {
             Domain::Codes { outside, .. } => Some(*outside),
-            Domain::Buckets { .. } => None,
+            Domain::Buckets { .. } | Domain::Numbered(_) => None,
         };
         match (self, self.domain(Vec::new())) {
             (Self::Closed(_), Ok(own)) => own == *domain,

@@ -34,18 +34,20 @@ use datafusion::physical_plan::{
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use learn::kernel::{InvalidPlan, Plan};
 use model::manifest::{Manifest, SNAPSHOT_FORMAT};
 use model::schema::{Column, Table, table};
 use model::{Refusal, RefusalCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::domain::Places;
 use privacy::request::{ReleaseRequest, Scope};
-use privacy::{Admitted, Domain, Measure, Partial, Policy};
+use privacy::{Admitted, Domain, Measure, Partial, Policy, Step};
 use tokio::task::JoinSet;
 
 use crate::catalog::arrow_schema;
 use crate::cut::is_honest_bound;
 use crate::grid::Grid;
+use crate::kernel::step::StepKernel;
 use crate::kernel::{Kernel, KernelError, Spec};
 use crate::session::{engine, plan_query};
 use crate::walk::{Checked, Executable, check_request_plan};
@@ -100,6 +102,8 @@ struct Prepared {
     magnitudes: Vec<Option<f64>>,
     /// For each input, the column whose bins a histogram of it has.
     binned: Vec<Option<&'static Column>>,
+    /// Whether all its outputs are columns and nothing else.
+    bare: bool,
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
 
@@ -220,7 +224,7 @@ impl Engine {
     }
 
     async fn planned(&self, request: &ReleaseRequest) -> Result<Arc<Prepared>, ComputeError> {
-        let shape = (request.dimensions().len(), request.inputs().len());
+        let shape = (request.leading(), request.inputs().len());
         let key = (request.relation_sql().to_owned(), shape, request.measures().to_vec());
         let known = |map: &HashMap<_, Arc<Prepared>>| map.get(&key).cloned();
         if let Some(known) = known(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -237,11 +241,13 @@ impl Engine {
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let (money, magnitudes) = (relation.money(), relation.magnitudes());
+        let bare = relation.is_bare();
         let binned = relation.binned();
         let checked = relation.checked;
         let physical = Mutex::default();
         let prepared =
-            Arc::new(Prepared { plan, checked, executable, money, magnitudes, binned, physical });
+            Prepared { plan, checked, executable, money, magnitudes, binned, bare, physical };
+        let prepared = Arc::new(prepared);
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {
             map.clear();
@@ -260,6 +266,10 @@ impl Engine {
 
     async fn compute_unboxed(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
         let prepared = self.prepare(&admitted).await?;
+        if let Some(step) = admitted.request().step() {
+            let plan = Arc::new(Plan::new(step.clone()).map_err(refuse_plan)?);
+            return self.step(&prepared, admitted, &plan).await;
+        }
         let domains = admitted.request().domains().iter();
         let spec = prepared.spec(&admitted, domains.map(Domain::places).collect());
         let kernel = self.run(&prepared, &spec).await?;
@@ -292,16 +302,47 @@ impl Engine {
         Ok(plan)
     }
 
-    async fn run(&self, prepared: &Prepared, spec: &Spec) -> Result<Kernel, ComputeError> {
+    /// The sums of a step of fitting a model.
+    async fn step(
+        &self,
+        prepared: &Prepared,
+        admitted: Admitted,
+        plan: &Arc<Plan>,
+    ) -> Result<Partial, ComputeError> {
+        let (thresholds, inputs) = (admitted.thresholds(), admitted.request().inputs().len());
+        let (cap, selectivity) = (thresholds.persons_cap(), thresholds.selectivity);
+        let empty = || StepKernel::new(plan, inputs, cap, selectivity);
+        let mut kernels = JoinSet::new();
+        for stream in self.streams(prepared).await? {
+            kernels.spawn(consume_step(stream, empty()));
+        }
+        let mut whole = empty();
+        while let Some(joined) = kernels.join_next().await {
+            let kernel = joined.map_err(|error| ComputeError::Engine(error.to_string()))??;
+            whole.merge(&kernel).map_err(refuse_kernel)?;
+        }
+        let selected = whole.selected_persons();
+        let selective = prepared.checked.selective;
+        Ok(Partial::new(admitted, whole.into_groups(), selected, selective))
+    }
+
+    /// The rows of a relation, one stream for each partition.
+    async fn streams(
+        &self,
+        prepared: &Prepared,
+    ) -> Result<Vec<SendableRecordBatchStream>, ComputeError> {
         let physical = self.physical(prepared).await?;
         let partitions = physical.output_partitioning().partition_count();
+        tracing::debug!(partitions, "computing cells");
         let streams = execute_stream_partitioned(physical, self.context.task_ctx());
-        let streams = streams.map_err(|error| failed(&error))?;
+        streams.map_err(|error| failed(&error))
+    }
+
+    async fn run(&self, prepared: &Prepared, spec: &Spec) -> Result<Kernel, ComputeError> {
         let mut kernels = JoinSet::new();
-        for stream in streams {
+        for stream in self.streams(prepared).await? {
             kernels.spawn(consume(stream, spec.clone()));
         }
-        tracing::debug!(partitions, "computing cells");
         let mut whole: Option<Kernel> = None;
         while let Some(joined) = kernels.join_next().await {
             let kernel = joined.map_err(|error| ComputeError::Engine(error.to_string()))??;
@@ -362,12 +403,33 @@ impl Prepared {
                 "Use matching versions of Consilium.",
             ));
         }
+        if let Some(step) = request.step() {
+            return self.check_step(step, request);
+        }
         if self.executable.supports != request.supports() {
             return Err(Refusal::new(
                 RefusalCode::Request,
                 "supports",
                 "The request does not count the sets of persons behind its measures.",
                 "",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A model is about columns of stays, each stay once: nothing is told apart that the gate does not
+    /// know of.
+    fn check_step(&self, step: &Step, request: &ReleaseRequest) -> Result<(), Refusal> {
+        if request.supports() != [step.supports()] {
+            let reason = "The step does not count the sets of persons behind its sums.";
+            return Err(Refusal::new(RefusalCode::Request, "supports", reason, ""));
+        }
+        if !self.bare || !self.checked.one_row_per_stay {
+            return Err(Refusal::new(
+                RefusalCode::Model,
+                "relation",
+                "A model is about columns of stay, and of no other table.",
+                "Transform numbers in the formula: log(x), sqrt(x), x^2.",
             ));
         }
         Ok(())
@@ -435,6 +497,21 @@ async fn consume(
         kernel.add(&batch).map_err(refuse_kernel)?;
     }
     Ok(kernel)
+}
+
+async fn consume_step(
+    mut stream: SendableRecordBatchStream,
+    mut kernel: StepKernel,
+) -> Result<StepKernel, ComputeError> {
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
+        kernel.add(&batch).map_err(refuse_kernel)?;
+    }
+    Ok(kernel)
+}
+
+fn refuse_plan(error: InvalidPlan) -> ComputeError {
+    ComputeError::Refused(Refusal::new(RefusalCode::TooLarge, "model", error.to_string(), ""))
 }
 
 fn refuse_kernel(error: KernelError) -> ComputeError {

@@ -5,11 +5,11 @@
 //! are counted only as far as a rule needs ([`few`]); nothing grows with the number of rows except
 //! the exact distinct counts that a question asks for by name.
 
-mod few;
 mod histogram;
 mod joint;
 mod keys;
 mod moments;
+pub(crate) mod step;
 mod values;
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,12 +18,12 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt32Type};
 use privacy::domain::Places;
+use privacy::few::Few;
 use privacy::measure::{Input, Measure, ROWS_CAP};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
 
 use crate::grid::Grid;
-use few::Few;
 use histogram::Histogram;
 use joint::Joint;
 use keys::Keys;
@@ -132,6 +132,8 @@ impl Kernel {
                     let grid = spec.grids.get(&x).cloned().ok_or(KernelError::Type)?;
                     State::Histogram(Box::new(Histogram::new(x, grid, &spec)))
                 }
+                // Of a step, `step` adds up.
+                Measure::Step => return Err(KernelError::Type),
                 Measure::Rows | Measure::Contributors => State::Group,
                 Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
                 Measure::Count(_)

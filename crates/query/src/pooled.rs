@@ -2,6 +2,10 @@
 //!
 //! It has no gate and no policy. Nothing in a node, coordinator or client uses it on real data.
 
+mod unite;
+
+pub use unite::unite;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,7 +46,8 @@ impl std::fmt::Debug for Pooled {
 pub struct PooledError(String);
 
 impl Pooled {
-    /// Opens the tables of all snapshot folders as one, on `threads` cores.
+    /// Opens the tables of all snapshot folders as one, on `threads` cores. A key means one thing in
+    /// one folder: what joins tables of several needs [`unite`] before.
     ///
     /// # Errors
     /// [`PooledError`] when a file cannot be opened.

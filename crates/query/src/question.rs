@@ -14,9 +14,9 @@ use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
-use model::Refusal;
-use privacy::request::{ReleaseRequest, RequestParts, Scope};
-use privacy::{Combined, Domain, Measure, Policy};
+use model::{Refusal, RefusalCode};
+use privacy::request::{ReleaseRequest, RequestParts, Scope, StepParts};
+use privacy::{Combined, Domain, Measure, Policy, Step};
 
 use crate::cut::{Cut, PART_PREFIX, Part, Planning, cut, scope_of};
 use crate::domain::DomainSpec;
@@ -151,7 +151,7 @@ impl Planner {
     async fn plan_unboxed(&self, sql: &str, policy: &Policy) -> Result<Question, Refusal> {
         if sql.len() > MAX_QUESTION_BYTES {
             return Err(Refusal::new(
-                model::RefusalCode::Bounds,
+                RefusalCode::Bounds,
                 "SQL",
                 format!("A question is longer than {MAX_QUESTION_BYTES} bytes."),
                 "Shorten its lists.",
@@ -304,6 +304,7 @@ fn describe(measure: Measure) -> String {
         Measure::Sum(x) => format!("count and sum of m{x}"),
         Measure::Squares(x) => format!("count, sum and sum of squares of m{x}"),
         Measure::Histogram(x, bins) => format!("rows by {bins} bins of m{x}"),
+        Measure::Step => "a sum of a model's step".to_owned(),
         Measure::Products(x, y) => format!("count, sums, squares and product of m{x}, m{y}"),
     }
 }
@@ -343,6 +344,40 @@ impl Question {
             })
         });
         each.collect()
+    }
+
+    /// The request of a step of fitting a model over this question's rows: what it groups by are the
+    /// step's leading columns, what it adds up its inputs.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the question is no such one or the step does not fit it.
+    pub fn step(&self, asker: &str, scope: Scope, step: Step) -> Result<ReleaseRequest, Refusal> {
+        let [part] = self.cut.parts.as_slice() else {
+            return Err(Refusal::new(
+                RefusalCode::Model,
+                "--where",
+                "The condition is not one condition on stays.",
+                "Write it as it would stand behind WHERE, without GROUP BY or further queries.",
+            ));
+        };
+        let parts = StepParts {
+            scope,
+            asker: asker.to_owned(),
+            relation_sql: part.request.relation_sql.clone(),
+            inputs: part.request.inputs.clone(),
+            step,
+        };
+        ReleaseRequest::try_from(parts)
+    }
+
+    /// How many columns the only request groups by and adds up; `None` when there are several
+    /// requests.
+    #[must_use]
+    pub fn width(&self) -> Option<(usize, usize)> {
+        match self.cut.parts.as_slice() {
+            [part] => Some((part.request.dimensions.len(), part.request.inputs.len())),
+            _ => None,
+        }
     }
 
     /// Whether `request` is one of this question's: the same scope, rows, groups and sums. Which codes

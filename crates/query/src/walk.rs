@@ -97,6 +97,12 @@ impl CheckedRequest {
         self.inputs.iter().map(|input| magnitude(&self.relation, input)).collect()
     }
 
+    /// Whether every output is a column and nothing else.
+    pub(crate) fn is_bare(&self) -> bool {
+        let mut outputs = self.dimensions.iter().chain(&self.inputs);
+        outputs.all(|output| self.relation.base(output).is_some())
+    }
+
     /// For each input, the column whose bins a histogram of it has.
     pub(crate) fn binned(&self) -> Vec<Option<&'static Column>> {
         let column = |expr: &Expr| self.relation.base(binned(expr)?).map(|(_, column)| column);

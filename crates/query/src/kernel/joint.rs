@@ -4,9 +4,9 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use num_traits::ToPrimitive;
+use privacy::few::Few;
 
 use super::KernelError;
-use super::few::Few;
 
 /// Most sets that one measure keeps.
 const MAX_SETS: usize = 1 << 22;

@@ -363,6 +363,43 @@ impl Keys {
     }
 }
 
+/// Finds the place of each row's value in the domain of one column.
+#[derive(Debug)]
+pub(super) struct PlaceReader {
+    dimension: Dimension,
+    places: Places,
+    /// Of each code.
+    known: Vec<u32>,
+    codes: Vec<u32>,
+}
+
+impl PlaceReader {
+    pub(super) fn new(places: Places) -> Self {
+        Self { dimension: Dimension::default(), places, known: Vec::new(), codes: Vec::new() }
+    }
+
+    /// Places of all rows of `array`; 0 is NULL, `nowhere` stands for a value that has none.
+    pub(super) fn read(
+        &mut self,
+        array: &ArrayRef,
+        nowhere: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<(), KernelError> {
+        self.dimension.encode(array, Some(&self.places), &mut self.codes)?;
+        for code in self.known.len()..=self.dimension.names.len() {
+            let code = u32::try_from(code).map_err(|_| KernelError::TooManyGroups)?;
+            let is_left_out = self.dimension.left_out == Some(code);
+            let label = self.dimension.name_of(code);
+            let place = self.places.of_label(label).filter(|_| !is_left_out);
+            let place = place.and_then(|place| u32::try_from(place).ok());
+            self.known.push(place.unwrap_or(nowhere));
+        }
+        out.clear();
+        out.extend(self.codes.iter().map(|code| self.known[*code as usize]));
+        Ok(())
+    }
+}
+
 /// Values as the texts that groups of them are known by; `None` is NULL.
 pub(crate) fn labels(array: &ArrayRef) -> Result<Vec<Option<String>>, KernelError> {
     let (mut dimension, mut codes) = (Dimension::default(), Vec::new());

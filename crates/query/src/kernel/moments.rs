@@ -2,9 +2,9 @@
 
 use arrow::array::ArrayRef;
 use model::moments::Scale;
+use privacy::few::Few;
 use privacy::measure::{Input, Measure};
 
-use super::few::Few;
 use super::values::{Contributions, NarrowView, Values, View, fixed};
 use super::{KernelError, Spec};
 

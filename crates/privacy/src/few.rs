@@ -1,8 +1,8 @@
-//! A set that only needs to know whether it has reached a threshold.
+//! A set that only needs to know whether it has reached a threshold: persons behind a cell.
 
 /// Distinct keys, exact below a cap; at the cap it stops growing and forgets who they were.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Few {
+pub struct Few {
     len: u32,
     closed: bool,
     members: Vec<u32>,
@@ -10,17 +10,19 @@ pub(super) struct Few {
 
 impl Few {
     /// False once the cap is reached.
-    pub(super) const fn is_open(&self) -> bool {
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
         !self.closed
     }
 
     /// Distinct keys seen, at most the cap.
-    pub(super) fn len(&self) -> u64 {
+    #[must_use]
+    pub fn len(&self) -> u64 {
         u64::from(self.len)
     }
 
     /// Adds a key; true while the set stays open.
-    pub(super) fn insert(&mut self, key: u32, cap: u32) -> bool {
+    pub fn insert(&mut self, key: u32, cap: u32) -> bool {
         if self.closed {
             return false;
         }
@@ -40,7 +42,7 @@ impl Few {
     }
 
     /// The union of two sets with the same cap.
-    pub(super) fn merge(&mut self, other: &Self, cap: u32) {
+    pub fn merge(&mut self, other: &Self, cap: u32) {
         if other.closed && !self.closed {
             self.len = cap;
             self.close();

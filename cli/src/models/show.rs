@@ -1,0 +1,112 @@
+//! One model, for people and for programs.
+
+use std::fmt::Write as _;
+
+use learn::card::Card;
+
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::message::Message;
+use crate::sheet::{Align, Sheet, grouped, number};
+
+/// Codes that a line names before it says how many more there are.
+const NAMED: usize = 8;
+
+/// The model card.
+///
+/// # Errors
+/// [`Failure::Internal`].
+pub fn json(card: &Card) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(card)
+        .map_err(|error| Failure::Internal(format!("the model has no JSON form: {error}")))?;
+    Ok(format!("{text}\n"))
+}
+
+/// Coefficients, and below them how well the model fits and where it comes from.
+#[must_use]
+pub fn table(card: &Card, console: Console) -> String {
+    let lang = console.lang();
+    let condition = match card.condition.is_empty() {
+        true => String::new(),
+        false => format!("   WHERE {}", card.condition),
+    };
+    let mut text =
+        format!("{}   {}   {}, {}{condition}\n", card.name, card.formula, card.family, card.link);
+    text.push_str(&coefficients(card, console));
+    text.push('\n');
+    let mut line = |message: Message, parts: &[&dyn std::fmt::Display]| {
+        let _ = writeln!(text, "{}", crate::message::fill(message, lang, parts));
+    };
+    let optional = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
+    let fit = &card.fit;
+    line(
+        Message::ModelFit,
+        &[
+            &grouped(fit.stays),
+            &grouped(fit.residual_degrees),
+            &number(fit.deviance),
+            &optional(fit.null_deviance),
+            &number(fit.pearson_dispersion),
+        ],
+    );
+    line(
+        Message::ModelCriteria,
+        &[&optional(fit.log_likelihood), &optional(fit.aic), &optional(fit.bic)],
+    );
+    if let (Some(shape), Some(error)) = (fit.shape, fit.shape_standard_error) {
+        line(Message::ModelShape, &[&number(shape), &number(error)]);
+    }
+    let from = &card.provenance;
+    line(
+        Message::ModelProvenance,
+        &[
+            &from.snapshots.len(),
+            &from.rounds.len(),
+            &grouped(from.bytes_received),
+            &from.elapsed_ms,
+        ],
+    );
+    for factor in card.design.factors.iter().filter(|factor| !factor.merged.is_empty()) {
+        let shown = factor.merged.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = factor.merged.len().saturating_sub(NAMED);
+        let more = if more == 0 { String::new() } else { format!(" (+{more})") };
+        let has_other = factor.levels.iter().any(|level| level == privacy::domain::OTHER);
+        let message = if has_other { Message::ModelMerged } else { Message::ModelLeftOut };
+        line(message, &[&factor.column, &shown, &more]);
+    }
+    if fit.withheld_pairs > 0 {
+        line(Message::ModelApproximate, &[&fit.withheld_pairs]);
+    }
+    for (hospital, reason) in &from.left_out {
+        line(Message::Missing, &[hospital, reason]);
+    }
+    text
+}
+
+fn coefficients(card: &Card, console: Console) -> String {
+    let lang = console.lang();
+    let headings = [
+        (Message::Term, Align::Left),
+        (Message::Estimate, Align::Right),
+        (Message::StandardError, Align::Right),
+        (Message::RobustError, Align::Right),
+        (Message::ZValue, Align::Right),
+        (Message::PValue, Align::Right),
+        (Message::Limits, Align::Right),
+    ];
+    let headings = headings.iter().map(|(message, align)| (message.text(lang), *align));
+    let mut sheet = Sheet::new(headings);
+    for one in &card.coefficients {
+        let p = if one.p < 0.0001 { "<0.0001".to_owned() } else { format!("{:.4}", one.p) };
+        sheet.row([
+            one.name.clone(),
+            format!("{:.5}", one.estimate),
+            format!("{:.5}", one.standard_error),
+            one.robust_standard_error.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}")),
+            format!("{:.2}", one.z),
+            p,
+            format!("{:.4} .. {:.4}", one.lower, one.upper),
+        ]);
+    }
+    sheet.render()
+}

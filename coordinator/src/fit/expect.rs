@@ -1,0 +1,83 @@
+//! Observed and expected: each hospital applies a model to its own stays, and tells two sums.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use learn::card::Card;
+use num_traits::ToPrimitive as _;
+use privacy::Scope;
+use privacy::step::Scalar;
+use proto::v1;
+use tokio::sync::mpsc;
+
+use super::{Order, refuse, sentence};
+use crate::ask::{AskError, Who, nobody};
+use crate::progress::millis;
+use crate::state::State;
+
+/// What a contribution is divided by.
+const UNITS: f64 = (1u64 << 40) as f64;
+
+/// What each hospital has observed and what the model of `card` expects.
+pub(crate) async fn expect(
+    state: &State,
+    card: &Card,
+    user: &str,
+    patience: Duration,
+) -> Result<v1::ExpectResponse, AskError> {
+    let started = state.clock.monotonic();
+    let unusable =
+        |error: learn::card::InvalidCard| refuse(&card.name, sentence(&error.to_string()));
+    let step = card.totals().map_err(unusable)?;
+    let request = v1::FitRequest {
+        formula: card.formula.clone(),
+        family: card.family.clone(),
+        link: card.link.clone(),
+        condition: card.condition.clone(),
+        ..v1::FitRequest::default()
+    };
+    let order = Order::new(request, card.name.clone())?;
+    let question = state.plan(&order.carrier()).await;
+    let question = question.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
+    let request = question.step(user, Scope::PerHospital, step);
+    let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
+    let (silent, _) = mpsc::channel(1);
+    let who = Who { user, claim: None };
+    let request = request.claiming(who.claim);
+    let asker = state.asker();
+    let (answered, absent) = asker.collect(&Arc::new(vec![request]), patience, &silent).await;
+    if answered.is_empty() {
+        return Err(nobody(&absent));
+    }
+    let mut response = v1::ExpectResponse::default();
+    for (site, reply) in answered {
+        response.bytes_received += reply.bytes;
+        let groups = reply.parts.iter().flat_map(|part| &part.groups);
+        let mut told = v1::Expected {
+            hospital: site.id.to_string(),
+            tier: site.known().description.unwrap_or_default().hospital_tier,
+            ..v1::Expected::default()
+        };
+        for group in groups.filter(|group| group.withheld.first() == Some(&false)) {
+            let place = group.key.first().cloned().flatten();
+            let place = place.and_then(|place| place.parse::<usize>().ok());
+            let sum = group.cells.first().and_then(|sum| sum.to_f64()).map(|sum| sum / UNITS);
+            match place.and_then(|place| Scalar::ALL.get(place)) {
+                Some(Scalar::Response) => {
+                    told.stays = group.rows;
+                    told.observed = sum;
+                }
+                Some(Scalar::Mean) => told.expected = sum,
+                Some(Scalar::Variance) => told.variance = sum,
+                _ => {}
+            }
+        }
+        response.hospitals.push(told);
+    }
+    response.missing = absent
+        .iter()
+        .map(|(site, why)| v1::Missing { hospital: site.id.to_string(), reason: why.text() })
+        .collect();
+    response.elapsed_ms = millis(state.clock.monotonic().duration_since(started));
+    Ok(response)
+}

@@ -1,0 +1,216 @@
+//! The levels of a model's factors: what an ordinary question about each of them tells.
+//!
+//! A level is one that passes the gate with its number of stays and the sum of the response, so a
+//! model has no level whose mean could not have been asked for.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use learn::design::Levels;
+use learn::formula::Outcome;
+use model::schema::{ColumnType, table};
+use privacy::Domain;
+use privacy::domain::OTHER;
+use tokio::sync::mpsc;
+
+use super::{Fitter, refuse, unit};
+use crate::ask::AskError;
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    /// Levels of each factor.
+    pub(super) levels: BTreeMap<String, Levels>,
+    /// Codes of each factor that have no level of their own.
+    pub(super) merged: BTreeMap<String, Vec<String>>,
+    /// Stays of the fit's rows, as far as they are told.
+    pub(super) stays: u64,
+    /// What a response under an identity link is divided by.
+    pub(super) unit: f64,
+    /// Stays of each level, for finding the smallest.
+    sizes: BTreeMap<(String, String), u64>,
+}
+
+/// One row of an answer about a factor.
+struct Row {
+    label: String,
+    stays: u64,
+    /// Whether the response's sum is told.
+    told: bool,
+}
+
+/// Asks for the size of the fit and for the levels of its factors.
+pub(super) async fn find(fitter: &Fitter<'_>) -> Result<Found, AskError> {
+    let order = fitter.order;
+    let response = match &order.formula.outcome {
+        Outcome::Event(name) => format!("sum(CASE WHEN {name} THEN 1 ELSE 0 END)"),
+        Outcome::Number(name, _) => format!("sum({name})"),
+    };
+    let filter = order.filter();
+    let mean = match &order.formula.outcome {
+        Outcome::Event(_) => response.clone(),
+        Outcome::Number(name, _) => format!("avg({name})"),
+    };
+    let (whole, _) =
+        ask(fitter, &format!("SELECT count(*) AS stays, {mean} AS response FROM stay{filter}"))
+            .await?;
+    let mut found = Found { unit: 1.0, ..Found::default() };
+    let whole = whole.first().filter(|batch| batch.num_rows() > 0);
+    let Some(batch) = whole else {
+        let reason = "Too few patients stand behind the fit as a whole.";
+        return Err(refuse("--where", reason));
+    };
+    found.stays = numbers(batch, 0)?.first().copied().flatten().map_or(0, whole_number);
+    found.unit = unit(numbers(batch, 1)?.first().copied().flatten());
+    for factor in order.formula.factors() {
+        let sql = format!(
+            "SELECT {factor}, count(*) AS stays, {response} AS response FROM stay{filter} GROUP BY \
+             {factor}"
+        );
+        let (batches, domain) = ask(fitter, &sql).await?;
+        found.add(fitter, factor, &batches, domain.as_ref())?;
+    }
+    Ok(found)
+}
+
+/// The answer to an ordinary question, and the codes that its only dimension can have.
+async fn ask(
+    fitter: &Fitter<'_>,
+    sql: &str,
+) -> Result<(Vec<RecordBatch>, Option<Domain>), AskError> {
+    let question = fitter.plan(sql).await?;
+    let clock = &fitter.state.clock;
+    let left = fitter.until.saturating_duration_since(clock.monotonic());
+    let (silent, _) = mpsc::channel(1);
+    let answer = fitter.asker().ask(&question, &fitter.who(), left, &silent).await?;
+    let known = fitter.state.lists.known_domains(&question).await;
+    let domain = known.and_then(|parts| parts.into_iter().flatten().next());
+    Ok((answer.batches, domain))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn broken(error: arrow::error::ArrowError) -> AskError {
+    AskError::Internal(format!("reading levels: {error}"))
+}
+
+fn numbers(batch: &RecordBatch, column: usize) -> Result<Vec<Option<f64>>, AskError> {
+    let doubles = cast(batch.column(column), &DataType::Float64).map_err(broken)?;
+    Ok(doubles.as_primitive::<Float64Type>().iter().collect())
+}
+
+fn whole_number(value: f64) -> u64 {
+    num_traits::ToPrimitive::to_u64(&value).unwrap_or(0)
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        fitter: &Fitter<'_>,
+        factor: &str,
+        batches: &[RecordBatch],
+        domain: Option<&Domain>,
+    ) -> Result<(), AskError> {
+        let mut rows = Vec::new();
+        for batch in batches {
+            let labels = cast(batch.column(0), &DataType::Utf8).map_err(broken)?;
+            let (stays, told) = (numbers(batch, 1)?, batch.column(2));
+            for (index, label) in labels.as_string::<i32>().iter().enumerate() {
+                let Some(label) = label else { continue };
+                let stays = stays.get(index).copied().flatten().map_or(0, whole_number);
+                rows.push(Row { label: label.to_owned(), stays, told: told.is_valid(index) });
+            }
+        }
+        let text = table("stay")
+            .and_then(|table| table.column(factor))
+            .is_some_and(|column| column.column_type == ColumnType::Text);
+        let mut kept: Vec<&Row> =
+            rows.iter().filter(|row| row.told && row.label != OTHER).collect();
+        kept.sort_by(|a, b| a.label.cmp(&b.label));
+        let mut names: Vec<String> = kept.iter().map(|row| row.label.clone()).collect();
+        let codes = match domain {
+            Some(Domain::Codes { codes, .. }) => codes.clone(),
+            _ => rows.iter().map(|row| row.label.clone()).collect(),
+        };
+        let merged = codes.into_iter().filter(|code| !names.contains(code) && code != OTHER);
+        let merged: Vec<String> = merged.collect();
+        let rest = rows.iter().find(|row| row.label == OTHER);
+        // What has no level of its own is a level together, when that is large enough: the first
+        // step tells.
+        if text && (rest.is_some() || !merged.is_empty()) {
+            names.push(OTHER.to_owned());
+        }
+        let references = &fitter.order.formula.references;
+        let named = references.iter().find(|(column, _)| column == factor).map(|(_, level)| level);
+        let largest = kept.iter().rev().max_by_key(|row| row.stays).map(|row| &row.label);
+        let reference = match named {
+            Some(level) if names.contains(level) => level.clone(),
+            Some(level) => {
+                let known = names.join(", ");
+                let reason =
+                    format!("{factor} has no level {level} with enough patients; it has: {known}.");
+                return Err(refuse(factor, reason));
+            }
+            None => largest.cloned().unwrap_or_default(),
+        };
+        for row in &rows {
+            self.sizes.insert((factor.to_owned(), row.label.clone()), row.stays);
+        }
+        self.levels.insert(factor.to_owned(), Levels { names, reference, text });
+        self.merged.insert(factor.to_owned(), merged);
+        Ok(())
+    }
+
+    /// Merges levels that a step has found to be too small: `columns` names them, `factor=level`.
+    /// False when nothing can be merged.
+    pub(super) fn merge(&mut self, columns: &[String]) -> bool {
+        let mut changed = false;
+        for (factor, levels) in &mut self.levels {
+            let is_rare = |level: &String| columns.contains(&format!("{factor}={level}"));
+            let rare: Vec<String> =
+                levels.names.iter().filter(|level| is_rare(level)).cloned().collect();
+            for level in rare {
+                if level == OTHER {
+                    // Its stays are left out: they have no place any more.
+                    levels.names.retain(|name| name != OTHER);
+                } else if level != levels.reference {
+                    levels.names.retain(|name| *name != level);
+                    self.merged.entry(factor.clone()).or_default().push(level);
+                    if levels.text && !levels.has_other() {
+                        levels.names.push(OTHER.to_owned());
+                    }
+                } else {
+                    continue;
+                }
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Found {
+        let names = ["a", "b", "c", OTHER].map(str::to_owned).to_vec();
+        let levels = Levels { names, reference: "a".to_owned(), text: true };
+        Found { levels: BTreeMap::from([("drg_code".to_owned(), levels)]), ..Found::default() }
+    }
+
+    #[test]
+    fn rare_levels_join_the_others_and_rare_others_are_left_out() {
+        let mut found = found();
+        assert!(found.merge(&["drg_code=b".to_owned()]));
+        assert_eq!(found.levels["drg_code"].names, ["a", "c", OTHER]);
+        assert_eq!(found.merged["drg_code"], ["b"]);
+        assert!(found.merge(&["drg_code=OTHER".to_owned()]));
+        assert_eq!(found.levels["drg_code"].names, ["a", "c"]);
+        // Merged again, the rest is a level again.
+        assert!(found.merge(&["drg_code=c".to_owned()]));
+        assert_eq!(found.levels["drg_code"].names, ["a", OTHER]);
+        assert!(!found.merge(&["sex=M:drg_code=a".to_owned(), "(Intercept)".to_owned()]));
+    }
+}

@@ -1,0 +1,428 @@
+//! From sums to an estimate: which step comes next, and when it is the last.
+//!
+//! Newton's method on the observed information, which for links that are not canonical needs far
+//! fewer steps than Fisher scoring (DESIGN, section 12), with step-halving on the deviance. Where
+//! pairs of columns were withheld their information is taken as zero: the score is exact, so the
+//! estimate is the same, at the price of more steps; only the standard errors are approximate then,
+//! and say so.
+//!
+//! Sources: McCullagh and Nelder (1989), section 2.5; Firth, *Biometrika* 80 (1993) 27; ridge
+//! standard errors: Gray, *JASA* 87 (1992) 942; sandwich: White, *Econometrica* 50 (1982) 1.
+
+mod error;
+mod estimate;
+mod sums;
+
+use model::glm::{Dispersion, Family};
+use privacy::Step;
+use privacy::step::{Ask, At, Block, Column, Scalar};
+
+use crate::linear::{Factor, Symmetric};
+pub use error::{FitError, Separated};
+pub use estimate::{Coefficient, Estimate};
+pub use sums::{Sums, WrongPlace};
+
+/// Stays that each parameter needs.
+pub const STAYS_PER_PARAMETER: u64 = 30;
+/// Residual degrees of freedom that a fit needs.
+pub const FEWEST_DEGREES: u64 = 10;
+/// Most steps of one fit.
+pub const MAX_STEPS: u32 = 60;
+/// A step is the last when no coefficient moves by more than this share of its standard error; the
+/// next one would move it by about the square of that.
+const QUADRATIC: f64 = 1e-5;
+/// The same where convergence is only linear.
+const LINEAR: f64 = 1e-9;
+/// Halvings of one step.
+const MAX_HALVINGS: u32 = 30;
+/// Growth of the objective that is rounding.
+const ROUNDING: f64 = 1e-10;
+/// Coefficients of a binomial model beyond which a level separates.
+const SEPARATING: f64 = 18.0;
+/// `ln α` below which there is no overdispersion.
+const NO_OVERDISPERSION: f64 = -14.0;
+/// Firth's correction moves no coefficient by more at once.
+const LARGEST_MOVE: f64 = 5.0;
+
+/// What is to be fitted.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The model; where and what it asks is filled in.
+    pub step: Step,
+    /// Names of the columns.
+    pub names: Vec<String>,
+    /// Weight of the ridge penalty `λ/2 Σβ²`, over all columns but the intercept.
+    pub ridge: f64,
+    /// Whether Firth's correction is applied.
+    pub firth: bool,
+    /// Whether nobody stands behind a place that is not told, because every minimum is one.
+    pub told_all: bool,
+}
+
+/// One line of the convergence trace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trace {
+    /// Deviance, or twice the negative log-likelihood where a shape is estimated; with the penalty.
+    pub objective: f64,
+    /// Largest move of a coefficient, in standard errors.
+    pub move_: f64,
+    /// Whether the step had gone too far and is halved.
+    pub halved: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Start,
+    Newton,
+    Final,
+}
+
+/// Where a fit stands.
+#[derive(Debug, Clone, PartialEq)]
+struct Point {
+    coefficients: Vec<f64>,
+    log_shape: f64,
+}
+
+/// A fit that is under way.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    problem: Problem,
+    stage: Stage,
+    at: Point,
+    /// The point before, and its objective.
+    before: Option<(Point, f64)>,
+    halvings: u32,
+    null_mean: f64,
+    inverse: Vec<f64>,
+    /// Where the inverse was taken.
+    leverage_at: Vec<f64>,
+    trace: Vec<Trace>,
+    steps: u32,
+    withheld_pairs: usize,
+    moved: f64,
+}
+
+impl Fit {
+    /// A fit that has not begun.
+    #[must_use]
+    pub fn new(problem: Problem) -> Self {
+        let columns = problem.step.columns.len();
+        Self {
+            at: Point { coefficients: vec![0.0; columns], log_shape: 0.0 },
+            problem,
+            stage: Stage::Start,
+            before: None,
+            halvings: 0,
+            null_mean: 1.0,
+            inverse: Vec::new(),
+            leverage_at: Vec::new(),
+            trace: Vec::new(),
+            steps: 0,
+            withheld_pairs: 0,
+            moved: f64::INFINITY,
+        }
+    }
+
+    /// Parameters: coefficients, and the shape where it is estimated.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.problem.step.columns.len() + usize::from(self.has_shape())
+    }
+
+    fn has_shape(&self) -> bool {
+        self.problem.step.family == Family::NegativeBinomial
+    }
+
+    /// The step whose sums are needed next.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        let ask = match self.stage {
+            Stage::Start => Ask::Start,
+            Stage::Newton => Ask::Newton,
+            Stage::Final => Ask::Final,
+        };
+        let at = At {
+            coefficients: self.at.coefficients.clone(),
+            shape: if self.has_shape() { libm::exp(self.at.log_shape) } else { 1.0 },
+            null_mean: self.null_mean,
+            inverse: self.inverse.clone(),
+            before: if self.inverse.is_empty() { Vec::new() } else { self.leverage_at.clone() },
+        };
+        Step { ask, at, ..self.problem.step.clone() }
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub const fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// Objective and largest move of the last step of Newton's method.
+    #[must_use]
+    pub fn last(&self) -> Option<(f64, f64)> {
+        self.trace.last().map(|trace| (trace.objective, trace.move_))
+    }
+
+    /// Reads the sums of [`Fit::step`]. The estimate, once there is one.
+    ///
+    /// # Errors
+    /// [`FitError`]; the fit is then over.
+    pub fn take(&mut self, sums: &Sums) -> Result<Option<Estimate>, FitError> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err(FitError::NotConverged { steps: MAX_STEPS });
+        }
+        sums.check(&self.problem.names)?;
+        match self.stage {
+            Stage::Start => self.start(sums)?,
+            Stage::Newton => self.newton(sums)?,
+            Stage::Final => return self.finish(sums).map(Some),
+        }
+        Ok(None)
+    }
+
+    fn start(&mut self, sums: &Sums) -> Result<(), FitError> {
+        self.check_size(sums.rows()?)?;
+        self.null_mean = sums.scalar(Scalar::Response)? / sums.scalar(Scalar::Weight)?;
+        let (mut information, withheld) = sums.information(Block::Expected)?;
+        self.withheld_pairs = withheld;
+        let penalised = self.problem.ridge > 0.0;
+        if !penalised {
+            self.check_separation(sums)?;
+            // With pairs left out the matrix is not the whole one and says nothing.
+            if self.is_exact() {
+                self.check_dependence(&information)?;
+            }
+        }
+        self.penalise(&mut information);
+        let score = sums.column(Block::Score, &self.problem.names)?;
+        let factor = definite(&information).ok_or(FitError::Indefinite)?;
+        self.at.coefficients = factor.solve(&score);
+        self.stage = Stage::Newton;
+        Ok(())
+    }
+
+    /// Whether every pair of columns was told, or nobody has what was not.
+    const fn is_exact(&self) -> bool {
+        self.problem.told_all || self.withheld_pairs == 0
+    }
+
+    fn check_size(&self, stays: u64) -> Result<(), FitError> {
+        let parameters = self.parameters() as u64;
+        let enough = stays >= parameters * STAYS_PER_PARAMETER;
+        if enough && stays - parameters >= FEWEST_DEGREES {
+            return Ok(());
+        }
+        Err(FitError::TooManyParameters { parameters, stays })
+    }
+
+    /// A level all of whose stays have the event, or none, has no finite coefficient.
+    fn check_separation(&self, sums: &Sums) -> Result<(), FitError> {
+        if self.problem.step.family != Family::Binomial || self.problem.firth {
+            return Ok(());
+        }
+        let names = &self.problem.names;
+        let events = sums.column(Block::Responses, names)?;
+        let mut separated = Vec::new();
+        for (index, column) in self.problem.step.columns.iter().enumerate() {
+            let stays = sums.column_rows(Block::Responses, index);
+            if column.levels.is_empty() || !column.numbers.is_empty() {
+                continue;
+            }
+            let whole = |value: f64| (events[index] - value).abs() < 1e-6;
+            if whole(0.0) {
+                separated.push(Separated { name: names[index].clone(), all: false });
+            } else if self.problem.step.weight.is_none() && whole(stays) {
+                separated.push(Separated { name: names[index].clone(), all: true });
+            }
+        }
+        if separated.is_empty() { Ok(()) } else { Err(FitError::Separation(separated)) }
+    }
+
+    fn check_dependence(&self, information: &Symmetric) -> Result<(), FitError> {
+        let Some(dependent) = information.dependent() else { return Ok(()) };
+        let name = |index: usize| self.problem.names[index].clone();
+        Err(FitError::Collinear {
+            name: name(dependent.column),
+            of: dependent.of.into_iter().map(name).collect(),
+        })
+    }
+
+    fn is_penalised(column: &Column) -> bool {
+        !column.levels.is_empty() || !column.numbers.is_empty()
+    }
+
+    fn penalise(&self, information: &mut Symmetric) {
+        for (index, column) in self.problem.step.columns.iter().enumerate() {
+            if Self::is_penalised(column) {
+                information.add(index, index, self.problem.ridge);
+            }
+        }
+    }
+
+    /// What is made as small as possible.
+    fn objective(&self, sums: &Sums) -> Result<f64, FitError> {
+        let fit = match self.problem.step.family.dispersion() {
+            Dispersion::Estimated => sums.scalar(Scalar::Deviance)?,
+            Dispersion::One => -2.0 * sums.scalar(Scalar::Likelihood)?,
+        };
+        let columns = self.problem.step.columns.iter().zip(&self.at.coefficients);
+        let squares = columns.filter(|(column, _)| Self::is_penalised(column)).map(|(_, b)| b * b);
+        Ok(fit + self.problem.ridge * squares.sum::<f64>())
+    }
+
+    fn newton(&mut self, sums: &Sums) -> Result<(), FitError> {
+        let objective = self.objective(sums)?;
+        let clamped = sums.scalar(Scalar::Clamped)? > 0.0;
+        if let Some((before, smallest)) = &self.before {
+            let limit = smallest + ROUNDING * (1.0 + smallest.abs());
+            // Firth's correction changes the likelihood that is maximised at each step.
+            let worse = !self.problem.firth && (objective.is_nan() || objective > limit);
+            if worse || clamped {
+                if self.moved < QUADRATIC {
+                    // Rounding is all that is left.
+                    self.stage = Stage::Final;
+                    return Ok(());
+                }
+                if self.halvings >= MAX_HALVINGS {
+                    return Err(FitError::NotConverged { steps: self.steps });
+                }
+                let halve = |here: f64, there: f64| f64::midpoint(here, there);
+                for (here, there) in self.at.coefficients.iter_mut().zip(&before.coefficients) {
+                    *here = halve(*here, *there);
+                }
+                self.at.log_shape = halve(self.at.log_shape, before.log_shape);
+                self.halvings += 1;
+                self.moved /= 2.0;
+                self.trace.push(Trace { objective, move_: self.moved, halved: true });
+                return Ok(());
+            }
+        } else if clamped {
+            return Err(FitError::Clamped);
+        }
+        self.halvings = 0;
+        self.advance(sums, objective)
+    }
+
+    /// One step of Newton's method.
+    fn advance(&mut self, sums: &Sums, objective: f64) -> Result<(), FitError> {
+        let canonical = self.problem.step.family.is_canonical(self.problem.step.link);
+        let block = if canonical { Block::Expected } else { Block::Observed };
+        let (mut information, withheld) = sums.information(block)?;
+        self.withheld_pairs = self.withheld_pairs.max(withheld);
+        let mut score = sums.column(Block::Score, &self.problem.names)?;
+        if self.problem.firth {
+            let factor = definite(&information).ok_or(FitError::Indefinite)?;
+            self.inverse = factor.inverse().values().to_vec();
+            self.leverage_at.clone_from(&self.at.coefficients);
+        }
+        self.penalise(&mut information);
+        for ((score, column), beta) in
+            score.iter_mut().zip(&self.problem.step.columns).zip(&self.at.coefficients)
+        {
+            if Self::is_penalised(column) {
+                *score -= self.problem.ridge * beta;
+            }
+        }
+        if self.has_shape() {
+            (information, score) = self.with_shape(sums, &information, score)?;
+        }
+        let whole = information.factor();
+        let quadratic = whole.is_some() && self.is_exact() && !self.problem.firth;
+        let factor = whole.or_else(|| definite(&information)).ok_or(FitError::Indefinite)?;
+        let mut moves = factor.solve(&score);
+        if self.problem.firth {
+            let largest = moves.iter().fold(0.0f64, |most, one| most.max(one.abs()));
+            let scale = (LARGEST_MOVE / largest).min(1.0);
+            moves.iter_mut().for_each(|one| *one *= scale);
+        }
+        let inverse = factor.inverse();
+        let in_errors = |(index, moved): (usize, &f64)| {
+            moved.abs() / inverse.at(index, index).max(f64::MIN_POSITIVE).sqrt()
+        };
+        let moved = moves.iter().enumerate().map(in_errors).fold(0.0f64, f64::max);
+        self.trace.push(Trace { objective, move_: moved, halved: false });
+        self.before = Some((self.at.clone(), objective));
+        for (beta, step) in self.at.coefficients.iter_mut().zip(&moves) {
+            *beta += step;
+        }
+        if self.has_shape() {
+            let step = moves[self.problem.step.columns.len()];
+            self.at.log_shape += step.clamp(-2.0, 2.0);
+            if self.at.log_shape < NO_OVERDISPERSION {
+                return Err(FitError::NoOverdispersion);
+            }
+        }
+        self.check_divergence()?;
+        // A step that does not get smaller any more has met the rounding of contributions.
+        let stalled = moved > 0.5 * self.moved && moved < QUADRATIC;
+        self.moved = moved;
+        if moved <= (if quadratic { QUADRATIC } else { LINEAR }) || stalled {
+            self.stage = Stage::Final;
+        }
+        Ok(())
+    }
+
+    fn check_divergence(&self) -> Result<(), FitError> {
+        if self.problem.step.family != Family::Binomial {
+            return Ok(());
+        }
+        let columns = self.problem.step.columns.iter().zip(&self.at.coefficients);
+        let far = columns.zip(&self.problem.names).filter(|((column, beta), _)| {
+            column.numbers.is_empty() && Self::is_penalised(column) && beta.abs() > SEPARATING
+        });
+        let names: Vec<_> = far
+            .map(|((_, beta), name)| Separated { name: name.clone(), all: *beta > 0.0 })
+            .collect();
+        if names.is_empty() { Ok(()) } else { Err(FitError::Separation(names)) }
+    }
+
+    /// Information and score with the logarithm of the shape as a further parameter.
+    fn with_shape(
+        &self,
+        sums: &Sums,
+        information: &Symmetric,
+        mut score: Vec<f64>,
+    ) -> Result<(Symmetric, Vec<f64>), FitError> {
+        let shape = libm::exp(self.at.log_shape);
+        let slope = sums.scalar(Scalar::ShapeScore)?;
+        let bend = sums.scalar(Scalar::ShapeObserved)?;
+        let mut larger = information.bordered();
+        let last = information.size();
+        for (index, cross) in sums.column(Block::Cross, &self.problem.names)?.iter().enumerate() {
+            larger.set(index, last, shape * cross);
+        }
+        larger.set(last, last, shape * shape * bend - shape * slope);
+        score.push(shape * slope);
+        Ok((larger, score))
+    }
+
+    fn finish(&self, sums: &Sums) -> Result<Estimate, FitError> {
+        if sums.scalar(Scalar::Clamped)? > 0.0 {
+            return Err(FitError::Clamped);
+        }
+        estimate::estimate(self, sums)
+    }
+}
+
+/// The factor of a matrix, or, where it is not definite, of the nearest that is by a multiple of
+/// its diagonal.
+fn definite(matrix: &Symmetric) -> Option<Factor> {
+    let mut extra = 0.0;
+    for _ in 0..16 {
+        let mut larger = matrix.clone();
+        for index in 0..matrix.size() {
+            let diagonal = matrix.at(index, index).abs().max(1e-12);
+            larger.add(index, index, extra * diagonal);
+        }
+        if let Some(factor) = larger.factor() {
+            return Some(factor);
+        }
+        extra = if extra > 0.0 { extra * 4.0 } else { 1e-4 };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Applying a fitted model to rows.
+
+use std::collections::HashMap;
+
+use model::glm::{Link, Transform};
+use privacy::domain::OTHER;
+
+use crate::card::{Card, InvalidCard};
+
+/// A fitted model, ready for rows.
+#[derive(Debug)]
+pub struct Predictor {
+    link: Link,
+    /// For each factor, its levels and where unknown ones belong.
+    factors: Vec<Factor>,
+    terms: Vec<Term>,
+    offset: Option<(usize, Transform)>,
+}
+
+#[derive(Debug)]
+struct Factor {
+    levels: HashMap<String, usize>,
+    other: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Term {
+    levels: Vec<(usize, usize)>,
+    numbers: Vec<(usize, Transform)>,
+    estimate: f64,
+}
+
+/// One row: a text for each factor and a number for each number of the card, in its order.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Values of factors.
+    pub factors: &'a [Option<&'a str>],
+    /// Values of numbers; NaN where there is none.
+    pub numbers: &'a [f64],
+}
+
+impl Predictor {
+    /// Makes a card ready.
+    ///
+    /// # Errors
+    /// [`InvalidCard`].
+    pub fn new(card: &Card) -> Result<Self, InvalidCard> {
+        let (_, link) = card.law()?;
+        let names: Vec<&str> =
+            card.design.factors.iter().map(|factor| factor.column.as_str()).collect();
+        let factors: Vec<Factor> = card
+            .design
+            .factors
+            .iter()
+            .map(|factor| {
+                let levels = factor.levels.iter().cloned().zip(0..);
+                let levels: HashMap<_, _> = levels.collect();
+                Factor { other: levels.get(OTHER).copied(), levels }
+            })
+            .collect();
+        let wrong = || InvalidCard::Field("coefficients");
+        let number = |(column, transform): &(String, String)| {
+            let index = card.design.numbers.iter().position(|name| name == column);
+            index.zip(Card::transform(transform)).ok_or_else(wrong)
+        };
+        let level = |(column, level): &(String, String)| {
+            let factor = names.iter().position(|name| name == column).ok_or_else(wrong)?;
+            let level = factors.get(factor).and_then(|known| known.levels.get(level).copied());
+            Ok((factor, level.ok_or_else(wrong)?))
+        };
+        let mut terms = Vec::new();
+        for one in &card.coefficients {
+            terms.push(Term {
+                levels: one.levels.iter().map(level).collect::<Result<_, InvalidCard>>()?,
+                numbers: one.numbers.iter().map(number).collect::<Result<_, _>>()?,
+                estimate: one.estimate,
+            });
+        }
+        let offset = card.design.offset.as_ref().map(number).transpose()?;
+        Ok(Self { link, factors, terms, offset })
+    }
+
+    /// The mean of the response, as the formula has it; `None` when the row lacks a value or has a
+    /// level that the model does not know.
+    #[must_use]
+    pub fn mean(&self, row: &Row<'_>) -> Option<f64> {
+        let level = |(factor, value): (&Factor, &Option<&str>)| {
+            let value = (*value)?;
+            factor.levels.get(value).copied().or(factor.other)
+        };
+        let levels = self.factors.iter().zip(row.factors).map(level);
+        let levels: Vec<usize> = levels.collect::<Option<_>>()?;
+        let mut eta = match self.offset {
+            Some((number, transform)) => transform.of(row.numbers[number])?,
+            None => 0.0,
+        };
+        for term in &self.terms {
+            // A number that is missing makes the row unusable, whatever the levels are.
+            let mut product = term.estimate;
+            for (number, transform) in &term.numbers {
+                product *= transform.of(row.numbers[*number])?;
+            }
+            if term.levels.iter().all(|(factor, level)| levels[*factor] == *level) {
+                eta += product;
+            }
+        }
+        let mean = self.link.mean(eta).mu;
+        mean.is_finite().then_some(mean)
+    }
+}

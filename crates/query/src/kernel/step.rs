@@ -1,0 +1,120 @@
+//! A step of fitting a model over batches: [`learn::kernel`] adds up, this reads columns for it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, UInt32Type};
+use learn::kernel::{Batch, Kernel, NOWHERE, Plan, TooManyPatterns};
+use privacy::Domain;
+use privacy::few::Few;
+use privacy::measure::ROWS_CAP;
+use privacy::partial::{PartialGroup, Support};
+
+use super::KernelError;
+use super::keys::PlaceReader;
+
+/// Accumulates the sums of one partition.
+#[derive(Debug)]
+pub(crate) struct StepKernel {
+    kernel: Kernel,
+    readers: Vec<PlaceReader>,
+    inputs: usize,
+    selected: Few,
+    selectivity: u32,
+    rows: u64,
+    places: Vec<Vec<u32>>,
+    values: Vec<Vec<f64>>,
+}
+
+impl From<TooManyPatterns> for KernelError {
+    fn from(_: TooManyPatterns) -> Self {
+        Self::TooManyGroups
+    }
+}
+
+impl StepKernel {
+    /// Distinct persons are told apart up to `cap`, those of the whole relation up to `selectivity`.
+    pub(crate) fn new(plan: &Arc<Plan>, inputs: usize, cap: u32, selectivity: u32) -> Self {
+        let domains = plan.step().factors.iter();
+        let readers: Vec<_> = domains.map(Domain::places).map(PlaceReader::new).collect();
+        Self {
+            kernel: Kernel::new(Arc::clone(plan), cap),
+            places: vec![Vec::new(); readers.len()],
+            values: vec![Vec::new(); inputs],
+            readers,
+            inputs,
+            selected: Few::default(),
+            selectivity,
+            rows: 0,
+        }
+    }
+
+    /// Adds one batch: factors, inputs, `person_key`, `stay_key`.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), KernelError> {
+        self.rows += batch.num_rows() as u64;
+        if self.rows > ROWS_CAP {
+            return Err(KernelError::TooManyRows);
+        }
+        let column = |index: usize| batch.columns().get(index).ok_or(KernelError::Type);
+        for (index, (reader, places)) in self.readers.iter_mut().zip(&mut self.places).enumerate() {
+            reader.read(column(index)?, NOWHERE, places)?;
+        }
+        for (index, values) in self.values.iter_mut().enumerate() {
+            let doubles = column(self.readers.len() + index)?;
+            let doubles = cast(doubles, &DataType::Float64).map_err(|_| KernelError::Type)?;
+            let doubles = doubles.as_primitive::<Float64Type>();
+            values.clear();
+            values.extend(doubles.iter().map(|value| value.unwrap_or(f64::NAN)));
+        }
+        let persons = column(self.readers.len() + self.inputs)?;
+        let persons = persons.as_primitive_opt::<UInt32Type>().ok_or(KernelError::Type)?;
+        if persons.null_count() > 0 {
+            return Err(KernelError::Type);
+        }
+        for person in persons.values() {
+            if !self.selected.is_open() {
+                break;
+            }
+            self.selected.insert(*person, self.selectivity);
+        }
+        let batch =
+            Batch { factors: &self.places, inputs: &self.values, persons: persons.values() };
+        Ok(self.kernel.add(&batch)?)
+    }
+
+    /// Takes in what another partition has seen.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), KernelError> {
+        self.rows += other.rows;
+        if self.rows > ROWS_CAP {
+            return Err(KernelError::TooManyRows);
+        }
+        self.selected.merge(&other.selected, self.selectivity);
+        Ok(self.kernel.merge(&other.kernel)?)
+    }
+
+    /// Distinct persons of the whole relation, exact up to the selectivity floor.
+    pub(crate) fn selected_persons(&self) -> u64 {
+        self.selected.len()
+    }
+
+    /// One group for each place that some stay is about.
+    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
+        let group = |sum: learn::kernel::Sum| PartialGroup {
+            key: vec![Some(sum.place.to_string())],
+            rows: sum.rows,
+            stays: sum.rows,
+            persons: sum.persons,
+            cells: vec![sum.sum],
+            supports: vec![sum.sets.into_iter().collect::<Support>()],
+            bins: Vec::new(),
+        };
+        self.kernel.finish().into_iter().map(group).collect()
+    }
+}
