@@ -385,7 +385,8 @@ impl Fitter<'_> {
         let mut fit = Fit::new(problem);
         loop {
             let step = fit.step();
-            let mut sums = Sums::new(&step);
+            let floor = self.floor();
+            let mut sums = Sums::new(&step, floor.persons.max(floor.stays));
             let request = question.step(self.user, Scope::Pooled, step);
             let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
             // Nobody waits for the progress of single rounds.

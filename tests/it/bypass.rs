@@ -35,6 +35,7 @@ fn fine() -> v1::ReleaseRequest {
         domains: Vec::new(),
         supports: vec![0, 4],
         pack: None,
+        step: None,
     }
 }
 

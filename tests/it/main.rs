@@ -12,6 +12,7 @@ mod enrolment;
 mod failure;
 mod faults;
 mod identity;
+mod models;
 mod percentiles;
 mod report;
 mod rounds;

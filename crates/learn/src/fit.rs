@@ -2,15 +2,16 @@
 //!
 //! Newton's method on the observed information, which for links that are not canonical needs far
 //! fewer steps than Fisher scoring (DESIGN, section 12), with step-halving on the deviance. Where
-//! pairs of columns were withheld their information is taken as zero: the score is exact, so the
-//! estimate is the same, at the price of more steps; only the standard errors are approximate then,
-//! and say so.
+//! pairs of columns were withheld few patients have both, and as many are assumed as chance would
+//! bring together: the score is exact, so the estimate is the same, at the price of more steps, and what steps have learned of the
+//! curvature is kept ([`secant`]); only the standard errors are approximate then, and say so.
 //!
 //! Sources: McCullagh and Nelder (1989), section 2.5; Firth, *Biometrika* 80 (1993) 27; ridge
 //! standard errors: Gray, *JASA* 87 (1992) 942; sandwich: White, *Econometrica* 50 (1982) 1.
 
 mod error;
 mod estimate;
+mod secant;
 mod sums;
 
 use model::glm::{Dispersion, Family};
@@ -20,6 +21,7 @@ use privacy::step::{Ask, At, Block, Column, Scalar};
 use crate::linear::{Factor, Symmetric};
 pub use error::{FitError, Separated};
 pub use estimate::{Coefficient, Estimate};
+use secant::Secants;
 pub use sums::{Sums, WrongPlace};
 
 /// Stays that each parameter needs.
@@ -33,6 +35,8 @@ pub const MAX_STEPS: u32 = 60;
 const QUADRATIC: f64 = 1e-5;
 /// The same where convergence is only linear.
 const LINEAR: f64 = 1e-9;
+/// A move below which no progress is rounding.
+const STALLED: f64 = 1e-6;
 /// Halvings of one step.
 const MAX_HALVINGS: u32 = 30;
 /// Growth of the objective that is rounding.
@@ -84,6 +88,14 @@ struct Point {
     log_shape: f64,
 }
 
+impl Point {
+    /// All parameters as one vector.
+    fn parameters(&self, with_shape: bool) -> Vec<f64> {
+        let shape = with_shape.then_some(self.log_shape);
+        self.coefficients.iter().copied().chain(shape).collect()
+    }
+}
+
 /// A fit that is under way.
 #[derive(Debug, Clone)]
 pub struct Fit {
@@ -101,6 +113,7 @@ pub struct Fit {
     steps: u32,
     withheld_pairs: usize,
     moved: f64,
+    secants: Secants,
 }
 
 impl Fit {
@@ -121,6 +134,7 @@ impl Fit {
             steps: 0,
             withheld_pairs: 0,
             moved: f64::INFINITY,
+            secants: Secants::default(),
         }
     }
 
@@ -187,6 +201,9 @@ impl Fit {
         self.null_mean = sums.scalar(Scalar::Response)? / sums.scalar(Scalar::Weight)?;
         let (mut information, withheld) = sums.information(Block::Expected)?;
         self.withheld_pairs = withheld;
+        if self.problem.firth && !self.is_exact() {
+            return Err(FitError::Untold { pairs: withheld });
+        }
         let penalised = self.problem.ridge > 0.0;
         if !penalised {
             self.check_separation(sums)?;
@@ -298,11 +315,23 @@ impl Fit {
                 self.trace.push(Trace { objective, move_: self.moved, halved: true });
                 return Ok(());
             }
-        } else if clamped {
-            return Err(FitError::Clamped);
+        } else if clamped || objective.is_nan() {
+            return self.begin_flat();
         }
         self.halvings = 0;
         self.advance(sums, objective)
+    }
+
+    /// The start led nowhere: begins from the mean alone, once.
+    fn begin_flat(&mut self) -> Result<(), FitError> {
+        let flat = self.problem.step.link.of(self.null_mean);
+        let is_flat = self.at.coefficients.iter().skip(1).all(|beta| beta.abs() <= 0.0);
+        if is_flat || !flat.is_finite() {
+            return Err(FitError::Clamped);
+        }
+        self.at.coefficients.fill(0.0);
+        self.at.coefficients[0] = flat;
+        Ok(())
     }
 
     /// One step of Newton's method.
@@ -331,7 +360,12 @@ impl Fit {
         let whole = information.factor();
         let quadratic = whole.is_some() && self.is_exact() && !self.problem.firth;
         let factor = whole.or_else(|| definite(&information)).ok_or(FitError::Indefinite)?;
-        let mut moves = factor.solve(&score);
+        let mut moves = if self.is_exact() {
+            factor.solve(&score)
+        } else {
+            self.secants.learn(self.at.parameters(self.has_shape()), &score);
+            self.secants.direction(&factor, &score)
+        };
         if self.problem.firth {
             let largest = moves.iter().fold(0.0f64, |most, one| most.max(one.abs()));
             let scale = (LARGEST_MOVE / largest).min(1.0);
@@ -356,7 +390,7 @@ impl Fit {
         }
         self.check_divergence()?;
         // A step that does not get smaller any more has met the rounding of contributions.
-        let stalled = moved > 0.5 * self.moved && moved < QUADRATIC;
+        let stalled = moved > 0.8 * self.moved && moved < STALLED;
         self.moved = moved;
         if moved <= (if quadratic { QUADRATIC } else { LINEAR }) || stalled {
             self.stage = Stage::Final;

@@ -1,7 +1,7 @@
 //! The sums of a step over one hospital's stays, in one pass.
 //!
-//! Stays with the same levels and the same numbers other than zero are one *pattern*: they have the
-//! same design columns other than zero, and their columns are products of the same few numbers. So
+//! Stays with the same levels and the same numbers other than zero are one *pattern*: they have
+//! levels of the same design columns, and these are products of the same few numbers. So
 //! a stay adds one contribution for each product of numbers, not one for each pair of columns; at
 //! the end each pattern's sums are handed to its pairs. Every contribution is rounded once, to
 //! 2^-40, so neither the order of stays nor their spread over batches, partitions or hospitals can

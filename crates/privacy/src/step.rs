@@ -1,11 +1,12 @@
 //! One step of fitting a model: what is added up over stays, and who stands behind each sum.
 //!
 //! A step's groups are not those of a dimension but its *places*: one for each sum. The sum of a
-//! pair of design columns is about the stays where neither is zero, so its place is judged by the
-//! same rules as any group: persons, stays and hospitals behind it. Beside that, the persons where
-//! exactly one of the two is zero, and where both are, must be none or the minimum, because their
-//! counts follow from those of neighbouring places; and where the response is an event, so must
-//! those with it and those without it.
+//! pair of design columns is about the stays that have the levels of both, so its place is judged by
+//! the same rules as any group: persons, stays and hospitals behind it. Beside that, the persons with
+//! the levels of exactly one of the two, and of neither, must be none or the minimum, because their
+//! counts follow from those of neighbouring places; so must those for whom the product of both
+//! columns is other than zero, as in any measure; and where the response is an event, those with it
+//! and those without it.
 //!
 //! Contributions are rounded once per stay to 2^-40 and kept within ±2^40, so sums do not depend on
 //! order or partition. Stays with a larger contribution are counted, and a fit that has some is
@@ -278,13 +279,13 @@ impl Step {
     }
 
     /// Sets of persons behind the sum of each place: those of too large a contribution; with the
-    /// first column's value only, with the second's only, with neither; and where the response is
-    /// an event, those with it and those without it.
+    /// first column's levels only, with the second's only, with neither; those for whom the columns
+    /// are other than zero; and where the response is an event, those with it and those without it.
     #[must_use]
     pub const fn supports(&self) -> u32 {
         match self.response {
-            Response::Number(_) => 4,
-            Response::Level(..) => 6,
+            Response::Number(_) => 5,
+            Response::Level(..) => 7,
         }
     }
 

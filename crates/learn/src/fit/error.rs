@@ -55,6 +55,15 @@ pub enum FitError {
         separated(.0)
     )]
     Separation(Vec<Separated>),
+    /// Firth's correction, without which some pairs of columns are withheld.
+    #[error(
+        "Firth's correction needs the information of every pair of terms, and {pairs} are withheld \
+         because too few patients have both or only one. Use coarser codes, or --ridge"
+    )]
+    Untold {
+        /// How many.
+        pairs: usize,
+    },
     /// Sums that no set of stays has.
     #[error("a hospital sent sums that no stays have: {0}. The fit is not believed")]
     Impossible(String),

@@ -24,6 +24,8 @@ struct Seen {
 pub struct Sums {
     layout: Layout,
     family: Family,
+    /// Stays behind a sum that is told.
+    minimum: f64,
     places: Vec<Option<Seen>>,
 }
 
@@ -33,12 +35,12 @@ pub struct Sums {
 pub struct WrongPlace;
 
 impl Sums {
-    /// Nothing yet.
+    /// Nothing yet; fewer than `minimum` stays stand behind no sum that is told.
     #[must_use]
-    pub fn new(step: &Step) -> Self {
+    pub fn new(step: &Step, minimum: u32) -> Self {
         let layout = step.layout();
         let places = vec![None; layout.places()];
-        Self { layout, family: step.family, places }
+        Self { layout, family: step.family, minimum: minimum.into(), places }
     }
 
     /// Puts the sum of a place, in units of 2^-40.
@@ -82,7 +84,9 @@ impl Sums {
         self.seen(block, column).and_then(|seen| seen.rows.to_f64()).unwrap_or(0.0)
     }
 
-    /// A block of pairs as a matrix, and how many of its pairs are missing.
+    /// A block of pairs as a matrix, and how many of its pairs are missing. Few patients, if any, have
+    /// both columns then: as many as chance would bring together, where that is below the minimum,
+    /// else nobody.
     ///
     /// # Errors
     /// [`FitError::Withheld`] when the step did not ask for it.
@@ -90,14 +94,23 @@ impl Sums {
         self.layout.start(block).ok_or(FitError::Withheld)?;
         let columns = self.layout.size(Block::Score);
         let mut matrix = Symmetric::zero(columns);
-        let mut missing = 0;
+        let mut missing = Vec::new();
         for (index, (j, k)) in self.layout.pairs().iter().enumerate() {
+            let (j, k) = (usize::from(*j), usize::from(*k));
             match self.seen(block, index) {
-                Some(seen) => matrix.set(usize::from(*j), usize::from(*k), seen.value),
-                None => missing += 1,
+                Some(seen) => matrix.set(j, k, seen.value),
+                None => missing.push((j, k)),
             }
         }
-        Ok((matrix, missing))
+        // Column 0 is the intercept, so its pairs stand first and tell how many have each column.
+        let stays = |column: usize| {
+            self.seen(block, column).and_then(|seen| seen.rows.to_f64()).unwrap_or(0.0)
+        };
+        let likely = |j: usize, k: usize| stays(j) * stays(k) < self.minimum * stays(0);
+        for (j, k) in missing.iter().filter(|(j, k)| j != k && *j > 0 && likely(*j, *k)) {
+            matrix.set(*j, *k, matrix.at(0, *j) * matrix.at(0, *k) / matrix.at(0, 0));
+        }
+        Ok((matrix, missing.len()))
     }
 
     /// Whether some stays can have these sums: one hospital that sends others spoils the fit, and is

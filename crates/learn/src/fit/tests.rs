@@ -112,7 +112,7 @@ fn sums(step: &Step, stays: &Stays, columns: &Columns, parts: usize, minimum: u6
             entry.2 += sum.sum;
         }
     }
-    let mut told = Sums::new(step);
+    let mut told = Sums::new(step, u32::try_from(minimum).unwrap());
     for (place, (rows, sets, sum)) in totals {
         let fits = |set: &u64| *set == 0 || *set >= minimum;
         if sets[0] >= minimum && sets[1..].iter().all(fits) {
@@ -280,7 +280,7 @@ fn rules_and_poisoned_sums_end_the_fit() {
         let error = fit.clone().take(&poisoned).unwrap_err();
         assert!(matches!(error, FitError::Impossible(_)), "{error:?}");
     }
-    let mut missing = Sums::new(&step);
+    let mut missing = Sums::new(&step, 11);
     missing.set(0, 500, 500 << 40).unwrap();
     assert_eq!(fit.clone().take(&missing).unwrap_err(), FitError::Withheld);
 }

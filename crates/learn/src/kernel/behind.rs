@@ -29,14 +29,18 @@ struct Both {
     patterns: u64,
     rows: u64,
     persons: Few,
+    nonzero: Few,
     clamped: Few,
     with_event: Few,
     without_event: Few,
 }
 
 impl Both {
-    fn add(&mut self, pattern: &Pattern, cap: u32) {
+    fn add(&mut self, pattern: &Pattern, nonzero: bool, cap: u32) {
         self.patterns += 1;
+        if nonzero {
+            self.nonzero.merge(&pattern.persons, cap);
+        }
         self.rows += pattern.rows;
         self.persons.merge(&pattern.persons, cap);
         self.clamped.merge(&pattern.clamped, cap);
@@ -48,6 +52,7 @@ impl Both {
     fn into_who(self, others: [u64; 3], tells_events: bool) -> Who {
         let mut sets = vec![self.clamped.len()];
         sets.extend(others);
+        sets.push(self.nonzero.len());
         if tells_events {
             sets.extend([self.with_event.len(), self.without_event.len()]);
         }
@@ -55,7 +60,7 @@ impl Both {
     }
 }
 
-/// The patterns in which a column is other than zero.
+/// The patterns with the levels of each column.
 struct Index<'a> {
     patterns: &'a [Pattern],
     of: Vec<Vec<u32>>,
@@ -100,15 +105,15 @@ impl Behind {
         let mut pairs = vec![Both::default(); layout.pairs().len()];
         let mut alone = vec![Both::default(); columns];
         for (number, pattern) in (0u32..).zip(patterns) {
-            everybody.add(pattern, cap);
-            for &column in pattern.columns() {
-                index.of[usize::from(column)].push(number);
-                alone[usize::from(column)].add(pattern, cap);
+            everybody.add(pattern, true, cap);
+            for (column, nonzero) in pattern.columns() {
+                index.of[column].push(number);
+                alone[column].add(pattern, nonzero, cap);
             }
             if !pairs.is_empty() {
-                for (j, k) in pattern.pairs() {
+                for (j, k, nonzero) in pattern.pairs() {
                     if let Some(pair) = plan.pair(j, k) {
-                        pairs[pair].add(pattern, cap);
+                        pairs[pair].add(pattern, nonzero, cap);
                     }
                 }
             }

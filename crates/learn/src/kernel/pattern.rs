@@ -8,8 +8,10 @@ use super::Plan;
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) key: u64,
-    /// Design columns other than zero, ascending.
+    /// Design columns whose levels such stays have, ascending.
     columns: Vec<u16>,
+    /// Whether each of these is other than zero.
+    nonzero: Vec<bool>,
     /// For each product of numbers, the sum of the coefficients of the columns made of it.
     coefficients: Vec<f64>,
     /// The same of the coefficients before.
@@ -27,14 +29,15 @@ impl Pattern {
     pub(super) fn new(key: u64, plan: &Plan) -> Self {
         let step = plan.step();
         let products = plan.products();
-        let mut columns = Vec::new();
+        let (mut columns, mut nonzero) = (Vec::new(), Vec::new());
         for (index, column) in (0u16..).zip(&step.columns) {
             let here = column.levels.iter().all(|(factor, place)| {
                 plan.place_in(key, usize::from(*factor)) == u64::from(*place)
             });
             let numbers = &products[plan.product_of(usize::from(index))];
-            if here && numbers.iter().all(|number| plan.is_nonzero_in(key, *number)) {
+            if here {
                 columns.push(index);
+                nonzero.push(numbers.iter().all(|number| plan.is_nonzero_in(key, *number)));
             }
         }
         let by_product = |values: &[f64]| {
@@ -61,6 +64,7 @@ impl Pattern {
         Self {
             key,
             columns,
+            nonzero,
             coefficients,
             before,
             inverse,
@@ -90,16 +94,15 @@ impl Pattern {
         rows.zip(products).map(row).sum()
     }
 
-    /// Design columns other than zero, ascending.
-    pub(super) fn columns(&self) -> &[u16] {
-        &self.columns
+    /// Design columns whose levels such stays have, ascending, and whether each is other than zero.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (usize, bool)> + Clone {
+        self.columns.iter().map(|column| usize::from(*column)).zip(self.nonzero.iter().copied())
     }
 
-    /// Pairs of these, `j <= k`.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
-        let columns = self.columns.iter().enumerate();
-        columns.flat_map(|(index, j)| {
-            self.columns[index..].iter().map(|k| (usize::from(*j), usize::from(*k)))
+    /// Pairs of these, `j <= k`, and whether their product is other than zero.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (usize, usize, bool)> {
+        self.columns().enumerate().flat_map(|(index, (j, first))| {
+            self.columns().skip(index).map(move |(k, second)| (j, k, first && second))
         })
     }
 

@@ -294,15 +294,14 @@ impl Plan {
                     }
                 }
                 block if block.is_of_pairs() => {
-                    for (j, k) in pattern.pairs() {
+                    for (j, k, _) in pattern.pairs() {
                         let (a, b) = (self.product_of[j], self.product_of[k]);
                         let Some(pair) = self.pair(j, k) else { continue };
                         sums[start + pair] += own[offset + self.product_pair(a, b)];
                     }
                 }
                 _ => {
-                    for &column in pattern.columns() {
-                        let column = usize::from(column);
+                    for (column, _) in pattern.columns() {
                         sums[start + column] += own[offset + self.product_of[column]];
                     }
                 }

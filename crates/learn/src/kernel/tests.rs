@@ -64,14 +64,15 @@ fn sums_and_those_behind_them_are_those_of_a_hand_count() {
     let level = at(Block::Expected, 3);
     assert_eq!(layout.pairs()[3], (1, 1));
     assert_eq!((level.rows, level.persons, level.sum), (2, 2, half));
-    // Clamped; b only, number only, neither; b with and without the event.
+    // Clamped; b only, number only, neither; other than zero; with and without the event.
     let both = at(Block::Expected, 4);
     assert_eq!(layout.pairs()[4], (1, 2));
-    assert_eq!((both.rows, both.persons, both.sum), (1, 1, 3 * (1 << 38)));
-    assert_eq!(both.sets, [0, 1, 2, 1, 0, 1]);
+    // Two stays have the level; a number that is zero adds nothing and takes nobody away.
+    assert_eq!((both.rows, both.persons, both.sum), (2, 2, 3 * (1 << 38)));
+    assert_eq!(both.sets, [0, 0, 3, 0, 1, 1, 1]);
     let whole = at(Block::Scalars, 0);
     assert_eq!((whole.rows, whole.persons), (5, 4));
-    assert_eq!(whole.sets, [0, 0, 0, 0, 2, 3]);
+    assert_eq!(whole.sets, [0, 0, 0, 0, 4, 2, 3]);
     assert_eq!(whole.sum, 5 << 40);
 }
 

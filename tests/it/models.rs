@@ -1,0 +1,49 @@
+//! Models from end to end: fitted through the command over real TLS under masks, checked against
+//! statsmodels on the pooled rows, over several partitions, with hospitals lost on the way, and
+//! against those who would learn about one patient.
+
+mod attack;
+mod partition;
+mod sparcs;
+
+use privacy::Policy;
+use serde_json::Value;
+
+use crate::client::consilium;
+
+/// What it prints, which must be JSON.
+async fn json(words: &[&str]) -> Value {
+    let output = consilium(words).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{words:?}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What it says when it refuses.
+async fn refusal(words: &[&str]) -> String {
+    let output = consilium(words).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(77), "{words:?}: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+/// Every minimum is 1, so that every sum is told.
+fn open_policy() -> Policy {
+    let mut policy = Policy::default();
+    (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
+    policy.selectivity.persons = 1;
+    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
+    policy.usage.requests_per_day = 1_000_000;
+    policy
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// Names and values of all coefficients.
+fn coefficients(card: &Value, field: &str) -> Vec<(String, f64)> {
+    let all = card["coefficients"].as_array().unwrap().iter();
+    all.map(|one| (one["name"].as_str().unwrap().to_owned(), number(&one[field]))).collect()
+}

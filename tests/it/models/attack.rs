@@ -1,0 +1,121 @@
+//! Attempts to learn about one patient by way of a model.
+
+use tests::fixture::{self, Stay};
+use tests::{HospitalSource, Region};
+
+use super::{coefficients, json, refusal};
+use crate::client::user_folder;
+
+/// 900 stays in four hospitals. One patient alone is both DB1 and male; three groups have three
+/// stays each.
+fn stay(hospital: u32, number: u32) -> Stay {
+    let plain = Stay::plain(number);
+    let (drg, sex) = match number {
+        0 if hospital == 0 => ("DB1", "M"),
+        1..=3 if hospital == 1 => ("RR1", "F"),
+        _ if number % 3 == 0 => ("DB1", "F"),
+        _ if number % 2 == 0 => ("DA1", "M"),
+        _ => ("DA1", "F"),
+    };
+    let cost = if number == 0 && hospital == 0 {
+        77_777_700
+    } else {
+        1_000_000 + i64::from(number % 50) * 1_000
+    };
+    Stay { drg, sex, cost_cents: cost, los_days: 1 + number % 9, ..plain }
+}
+
+async fn region(folder: &std::path::Path) -> Region {
+    let hospitals = (0..4).map(|hospital| {
+        let id = format!("h-{hospital}");
+        let source = fixture::write(folder, &id, (0..225).map(|number| stay(hospital, number)));
+        HospitalSource::small(&id, source)
+    });
+    Region::builder().hospitals(hospitals.collect::<Vec<_>>()).start().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_alone_in_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let region = region(folder.path()).await;
+    let user = user_folder(&region, folder.path());
+    let user = user.to_str().unwrap();
+    let fit = |formula: &'static str, words: &[&'static str]| {
+        let base = ["fit", formula, "--region", user, "--family", "gamma", "--format", "json"];
+        [&base[..], words].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let words = |list: &[String]| list.to_vec();
+
+    // An interaction in which one patient stands alone.
+    let asked = words(&fit("total_cost ~ drg_code*sex", &[]));
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let said = refusal(&asked).await;
+    assert!(said.contains("too few patients") || said.contains("Too few patients"), "{said}");
+    assert!(said.contains("drg_code=DB1:sex=M") || said.contains("drg_code="), "{said}");
+    assert!(!said.contains("777"), "{said}");
+
+    // A level with three patients is no level: it is part of OTHER, and OTHER too small is left out.
+    let asked = fit("total_cost ~ drg_code", &[]);
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let card = json(&asked).await;
+    let names: Vec<_> = coefficients(&card, "estimate").into_iter().map(|(name, _)| name).collect();
+    assert!(names.iter().all(|name| !name.contains("RR1") && !name.contains("OTHER")), "{names:?}");
+    assert_eq!(card["fit"]["stays"], 897);
+
+    // The main effects alone pass, but the pair of DB1 and M is withheld.
+    let asked = fit("total_cost ~ drg_code + sex", &[]);
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let card = json(&asked).await;
+    assert!(card["fit"]["withheld_pairs"].as_u64().unwrap() > 0);
+
+    // A filter that leaves one patient, and one that leaves a few.
+    for condition in ["drg_code = 'DB1' AND sex = 'M'", "drg_code = 'RR1'"] {
+        let base = ["fit", "total_cost ~ los_days", "--region", user, "--family", "gamma"];
+        let said = refusal(&[&base[..], &["--where", condition]].concat()).await;
+        assert!(said.contains("few patients") || said.contains("few"), "{condition}: {said}");
+    }
+
+    // More parameters than the rule of thirty stays for each.
+    let base = ["fit", "los_days ~ drg_code*C(age_years)*payer*disposition", "--region", user];
+    let said = refusal(&[&base[..], &["--family", "poisson"]].concat()).await;
+    assert!(said.contains("parameters") || said.contains("level"), "{said}");
+
+    // What would take rows out of their place: conditions that are none, other tables, identity.
+    for (condition, part) in [
+        ("sex = 'F') GROUP BY sex, (sex", "condition"),
+        ("1 = 1) UNION SELECT count(*) FROM stay WHERE (1 = 1", ""),
+        ("person_key = 7", ""),
+        ("total_cost > 12345.67", ""),
+    ] {
+        let base = ["fit", "total_cost ~ los_days", "--region", user, "--family", "gamma"];
+        let output = crate::client::consilium(&[&base[..], &["--where", condition]].concat()).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(77), "{condition}: {said}");
+        assert!(said.contains(part), "{condition}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hospitals_decide_which_models_they_take_part_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let hospitals = (0..4).map(|hospital| {
+        let id = format!("h-{hospital}");
+        let source =
+            fixture::write(folder.path(), &id, (0..225).map(|number| stay(hospital, number)));
+        HospitalSource::small(&id, source)
+    });
+    let mut closed = privacy::Policy::default();
+    closed.models.fit = false;
+    let region = Region::builder()
+        .hospitals(hospitals.collect::<Vec<_>>())
+        .policy_of("h-3", closed)
+        .start()
+        .await
+        .unwrap();
+    let user = user_folder(&region, folder.path());
+    let user = user.to_str().unwrap();
+    let base = ["fit", "total_cost ~ drg_code", "--region", user, "--family", "gamma"];
+    let card = json(&[&base[..], &["--format", "json"]].concat()).await;
+    assert_eq!(card["provenance"]["left_out"]["h-3"], "refused: model");
+    assert_eq!(card["provenance"]["snapshots"].as_object().unwrap().len(), 3);
+}
