@@ -431,7 +431,15 @@ impl Roster {
         absent: Vec<(Arc<Site>, Absence)>,
     ) -> Option<String> {
         let is_first = self.snapshots.is_empty();
-        let gone = self.snapshots.keys().find(|id| !snapshots.contains_key(*id));
+        // Who was held back because of another is not the reason.
+        let held_back = |id: &HospitalId| {
+            let mut own = absent.iter().filter(|(site, _)| site.id == *id);
+            own.any(|(_, absence)| *absence == Absence::HeldBack)
+        };
+        let mut gone: Vec<_> =
+            self.snapshots.keys().filter(|id| !snapshots.contains_key(*id)).collect();
+        gone.sort_by_key(|id| held_back(id));
+        let gone = gone.first().copied();
         let anew = self
             .snapshots
             .iter()

@@ -112,13 +112,14 @@ impl Found {
         batches: &[RecordBatch],
         domain: Option<&Domain>,
     ) -> Result<(), AskError> {
-        let mut rows = Vec::new();
+        let (mut rows, mut seen) = (Vec::new(), 0);
         for batch in batches {
             let labels = cast(batch.column(0), &DataType::Utf8).map_err(broken)?;
             let (stays, told) = (numbers(batch, 1)?, batch.column(2));
             for (index, label) in labels.as_string::<i32>().iter().enumerate() {
-                let Some(label) = label else { continue };
                 let stays = stays.get(index).copied().flatten().map_or(0, whole_number);
+                seen += stays;
+                let Some(label) = label else { continue };
                 rows.push(Row { label: label.to_owned(), stays, told: told.is_valid(index) });
             }
         }
@@ -138,7 +139,8 @@ impl Found {
         let rest = rows.iter().find(|row| row.label == OTHER);
         // What has no level of its own is a level together, when that is large enough: the first
         // step tells.
-        if text && (rest.is_some() || !merged.is_empty()) {
+        let is_left = seen < self.stays || rows.iter().any(|row| !row.told);
+        if text && (rest.is_some() || is_left) {
             names.push(OTHER.to_owned());
         }
         let references = &fitter.order.formula.references;

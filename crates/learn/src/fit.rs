@@ -198,6 +198,7 @@ impl Fit {
 
     fn start(&mut self, sums: &Sums) -> Result<(), FitError> {
         self.check_size(sums.rows()?)?;
+        let score = sums.column(Block::Score, &self.problem.names)?;
         self.null_mean = sums.scalar(Scalar::Response)? / sums.scalar(Scalar::Weight)?;
         let (mut information, withheld) = sums.information(Block::Expected)?;
         self.withheld_pairs = withheld;
@@ -213,7 +214,6 @@ impl Fit {
             }
         }
         self.penalise(&mut information);
-        let score = sums.column(Block::Score, &self.problem.names)?;
         let factor = definite(&information).ok_or(FitError::Indefinite)?;
         self.at.coefficients = factor.solve(&score);
         self.stage = Stage::Newton;

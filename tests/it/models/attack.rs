@@ -76,9 +76,11 @@ async fn nobody_is_alone_in_a_model() {
     }
 
     // More parameters than the rule of thirty stays for each.
-    let base = ["fit", "los_days ~ drg_code*C(age_years)*payer*disposition", "--region", user];
-    let said = refusal(&[&base[..], &["--family", "poisson"]].concat()).await;
-    assert!(said.contains("parameters") || said.contains("level"), "{said}");
+    let many = "total_cost ~ drg_code*sex*log(los_days) + los_days + los_days^2 + los_days^3 + \
+                sqrt(los_days) + age_years";
+    let base = ["fit", many, "--region", user, "--family", "gamma", "--where", "los_days <= 2"];
+    let said = refusal(&base).await;
+    assert!(said.contains("parameters and 200 stays"), "{said}");
 
     // What would take rows out of their place: conditions that are none, other tables, identity.
     for (condition, part) in [
@@ -98,7 +100,7 @@ async fn nobody_is_alone_in_a_model() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hospitals_decide_which_models_they_take_part_in() {
     let folder = tempfile::tempdir().unwrap();
-    let hospitals = (0..4).map(|hospital| {
+    let hospitals = (0..8).map(|hospital| {
         let id = format!("h-{hospital}");
         let source =
             fixture::write(folder.path(), &id, (0..225).map(|number| stay(hospital, number)));
@@ -108,7 +110,7 @@ async fn hospitals_decide_which_models_they_take_part_in() {
     closed.models.fit = false;
     let region = Region::builder()
         .hospitals(hospitals.collect::<Vec<_>>())
-        .policy_of("h-3", closed)
+        .policy_of("h-7", closed)
         .start()
         .await
         .unwrap();
@@ -116,6 +118,10 @@ async fn hospitals_decide_which_models_they_take_part_in() {
     let user = user.to_str().unwrap();
     let base = ["fit", "total_cost ~ drg_code", "--region", user, "--family", "gamma"];
     let card = json(&[&base[..], &["--format", "json"]].concat()).await;
-    assert_eq!(card["provenance"]["left_out"]["h-3"], "refused: model");
-    assert_eq!(card["provenance"]["snapshots"].as_object().unwrap().len(), 3);
+    let provenance = &card["provenance"];
+    assert_eq!(provenance["left_out"]["h-7"], "refused: model");
+    // The levels were told over all eight, so seven would give the eighth away.
+    let held_back = provenance["left_out"].as_object().unwrap().values();
+    assert_eq!(held_back.filter(|why| *why == "held_back").count(), 2);
+    assert_eq!(provenance["snapshots"].as_object().unwrap().len(), 5);
 }

@@ -40,7 +40,7 @@ pub enum FitError {
     Withheld,
     /// A column is a combination of others.
     #[error(
-        "{name} is a linear combination of {}; leave one of them out, or use --ridge",
+        "the term {name} is a linear combination of {}; leave one of them out, or use --ridge",
         .of.join(", ")
     )]
     Collinear {

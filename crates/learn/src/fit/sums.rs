@@ -106,7 +106,7 @@ impl Sums {
         let stays = |column: usize| {
             self.seen(block, column).and_then(|seen| seen.rows.to_f64()).unwrap_or(0.0)
         };
-        let likely = |j: usize, k: usize| stays(j) * stays(k) < self.minimum * stays(0);
+        let likely = |j: usize, k: usize| stays(j) * stays(k) < (self.minimum - 1.0) * stays(0);
         for (j, k) in missing.iter().filter(|(j, k)| j != k && *j > 0 && likely(*j, *k)) {
             matrix.set(*j, *k, matrix.at(0, *j) * matrix.at(0, *k) / matrix.at(0, 0));
         }
