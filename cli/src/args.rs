@@ -245,12 +245,21 @@ pub struct BenchArgs {
     /// Measure the whole regional benchmark instead of single questions
     #[arg(long)]
     pub pack: bool,
+    /// Measure fitting this model instead of single questions
+    #[arg(long, value_name = "FORMULA", conflicts_with = "pack")]
+    pub fit: Option<String>,
+    /// Family of the model
+    #[arg(long, value_enum, default_value = "gamma", requires = "fit")]
+    pub family: crate::fit::FamilyName,
+    /// Every minimum is one, so that nothing is withheld
+    #[arg(long)]
+    pub open: bool,
     /// Divide each made-up group into so many
     #[arg(long, value_name = "N", default_value_t = 1, requires = "pack",
         value_parser = clap::value_parser!(u16).range(1..=50))]
     pub subgroups: u16,
     /// Measure on a real CSV file instead of made-up data
-    #[arg(long, value_name = "FILE", requires_all = ["pack", "mapping", "split_by"])]
+    #[arg(long, value_name = "FILE", requires_all = ["mapping", "split_by"])]
     pub source: Option<PathBuf>,
     /// How to read the file: a shipped mapping (sparcs, synthetic) or a folder
     #[arg(long, value_name = "NAME|DIR", requires = "source")]

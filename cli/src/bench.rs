@@ -13,6 +13,7 @@
 
 mod asked;
 mod bare;
+mod fit;
 mod latency;
 mod masks;
 mod memory;
@@ -43,6 +44,10 @@ const SMALL_STAYS: u64 = 20_000;
 const POLICY: &str =
     "[minimum]\npersons = 11\nstays = 11\n[usage]\nrequests_per_day = 1000000000\n";
 
+/// The same with every minimum at one.
+const OPEN: &str = "[minimum]\npersons = 1\nstays = 1\n[selectivity]\npersons = 1\n[pooled]\n\
+                    hospitals = 1\ndominance_e4 = 10000\n[usage]\nrequests_per_day = 1000000000\n";
+
 /// The result, as `--format json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -66,13 +71,21 @@ pub struct Report {
 /// # Errors
 /// Every kind of [`Failure`].
 pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
-    if args.pack {
+    let whole = args.pack || args.fit.is_some();
+    if !whole && (args.source.is_some() || args.open) {
+        let reason = "--source and --open go with --pack or --fit";
+        return Err(Failure::Usage(reason.to_owned()));
+    }
+    if whole {
         let temporary = tempfile::tempdir()
             .map_err(|error| Failure::Internal(format!("no temporary folder: {error}")))?;
         let root = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
         std::fs::create_dir_all(&root).map_err(Failure::output(&root))?;
         let prepared = pack_region(&root, args, context)?;
-        return pack::run(args, &prepared, context);
+        return match &args.fit {
+            Some(formula) => fit::run(formula, args, &prepared, context),
+            None => pack::run(args, &prepared, context),
+        };
     }
     let (witness, masks) = match args.no_simulation {
         true => (None, None),
@@ -131,7 +144,8 @@ fn region(
 /// The region whose whole benchmark is measured: made up, or from a real file.
 fn pack_region(root: &Path, args: &BenchArgs, context: &Context) -> Result<Prepared, Failure> {
     let policy: PathBuf = root.join("policy.toml");
-    std::fs::write(&policy, POLICY).map_err(Failure::output(&policy))?;
+    let text = if args.open { OPEN } else { POLICY };
+    std::fs::write(&policy, text).map_err(Failure::output(&policy))?;
     let dir = root.join("pack");
     let made_up = args.source.is_none();
     let args = DemoArgs {

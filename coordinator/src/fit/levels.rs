@@ -170,22 +170,17 @@ impl Found {
         let mut changed = false;
         for (factor, levels) in &mut self.levels {
             let is_rare = |level: &String| columns.contains(&format!("{factor}={level}"));
-            let rare: Vec<String> =
+            let mut rare: Vec<String> =
                 levels.names.iter().filter(|level| is_rare(level)).cloned().collect();
-            for level in rare {
-                if level == OTHER {
-                    // Its stays are left out: they have no place any more.
-                    levels.names.retain(|name| name != OTHER);
-                } else if level != levels.reference {
-                    levels.names.retain(|name| *name != level);
-                    self.merged.entry(factor.clone()).or_default().push(level);
-                    if levels.text && !levels.has_other() {
-                        levels.names.push(OTHER.to_owned());
-                    }
-                } else {
-                    continue;
-                }
-                changed = true;
+            let merged = self.merged.entry(factor.clone()).or_default();
+            rare.retain(|level| *level != levels.reference);
+            changed |= !rare.is_empty();
+            // Without OTHER its stays have no place any more and are left out.
+            levels.names.retain(|level| !rare.contains(level));
+            let others = rare.iter().filter(|level| *level != OTHER);
+            merged.extend(others.clone().cloned());
+            if levels.text && others.count() > 0 && !levels.has_other() {
+                levels.names.push(OTHER.to_owned());
             }
         }
         changed

@@ -103,7 +103,9 @@ impl Design {
             for variable in term {
                 let parts = design.parts(formula, term, variable, levels)?;
                 let extended = products.iter().flat_map(|product| {
-                    parts.iter().map(|part| [product.as_slice(), &[part.clone()]].concat())
+                    parts
+                        .iter()
+                        .map(|part| [product.as_slice(), std::slice::from_ref(part)].concat())
                 });
                 products = extended.collect();
                 let total = design.columns.len() + products.len();

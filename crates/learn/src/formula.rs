@@ -69,10 +69,10 @@ impl Formula {
     pub fn factors(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for variable in self.terms.iter().flatten() {
-            if let Variable::Factor(name) = variable {
-                if !names.contains(&name.as_str()) {
-                    names.push(name);
-                }
+            if let Variable::Factor(name) = variable
+                && !names.contains(&name.as_str())
+            {
+                names.push(name);
             }
         }
         names

@@ -186,7 +186,7 @@ impl Kernel {
     pub fn persons(&self) -> u64 {
         let mut all = Few::default();
         self.patterns.iter().for_each(|pattern| all.merge(&pattern.persons, self.cap));
-        all.len()
+        all.count()
     }
 
     /// The sums of all places that some stay is about.

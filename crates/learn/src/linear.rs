@@ -125,16 +125,14 @@ impl Symmetric {
                 let (left, right) = (&lower[row * size..], &lower[column * size..]);
                 let products = left.iter().zip(right).take(column).map(|(a, b)| a * b);
                 let rest = self.at(row, column) - products.sum::<f64>();
-                lower[row * size + column] = if row == column {
-                    let smallest = SMALLEST_PIVOT * self.at(row, row);
-                    if rest.is_nan() || rest <= smallest || rest <= 0.0 {
-                        return Err((row, lower));
-                    }
-                    rest.sqrt()
-                } else {
-                    rest / lower[column * size + column]
-                };
+                lower[row * size + column] =
+                    if row == column { rest } else { rest / lower[column * size + column] };
             }
+            let pivot = lower[row * size + row];
+            if pivot.is_nan() || pivot <= (SMALLEST_PIVOT * self.at(row, row)).max(0.0) {
+                return Err((row, lower));
+            }
+            lower[row * size + row] = pivot.sqrt();
         }
         Ok(Factor { size, lower })
     }

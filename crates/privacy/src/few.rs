@@ -17,7 +17,7 @@ impl Few {
 
     /// Distinct keys seen, at most the cap.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         u64::from(self.len)
     }
 

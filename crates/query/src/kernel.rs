@@ -287,7 +287,7 @@ impl Kernel {
 
     /// Distinct persons of the whole relation, exact up to the selectivity floor.
     pub(crate) fn selected_persons(&self) -> u64 {
-        self.selected.len()
+        self.selected.count()
     }
 
     /// The groups with their cells; rows that have no place in the domains are in none of them.
@@ -337,8 +337,8 @@ impl Kernel {
         Some(PartialGroup {
             key,
             rows: group.rows,
-            stays: if self.spec.one_row_per_stay { group.rows } else { group.stays.len() },
-            persons: group.persons.len(),
+            stays: if self.spec.one_row_per_stay { group.rows } else { group.stays.count() },
+            persons: group.persons.count(),
             cells,
             supports,
             bins,

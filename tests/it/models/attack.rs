@@ -13,8 +13,8 @@ fn stay(hospital: u32, number: u32) -> Stay {
     let (drg, sex) = match number {
         0 if hospital == 0 => ("DB1", "M"),
         1..=3 if hospital == 1 => ("RR1", "F"),
-        _ if number % 3 == 0 => ("DB1", "F"),
-        _ if number % 2 == 0 => ("DA1", "M"),
+        _ if number.is_multiple_of(3) => ("DB1", "F"),
+        _ if number.is_multiple_of(2) => ("DA1", "M"),
         _ => ("DA1", "F"),
     };
     let cost = if number == 0 && hospital == 0 {

@@ -129,11 +129,10 @@ impl Parser {
             {
                 self.next += 1;
             } else {
-                for term in self.term()? {
-                    if !terms.contains(&term) {
-                        terms.push(term);
-                    }
-                }
+                let mut new = self.term()?;
+                new.retain(|term| !terms.contains(term));
+                new.dedup();
+                terms.extend(new);
             }
             if !self.takes('+') {
                 break;
@@ -235,9 +234,8 @@ impl Parser {
         nature(&name).map_err(|reason| wrong(place, reason))?;
         if self.takes(',') {
             let place = self.place();
-            let level = match self.take() {
-                Some(Token::Text(level) | Token::Number(level)) => level,
-                _ => return Err(wrong(place, "expected the reference level in quotation marks")),
+            let Some(Token::Text(level) | Token::Number(level)) = self.take() else {
+                return Err(wrong(place, "expected the reference level in quotation marks"));
             };
             if self.references.iter().any(|(known, other)| *known == name && *other != level) {
                 return Err(wrong(place, format!("{name} has two reference levels")));

@@ -50,13 +50,13 @@ impl Both {
 
     /// `others` are the sets of those with one column only, and with neither.
     fn into_who(self, others: [u64; 3], tells_events: bool) -> Who {
-        let mut sets = vec![self.clamped.len()];
+        let mut sets = vec![self.clamped.count()];
         sets.extend(others);
-        sets.push(self.nonzero.len());
+        sets.push(self.nonzero.count());
         if tells_events {
-            sets.extend([self.with_event.len(), self.without_event.len()]);
+            sets.extend([self.with_event.count(), self.without_event.count()]);
         }
-        Who { rows: self.rows, persons: self.persons.len(), sets }
+        Who { rows: self.rows, persons: self.persons.count(), sets }
     }
 }
 
@@ -92,7 +92,7 @@ impl Index<'_> {
                 break;
             }
         }
-        few.len()
+        few.count()
     }
 }
 
@@ -110,13 +110,9 @@ impl Behind {
                 index.of[column].push(number);
                 alone[column].add(pattern, nonzero, cap);
             }
-            if !pairs.is_empty() {
-                for (j, k, nonzero) in pattern.pairs() {
-                    if let Some(pair) = plan.pair(j, k) {
-                        pairs[pair].add(pattern, nonzero, cap);
-                    }
-                }
-            }
+            let places = pattern.pairs().filter(|_| !layout.pairs().is_empty());
+            let places = places.filter_map(|(j, k, nonzero)| Some((plan.pair(j, k)?, nonzero)));
+            places.for_each(|(pair, nonzero)| pairs[pair].add(pattern, nonzero, cap));
         }
         let all = everybody.patterns;
         let patterns_of: Vec<u64> = alone.iter().map(|both| both.patterns).collect();

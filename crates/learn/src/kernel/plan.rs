@@ -294,10 +294,9 @@ impl Plan {
                     }
                 }
                 block if block.is_of_pairs() => {
-                    for (j, k, _) in pattern.pairs() {
-                        let (a, b) = (self.product_of[j], self.product_of[k]);
-                        let Some(pair) = self.pair(j, k) else { continue };
-                        sums[start + pair] += own[offset + self.product_pair(a, b)];
+                    let known = |(j, k, _)| Some((self.pair(j, k)?, self.product_of_pair(j, k)));
+                    for (pair, product) in pattern.pairs().filter_map(known) {
+                        sums[start + pair] += own[offset + product];
                     }
                 }
                 _ => {
@@ -309,8 +308,9 @@ impl Plan {
         }
     }
 
-    /// Index of a pair of products in a pattern's sums.
-    pub(super) fn product_pair(&self, a: usize, b: usize) -> usize {
+    /// Index of the product of two columns' products in a pattern's sums.
+    fn product_of_pair(&self, j: usize, k: usize) -> usize {
+        let (a, b) = (self.product_of[j], self.product_of[k]);
         let (a, b) = (a.min(b), a.max(b));
         let count = self.products.len();
         a * count - a * (a + 1) / 2 + b

@@ -74,6 +74,6 @@ impl Joint {
     /// Persons in each combination of a group.
     pub(super) fn sets(&self, group: usize) -> impl Iterator<Item = u64> + '_ {
         let start = group * self.combinations;
-        self.sets[start..start + self.combinations].iter().map(Few::len)
+        self.sets[start..start + self.combinations].iter().map(Few::count)
     }
 }

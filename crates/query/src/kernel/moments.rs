@@ -232,6 +232,6 @@ impl Moments {
             }
             _ => {}
         }
-        self.sets[group].each_ref().map(Few::len)
+        self.sets[group].each_ref().map(Few::count)
     }
 }

@@ -101,7 +101,7 @@ impl StepKernel {
 
     /// Distinct persons of the whole relation, exact up to the selectivity floor.
     pub(crate) fn selected_persons(&self) -> u64 {
-        self.selected.len()
+        self.selected.count()
     }
 
     /// One group for each place that some stay is about.

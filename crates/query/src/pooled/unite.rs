@@ -66,7 +66,7 @@ fn copy_table(
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     let file = File::create(to).map_err(failed)?;
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties.build()));
-    let writer = writer.as_mut().map_err(|error| failed(error))?;
+    let writer = writer.as_mut().map_err(failed)?;
     for batch in reader.build().map_err(failed)? {
         let batch = batch.map_err(failed)?;
         let mut columns = batch.columns().to_vec();
