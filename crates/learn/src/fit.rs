@@ -198,8 +198,8 @@ impl Fit {
 
     fn start(&mut self, sums: &Sums) -> Result<(), FitError> {
         self.check_size(sums.rows()?)?;
-        let score = sums.column(Block::Score, &self.problem.names)?;
         self.null_mean = sums.scalar(Scalar::Response)? / sums.scalar(Scalar::Weight)?;
+        let score = sums.column(Block::Score, &self.problem.names)?;
         let (mut information, withheld) = sums.information(Block::Expected)?;
         self.withheld_pairs = withheld;
         if self.problem.firth && !self.is_exact() {

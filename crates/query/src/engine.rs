@@ -4,6 +4,7 @@
 //! public domains, per hospital by the values themselves.
 
 mod codes;
+mod steps;
 
 pub use codes::Codes;
 
@@ -34,20 +35,18 @@ use datafusion::physical_plan::{
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use learn::kernel::{InvalidPlan, Plan};
 use model::manifest::{Manifest, SNAPSHOT_FORMAT};
 use model::schema::{Column, Table, table};
 use model::{Refusal, RefusalCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::domain::Places;
 use privacy::request::{ReleaseRequest, Scope};
-use privacy::{Admitted, Domain, Measure, Partial, Policy, Step};
+use privacy::{Admitted, Domain, Measure, Partial, Policy};
 use tokio::task::JoinSet;
 
 use crate::catalog::arrow_schema;
 use crate::cut::is_honest_bound;
 use crate::grid::Grid;
-use crate::kernel::step::StepKernel;
 use crate::kernel::{Kernel, KernelError, Spec};
 use crate::session::{engine, plan_query};
 use crate::walk::{Checked, Executable, check_request_plan};
@@ -267,7 +266,7 @@ impl Engine {
     async fn compute_unboxed(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
         let prepared = self.prepare(&admitted).await?;
         if let Some(step) = admitted.request().step() {
-            let plan = Arc::new(Plan::new(step.clone()).map_err(refuse_plan)?);
+            let plan = steps::plan(step)?;
             return self.step(&prepared, admitted, &plan).await;
         }
         let domains = admitted.request().domains().iter();
@@ -300,30 +299,6 @@ impl Engine {
         let mut kept = prepared.physical.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = Some((Arc::clone(&plan), 0));
         Ok(plan)
-    }
-
-    /// The sums of a step of fitting a model.
-    async fn step(
-        &self,
-        prepared: &Prepared,
-        admitted: Admitted,
-        plan: &Arc<Plan>,
-    ) -> Result<Partial, ComputeError> {
-        let (thresholds, inputs) = (admitted.thresholds(), admitted.request().inputs().len());
-        let (cap, selectivity) = (thresholds.persons_cap(), thresholds.selectivity);
-        let empty = || StepKernel::new(plan, inputs, cap, selectivity);
-        let mut kernels = JoinSet::new();
-        for stream in self.streams(prepared).await? {
-            kernels.spawn(consume_step(stream, empty()));
-        }
-        let mut whole = empty();
-        while let Some(joined) = kernels.join_next().await {
-            let kernel = joined.map_err(|error| ComputeError::Engine(error.to_string()))??;
-            whole.merge(&kernel).map_err(refuse_kernel)?;
-        }
-        let selected = whole.selected_persons();
-        let selective = prepared.checked.selective;
-        Ok(Partial::new(admitted, whole.into_groups(), selected, selective))
     }
 
     /// The rows of a relation, one stream for each partition.
@@ -417,24 +392,6 @@ impl Prepared {
         Ok(())
     }
 
-    /// A model is about columns of stays, each stay once: nothing is told apart that the gate does not
-    /// know of.
-    fn check_step(&self, step: &Step, request: &ReleaseRequest) -> Result<(), Refusal> {
-        if request.supports() != [step.supports()] {
-            let reason = "The step does not count the sets of persons behind its sums.";
-            return Err(Refusal::new(RefusalCode::Request, "supports", reason, ""));
-        }
-        if !self.bare || !self.checked.one_row_per_stay {
-            return Err(Refusal::new(
-                RefusalCode::Model,
-                "relation",
-                "A model is about columns of stay, and of no other table.",
-                "Transform numbers in the formula: log(x), sqrt(x), x^2.",
-            ));
-        }
-        Ok(())
-    }
-
     /// The bins of each input that the request counts by its column's own.
     fn grids(&self, request: &ReleaseRequest) -> BTreeMap<usize, Grid> {
         let inputs = request.inputs().iter().enumerate().zip(&self.binned);
@@ -497,21 +454,6 @@ async fn consume(
         kernel.add(&batch).map_err(refuse_kernel)?;
     }
     Ok(kernel)
-}
-
-async fn consume_step(
-    mut stream: SendableRecordBatchStream,
-    mut kernel: StepKernel,
-) -> Result<StepKernel, ComputeError> {
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
-        kernel.add(&batch).map_err(refuse_kernel)?;
-    }
-    Ok(kernel)
-}
-
-fn refuse_plan(error: InvalidPlan) -> ComputeError {
-    ComputeError::Refused(Refusal::new(RefusalCode::TooLarge, "model", error.to_string(), ""))
 }
 
 fn refuse_kernel(error: KernelError) -> ComputeError {

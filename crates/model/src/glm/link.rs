@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn probit_is_that_of_the_table() {
-        // R 4.3: qnorm(c(1e-10, 0.025, 0.3, 0.999)).
+        // scipy 1.17: norm.ppf.
         for (p, x) in [
             (1e-10, -6.361_340_902_404_056),
             (0.025, -1.959_963_984_540_054),
