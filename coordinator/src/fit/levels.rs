@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
+use futures::future::join_all;
 use learn::design::Levels;
 use learn::formula::Outcome;
 use model::schema::{ColumnType, table};
@@ -53,9 +54,20 @@ pub(super) async fn find(fitter: &Fitter<'_>) -> Result<Found, AskError> {
         Outcome::Event(_) => response.clone(),
         Outcome::Number(name, _) => format!("avg({name})"),
     };
-    let (whole, _) =
-        ask(fitter, &format!("SELECT count(*) AS stays, {mean} AS response FROM stay{filter}"))
-            .await?;
+    let whole = format!("SELECT count(*) AS stays, {mean} AS response FROM stay{filter}");
+    let factors = order.formula.factors();
+    let of_factor = |factor: &&str| {
+        format!(
+            "SELECT {factor}, count(*) AS stays, {response} AS response FROM stay{filter} GROUP BY \
+             {factor}"
+        )
+    };
+    let questions: Vec<String> =
+        std::iter::once(whole).chain(factors.iter().map(of_factor)).collect();
+    // At the same time: one waits for the slowest hospital once.
+    let answers = join_all(questions.iter().map(|sql| ask(fitter, sql))).await;
+    let mut answers = answers.into_iter();
+    let (whole, _) = answers.next().unwrap_or_else(|| Ok((Vec::new(), None)))?;
     let mut found = Found { unit: 1.0, ..Found::default() };
     let whole = whole.first().filter(|batch| batch.num_rows() > 0);
     let Some(batch) = whole else {
@@ -64,12 +76,8 @@ pub(super) async fn find(fitter: &Fitter<'_>) -> Result<Found, AskError> {
     };
     found.stays = numbers(batch, 0)?.first().copied().flatten().map_or(0, whole_number);
     found.unit = unit(numbers(batch, 1)?.first().copied().flatten());
-    for factor in order.formula.factors() {
-        let sql = format!(
-            "SELECT {factor}, count(*) AS stays, {response} AS response FROM stay{filter} GROUP BY \
-             {factor}"
-        );
-        let (batches, domain) = ask(fitter, &sql).await?;
+    for (factor, answer) in factors.into_iter().zip(answers) {
+        let (batches, domain) = answer?;
         found.add(fitter, factor, &batches, domain.as_ref())?;
     }
     Ok(found)
