@@ -49,6 +49,9 @@ pub struct FitArgs {
     /// Firth's correction, for events that are rare in some level
     #[arg(long, conflicts_with = "ridge")]
     pub firth: bool,
+    /// Also standard errors clustered by hospital; each hospital tells its own score, where it may
+    #[arg(long)]
+    pub cluster: bool,
     /// Only stays for which this holds: SQL, as it stands behind WHERE
     #[arg(long = "where", value_name = "SQL")]
     pub condition: Option<String>,
@@ -135,6 +138,7 @@ pub async fn run(args: &FitArgs, context: &Context) -> Result<(), Failure> {
         weight: args.weights.clone().unwrap_or_default(),
         name: args.name.clone().unwrap_or_default(),
         deadline_ms: 0,
+        cluster: args.cluster,
     };
     let bar = console.bar(Message::Fitting, None);
     let fitting = client.fit(request, args.deadline, |told| {

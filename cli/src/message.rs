@@ -172,6 +172,7 @@ messages! {
     Estimate = "estimate", "估计值";
     StandardError = "std. error", "标准误";
     RobustError = "robust", "稳健标准误";
+    ClusteredError = "clustered", "聚类标准误";
     ZValue = "z", "z";
     PValue = "p", "p";
     Limits = "95 % limits", "95% 置信限";

@@ -6,6 +6,7 @@
 //! a mixture. Levels behind which too few patients stand become part of `OTHER`, and where `OTHER`
 //! itself is too small its stays are left out; both is said in the card.
 
+mod cluster;
 mod expect;
 mod levels;
 mod run;
@@ -54,6 +55,7 @@ pub(crate) struct Order {
     pub(crate) ridge: f64,
     pub(crate) firth: bool,
     pub(crate) weight: Option<String>,
+    pub(crate) cluster: bool,
 }
 
 /// Where a fit says how far it is.
@@ -119,6 +121,7 @@ impl Order {
             ridge: request.ridge,
             firth: request.firth,
             weight,
+            cluster: request.cluster,
         })
     }
 
@@ -416,7 +419,10 @@ impl Fitter<'_> {
             if self.progress.is_closed() {
                 return Err(AskError::Nobody("the client has gone".to_owned()));
             }
-            if let Some(estimate) = estimate {
+            if let Some(mut estimate) = estimate {
+                if self.order.cluster {
+                    self.cluster(question, &fit, roster, &mut estimate).await?;
+                }
                 return Ok(Attempt::Ended(Box::new(estimate)));
             }
         }

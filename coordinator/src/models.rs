@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use learn::card::Card;
 use model::{Refusal, RefusalCode};
@@ -15,7 +16,11 @@ const MAX_MODELS: usize = 10_000;
 
 /// The folder of models.
 #[derive(Debug, Clone)]
-pub(crate) struct Models(PathBuf);
+pub(crate) struct Models {
+    folder: PathBuf,
+    /// Held while a name is taken.
+    taking: Arc<Mutex<()>>,
+}
 
 /// A model could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +38,11 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 impl Models {
     pub(crate) fn of(data_dir: &Path) -> Self {
-        Self(data_dir.join("models"))
+        Self { folder: data_dir.join("models"), taking: Arc::default() }
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(format!("{name}.json"))
+        self.folder.join(format!("{name}.json"))
     }
 
     /// A refusal unless a new model can be called `name`.
@@ -68,18 +73,24 @@ impl Models {
         names.find(|name| !self.file(name).exists()).unwrap_or_default()
     }
 
-    /// Keeps a model; nothing is left when that fails.
-    pub(crate) fn keep(&self, card: &Card) -> Result<(), ModelFile> {
+    /// Keeps a model, by another name when its own was taken in the meantime; nothing is left when
+    /// that fails.
+    pub(crate) fn keep(&self, mut card: Card) -> Result<Card, ModelFile> {
+        let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.file(&card.name).exists() {
+            card.name = self.free_name(&card.name);
+        }
         let path = self.file(&card.name);
         let fail = |source: io::Error| ModelFile { file: path.display().to_string(), source };
-        fs::create_dir_all(&self.0).map_err(fail)?;
-        if fs::read_dir(&self.0).map_err(fail)?.count() >= MAX_MODELS {
+        fs::create_dir_all(&self.folder).map_err(fail)?;
+        if fs::read_dir(&self.folder).map_err(fail)?.count() >= MAX_MODELS {
             return Err(fail(io::Error::other(format!("there are {MAX_MODELS} models"))));
         }
         let partial = path.with_extension("incoming");
-        let text = serde_json::to_vec_pretty(card).map_err(io::Error::other).map_err(fail)?;
+        let text = serde_json::to_vec_pretty(&card).map_err(io::Error::other).map_err(fail)?;
         fs::write(&partial, text).map_err(fail)?;
-        fs::rename(&partial, &path).map_err(fail)
+        fs::rename(&partial, &path).map_err(fail)?;
+        Ok(card)
     }
 
     /// The card of a model.
@@ -104,7 +115,7 @@ impl Models {
 
     /// All models, newest first.
     pub(crate) fn list(&self) -> Vec<v1::ModelSummary> {
-        let files = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let names = files.filter_map(|file| {
             let name = file.file_name().into_string().ok()?;
             name.strip_suffix(".json").map(str::to_owned)

@@ -57,6 +57,7 @@ pub(crate) fn encode_step(step: &Step) -> v1::Step {
         Ask::Newton => v1::StepAsk::Newton,
         Ask::Final => v1::StepAsk::Final,
         Ask::Totals => v1::StepAsk::Totals,
+        Ask::Scores => v1::StepAsk::Scores,
     };
     let column = |column: &Column| v1::DesignColumn {
         levels: column.levels.iter().map(encode_level).collect(),
@@ -92,6 +93,7 @@ pub(crate) fn decode_step(wire: v1::Step) -> Result<Step, Refusal> {
         v1::StepAsk::Newton => Ask::Newton,
         v1::StepAsk::Final => Ask::Final,
         v1::StepAsk::Totals => Ask::Totals,
+        v1::StepAsk::Scores => Ask::Scores,
         v1::StepAsk::Unspecified => return Err(wrong()),
     };
     let response = match wire.response.ok_or_else(wrong)? {

@@ -1,6 +1,7 @@
 //! The report in a real browser: without a network every mark is drawn, no text covers another,
 //! and it prints.
 
+mod funnel;
 mod specimen;
 
 use std::collections::HashSet;
@@ -160,5 +161,31 @@ async fn a_browser_without_a_network_shows_all_of_it() {
         open(name, folder, "report.html", &format!("--print-to-pdf={}", printed.display())).await;
         let printed = std::fs::read(printed).unwrap();
         assert!(printed.starts_with(b"%PDF-") && printed.len() > 20_000, "{}", printed.len());
+    }
+}
+
+#[tokio::test]
+async fn a_funnel_shows_every_hospital_that_told_its_sums() {
+    let Some(name) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for lang in [Lang::En, Lang::Zh] {
+        let page = cli::report::funnel::html(&funnel::standings(), lang, MADE);
+        assert!(page.contains(POLICY) && !page.contains("<b>silent"));
+        let scripted = page.replace("</body>", &format!("{MEASURE}</body>")).replace(POLICY, "");
+        std::fs::write(folder.join("report.html"), &page).unwrap();
+        std::fs::write(folder.join("free.html"), scripted).unwrap();
+        let dom = open(name, folder, "free.html", "--dump-dom").await;
+        let found = measured(&dom).expect("the script measured");
+        assert_eq!((&found["wide"], &found["fetched"]), (&false.into(), &0.into()), "{lang:?}");
+        let chart = &found["charts"]["funnel"];
+        let all = &Value::from(funnel::TOLD);
+        assert_eq!((&chart["marks"], &chart["seen"]), (all, all), "{chart}");
+        for wrong in ["covered", "out"] {
+            assert!(chart[wrong].as_array().unwrap().is_empty(), "{wrong} in {lang:?}: {chart}");
+        }
+        let picture = folder.join("report.png");
+        open(name, folder, "report.html", &format!("--screenshot={}", picture.display())).await;
+        check_picture(&picture);
     }
 }

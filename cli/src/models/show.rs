@@ -90,11 +90,13 @@ fn coefficients(card: &Card, console: Console) -> String {
         (Message::Estimate, Align::Right),
         (Message::StandardError, Align::Right),
         (Message::RobustError, Align::Right),
+        (Message::ClusteredError, Align::Right),
         (Message::ZValue, Align::Right),
         (Message::PValue, Align::Right),
         (Message::Limits, Align::Right),
     ];
     let headings = headings.iter().map(|(message, align)| (message.text(lang), *align));
+    let error = |error: Option<f64>| error.map_or_else(|| "-".to_owned(), |e| format!("{e:.5}"));
     let mut sheet = Sheet::new(headings);
     for one in &card.coefficients {
         let p = if one.p < 0.0001 { "<0.0001".to_owned() } else { format!("{:.4}", one.p) };
@@ -102,7 +104,8 @@ fn coefficients(card: &Card, console: Console) -> String {
             one.name.clone(),
             format!("{:.5}", one.estimate),
             format!("{:.5}", one.standard_error),
-            one.robust_standard_error.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}")),
+            error(one.robust_standard_error),
+            error(one.clustered_standard_error),
             format!("{:.2}", one.z),
             p,
             format!("{:.4} .. {:.4}", one.lower, one.upper),

@@ -55,7 +55,7 @@ async fn attempt(
     let fitter = Fitter { state, order: &order, user, until, progress: &progress };
     let fitting = Box::pin(fitter.fit());
     tokio::pin!(fitting);
-    let mut card = loop {
+    let card = loop {
         tokio::select! {
             Some(state) = told.recv() => {
                 // A client that has gone ends the fit.
@@ -68,12 +68,8 @@ async fn attempt(
             card = &mut fitting => break card.map_err(|error| ask_status(&error))?,
         }
     };
-    // Another fit may have taken the name in the meantime.
-    if state.models.check_name(&card.name).is_err() {
-        card.name = state.models.free_name(&card.name);
-    }
     let models = state.models.clone();
-    let kept = spawn_blocking(move || models.keep(&card).map(|()| card)).await;
+    let kept = spawn_blocking(move || models.keep(card)).await;
     let kept = kept.map_err(|error| internal_status("keeping a model", &error))?;
     text_of(&kept.map_err(|error| internal_status("keeping a model", &error))?)
 }

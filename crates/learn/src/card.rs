@@ -98,6 +98,9 @@ pub struct CoefficientCard {
     pub standard_error: f64,
     /// Standard error without believing the model's variance (sandwich, HC0).
     pub robust_standard_error: Option<f64>,
+    /// Standard error clustered by hospital, where that was asked for and every hospital told its part.
+    #[serde(default)]
+    pub clustered_standard_error: Option<f64>,
     /// The estimate in standard errors.
     pub z: f64,
     /// Two-sided, normal.
@@ -317,7 +320,8 @@ impl CoefficientCard {
             let column = design.numbers.get(usize::from(number.input))?;
             Some((column.clone(), transform_name(number.transform)))
         };
-        let one = |(column, coefficient): (&Column, &crate::fit::Coefficient)| {
+        let clustered = |index: usize| estimate.clustered_errors.as_ref()?.get(index).copied();
+        let one = |(index, (column, coefficient)): (usize, (&Column, &crate::fit::Coefficient))| {
             let [lower, upper] = coefficient.limits();
             Self {
                 name: coefficient.name.clone(),
@@ -326,13 +330,14 @@ impl CoefficientCard {
                 estimate: coefficient.estimate,
                 standard_error: coefficient.error,
                 robust_standard_error: coefficient.robust_error,
+                clustered_standard_error: clustered(index),
                 z: coefficient.z(),
                 p: coefficient.p(),
                 lower,
                 upper,
             }
         };
-        design.columns.iter().zip(&estimate.coefficients).map(one).collect()
+        design.columns.iter().zip(&estimate.coefficients).enumerate().map(one).collect()
     }
 }
 

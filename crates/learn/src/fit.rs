@@ -166,6 +166,12 @@ impl Fit {
         Step { ask, at, ..self.problem.step.clone() }
     }
 
+    /// The step that asks one hospital for its score at the estimate, once the fit is over.
+    #[must_use]
+    pub fn scores(&self) -> Step {
+        Step { ask: Ask::Scores, ..self.step() }
+    }
+
     /// Steps taken.
     #[must_use]
     pub const fn steps(&self) -> u32 {

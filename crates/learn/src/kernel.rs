@@ -234,8 +234,10 @@ fn contribute(
         let Some(start) = plan.offset_of(*block) else { continue };
         match block {
             Block::Scalars => {
-                for (place, value) in values.scalars.iter().enumerate() {
-                    add(start + place, *value);
+                let ask = plan.step().ask;
+                let all = Scalar::ALL.iter().zip(values.scalars).enumerate();
+                for (place, (_, value)) in all.filter(|(_, (scalar, _))| scalar.is_told(ask)) {
+                    add(start + place, value);
                 }
             }
             block if block.is_of_pairs() => {

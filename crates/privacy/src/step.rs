@@ -60,6 +60,8 @@ pub enum Ask {
     Newton,
     /// Score, both informations, and the sum of squared scores.
     Final,
+    /// The score alone: of one hospital, for standard errors clustered by hospital.
+    Scores,
     /// Sums over all stays only: what was observed and what the model expects.
     Totals,
 }
@@ -152,6 +154,22 @@ impl Scalar {
         Self::ShapeObserved,
         Self::Clamped,
     ];
+
+    /// Whether a step tells this sum; of the others its places hold zero. A fit learns no more than its
+    /// next step needs.
+    #[must_use]
+    pub const fn is_told(self, ask: Ask) -> bool {
+        match self {
+            Self::Weight | Self::Clamped | Self::Response => true,
+            Self::Mean | Self::Variance => matches!(ask, Ask::Totals),
+            Self::Deviance | Self::Likelihood | Self::ShapeScore | Self::ShapeObserved => {
+                matches!(ask, Ask::Newton | Ask::Final)
+            }
+            Self::LogWeight | Self::LogResponse | Self::NullDeviance | Self::Pearson => {
+                matches!(ask, Ask::Final)
+            }
+        }
+    }
 }
 
 /// Consecutive places of one kind.
@@ -300,6 +318,7 @@ impl Step {
             Ask::Newton => vec![Scalars, Score, Observed],
             Ask::Final if canonical => vec![Scalars, Score, Expected, Squares],
             Ask::Final => vec![Scalars, Score, Observed, Expected, Squares],
+            Ask::Scores => vec![Scalars, Score],
             Ask::Totals => vec![Scalars],
         };
         let with_shape = self.family == Family::NegativeBinomial;

@@ -20,15 +20,15 @@ const MODELS: [(&str, &str, &str, &[&str]); 5] = [
         "gamma_cost",
         "total_cost ~ age_band + sex + severity + drg_code + log(los_days)",
         "gamma",
-        &[],
+        &["--cluster"],
     ),
     (
         "gaussian_log_cost",
         "log(total_cost) ~ age_band + sex + severity + drg_code + log(los_days)",
         "gaussian",
-        &[],
+        &["--cluster"],
     ),
-    ("poisson_los", "los_days ~ age_band + sex + severity + drg_code", "poisson", &[]),
+    ("poisson_los", "los_days ~ age_band + sex + severity + drg_code", "poisson", &["--cluster"]),
     ("nb2_los", "los_days ~ age_band + sex + severity + drg_code", "negative-binomial", &[]),
     ("binomial_ridge", "died ~ age_band + sex + severity", "binomial", &["--ridge", "1"]),
 ];
@@ -72,6 +72,7 @@ fn check(card: &Value, expected: &Value) {
         ("estimate", "estimates"),
         ("standard_error", "errors"),
         ("robust_standard_error", "robust_errors"),
+        ("clustered_standard_error", "clustered_errors"),
     ] {
         for (column, value) in columns.iter().zip(list(reference)) {
             let column = column.as_str().unwrap();

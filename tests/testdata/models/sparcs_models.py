@@ -40,6 +40,7 @@ def load(path):
         "total_cost": raw["Total.Costs"].astype("float64"),
         "los_days": raw["los"].replace("120 +", "120").astype("float64"),
         "died": raw["death"].astype("float64"),
+        "hospital": raw["Permanent.Facility.Id"],
     })
     return rows[rows["severity"] != "NA"].reset_index(drop=True)
 
@@ -60,15 +61,19 @@ def design(rows, factors, numbers=()):
     return np.column_stack(columns), names
 
 
-def glm(name, y, x, names, family):
+def glm(name, y, x, names, family, hospitals):
     started = time.perf_counter()
     model = sm.GLM(y, x, family=family)
     fit = model.fit(tol=1e-14, maxiter=200, tol_criterion="params")
     seconds = time.perf_counter() - started
     robust = model.fit(tol=1e-14, maxiter=200, tol_criterion="params", cov_type="HC0")
+    groups = pd.factorize(hospitals)[0]
+    clustered = model.fit(tol=1e-14, maxiter=200, tol_criterion="params", cov_type="cluster",
+                          cov_kwds={"groups": groups})
     return {
         "name": name, "columns": names, "stays": len(y), "estimates": list(fit.params),
         "errors": list(fit.bse), "robust_errors": list(robust.bse),
+        "clustered_errors": list(clustered.bse),
         "deviance": fit.deviance, "null_deviance": fit.null_deviance,
         "log_likelihood": fit.llf, "pearson_dispersion": fit.pearson_chi2 / fit.df_resid,
         "aic": fit.aic, "seconds": seconds,
@@ -117,14 +122,14 @@ def main():
     rows = load(path)
     los = ("log(los_days)", np.log(rows["los_days"]))
     x, names = design(rows, FACTORS["cost"], [los])
-    cost = rows["total_cost"].to_numpy()
+    cost, h = rows["total_cost"].to_numpy(), rows["hospital"]
     models = [
-        glm("gamma_cost", cost, x, names, sm.families.Gamma(sm.families.links.Log())),
-        glm("gaussian_log_cost", np.log(cost), x, names, sm.families.Gaussian()),
+        glm("gamma_cost", cost, x, names, sm.families.Gamma(sm.families.links.Log()), h),
+        glm("gaussian_log_cost", np.log(cost), x, names, sm.families.Gaussian(), h),
     ]
     x, names = design(rows, FACTORS["cost"])
     days = rows["los_days"].to_numpy()
-    models.append(glm("poisson_los", days, x, names, sm.families.Poisson()))
+    models.append(glm("poisson_los", days, x, names, sm.families.Poisson(), h))
     models.append(negative_binomial(days, x, names))
     x, names = design(rows, FACTORS["death"])
     models.append(ridge_binomial(rows["died"].to_numpy(), x, names, RIDGE))

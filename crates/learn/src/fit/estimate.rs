@@ -54,6 +54,11 @@ pub struct Estimate {
     pub coefficients: Vec<Coefficient>,
     /// Covariance of the coefficients under the model, row after row.
     pub covariance: Vec<f64>,
+    /// Inverse of the observed information for dispersion 1, row after row: the bread of sandwiches.
+    /// `None` where it was not told or a shape is estimated.
+    pub bread: Option<Vec<f64>>,
+    /// Standard errors clustered by hospital, where these were asked for and told.
+    pub clustered_errors: Option<Vec<f64>>,
     /// `α` of the negative binomial family, with its standard error.
     pub shape: Option<(f64, f64)>,
     /// Stays in the fit.
@@ -84,6 +89,29 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// Adds standard errors clustered by hospital; `scores` has the score of each hospital at the
+    /// estimate. With the small-sample correction `G/(G − 1) · (n − 1)/(n − k)` of Stata and
+    /// statsmodels (Cameron and Miller, *Journal of Human Resources* 50 (2015) 317). Nothing is added
+    /// without the bread, or for fewer than two hospitals.
+    pub fn cluster(&mut self, scores: &[Vec<f64>], unit: f64) {
+        let size = self.coefficients.len();
+        let counts = (scores.len().to_f64(), self.stays.to_f64(), size.to_f64());
+        let (Some(bread), (Some(groups), Some(stays), Some(columns))) = (&self.bread, counts)
+        else {
+            return;
+        };
+        if scores.len() < 2 || scores.iter().any(|score| score.len() != size) {
+            return;
+        }
+        let correction = groups / (groups - 1.0) * (stays - 1.0) / (stays - columns);
+        let errors = bread.chunks_exact(size).map(|row| {
+            let along = |score: &Vec<f64>| row.iter().zip(score).map(|(b, s)| b * s).sum::<f64>();
+            let variance: f64 = scores.iter().map(along).map(|value| value * value).sum();
+            (variance * correction).sqrt() * unit
+        });
+        self.clustered_errors = Some(errors.collect());
+    }
+
     /// `2k − 2ℓ`.
     #[must_use]
     pub fn aic(&self) -> Option<f64> {
@@ -121,10 +149,11 @@ pub(super) fn estimate(fit: &Fit, sums: &Sums) -> Result<Estimate, FitError> {
     let told_all = |missing: usize| fit.problem.told_all || missing == 0;
     let score_parts = Parts { expected, observed, squares };
     let (covariance, shape) = covariance(fit, sums, &score_parts)?;
-    let robust = match told_all(squares_withheld) {
-        true => sandwich(fit, &score_parts),
+    let bread = match told_all(squares_withheld.max(withheld)) {
+        true => bread(fit, &score_parts),
         false => None,
     };
+    let robust = bread.as_ref().map(|bread| bread.around(&score_parts.squares));
     let error = |matrix: &Symmetric, index: usize, scale: f64| {
         (matrix.at(index, index) * scale).max(0.0).sqrt() * unit
     };
@@ -143,6 +172,8 @@ pub(super) fn estimate(fit: &Fit, sums: &Sums) -> Result<Estimate, FitError> {
     Ok(Estimate {
         coefficients: coefficients.collect(),
         covariance: values,
+        bread: bread.map(|bread| bread.values().to_vec()),
+        clustered_errors: None,
         shape,
         stays,
         residual_degrees,
@@ -201,14 +232,14 @@ fn covariance(
     Ok((covariance, None))
 }
 
-/// Covariance that does not believe the model's variance.
-fn sandwich(fit: &Fit, parts: &Parts) -> Option<Symmetric> {
+/// The inverse observed information; `None` where a shape is estimated with it.
+fn bread(fit: &Fit, parts: &Parts) -> Option<Symmetric> {
     if fit.has_shape() {
         return None;
     }
-    let mut bread = parts.observed.clone();
-    fit.penalise(&mut bread);
-    Some(bread.factor()?.inverse().around(&parts.squares))
+    let mut information = parts.observed.clone();
+    fit.penalise(&mut information);
+    Some(information.factor()?.inverse())
 }
 
 /// `ℓ` with what does not depend on the mean.

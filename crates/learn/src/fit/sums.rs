@@ -153,25 +153,24 @@ impl Sums {
     /// A sum of squares is not negative, and no product exceeds the squares of its factors
     /// (Cauchy and Schwarz).
     fn check_squares(&self, block: Block, slack: f64, names: &[String]) -> Result<(), FitError> {
-        let (matrix, _) = self.information(block)?;
+        let mut own = vec![None; names.len()];
+        for (index, (j, _)) in self.layout.pairs().iter().enumerate().filter(|(_, (j, k))| j == k) {
+            own[usize::from(*j)] = self.seen(block, index);
+        }
         for (index, (j, k)) in self.layout.pairs().iter().enumerate() {
             let Some(seen) = self.seen(block, index) else { continue };
-            let (j, k) = (usize::from(*j), usize::from(*k));
-            let (first, second) = (matrix.at(j, j), matrix.at(k, k));
-            let told = |column: usize| {
-                let pair = self.layout.pairs().iter().position(|pair| {
-                    usize::from(pair.0) == column && usize::from(pair.1) == column
-                });
-                pair.and_then(|pair| self.seen(block, pair))
-            };
-            let most = ((first + slack) * (second + slack)).max(0.0).sqrt() * (1.0 + 1e-9) + slack;
-            let few = |column: usize| told(column).is_none_or(|one| seen.rows <= one.rows);
-            let squares = told(j).is_some() && told(k).is_some();
-            let negative = j == k && seen.value < -slack;
-            if negative || (squares && seen.value.abs() > most) || !few(j) || !few(k) {
+            let (first, second) = (own[usize::from(*j)], own[usize::from(*k)]);
+            let bounded = first.zip(second).is_none_or(|(first, second): (Seen, Seen)| {
+                let squares = (first.value + slack) * (second.value + slack);
+                let most = squares.max(0.0).sqrt() * (1.0 + 1e-9) + slack;
+                seen.value.abs() <= most && seen.rows <= first.rows.min(second.rows)
+            });
+            if !bounded || (j == k && seen.value < -slack) {
                 return Err(FitError::Impossible(format!(
                     "the {block:?} sum of {} and {} is {}",
-                    names[j], names[k], seen.value
+                    names[usize::from(*j)],
+                    names[usize::from(*k)],
+                    seen.value
                 )));
             }
         }
