@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::duration;
 use crate::exit::Failure;
 use crate::message::Message;
-use crate::models::show::{json, table};
+use crate::models::show::{json, note, table};
 use crate::run::Context;
 
 /// `consilium fit`.
@@ -155,5 +155,7 @@ pub async fn run(args: &FitArgs, context: &Context) -> Result<(), Failure> {
         ListFormat::Json => json(&card)?,
         ListFormat::Table => table(&card, console),
     };
-    console.data(|out| out.write_all(text.as_bytes()))
+    console.data(|out| out.write_all(text.as_bytes()))?;
+    note(&card, console);
+    Ok(())
 }

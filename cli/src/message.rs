@@ -185,6 +185,8 @@ messages! {
     ModelCriteria = "log-likelihood {}, AIC {}, BIC {}", "对数似然 {}，AIC {}，BIC {}";
     ModelShape = "alpha {}, standard error {}", "alpha {}，标准误 {}";
     ModelProvenance = "{} hospitals, {} masked rounds, {} bytes, {} ms", "{} 家医院，{} 个掩码轮次，{} 字节，{} 毫秒";
+    ModelLeft = "{} of {} stays are left out: they lack a value, or have one that the model does not admit",
+        "{} / {} 例住院不纳入拟合：缺少数值，或数值不适用于该模型";
     ModelMerged = "{}: too few patients in {}{}; part of OTHER", "{}：{}{} 病例过少，并入 OTHER";
     ModelLeftOut = "{}: too few patients in {}{}, also together; their stays are left out",
         "{}：{}{} 病例过少，合并后仍不足，不纳入拟合";

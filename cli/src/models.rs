@@ -37,8 +37,8 @@ Examples:
   consilium model predict --card cost-2024.json stays.parquet --out scored.parquet
 
 The file has one column for each column of the model, by its name in the common data model. The column
-`predicted` is added: the mean of the response as the formula has it. Rows that lack a value, or have
-a level that the model does not know, get none.")]
+`predicted` is added: the mean of the response as the formula has it. Rows that lack a value get none,
+nor do those with a level that the model does not know, unless it has the level OTHER.")]
     Predict(PredictArgs),
 }
 
@@ -118,7 +118,9 @@ pub async fn run(command: &ModelCommand, context: &Context) -> Result<(), Failur
                 ListFormat::Json => show::json(&card)?,
                 ListFormat::Table => show::table(&card, context.console),
             };
-            context.console.data(|out| out.write_all(text.as_bytes()))
+            context.console.data(|out| out.write_all(text.as_bytes()))?;
+            show::note(&card, context.console);
+            Ok(())
         }
         ModelCommand::Compare(args) => {
             let client = open(&args.region)?;

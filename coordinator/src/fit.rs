@@ -9,6 +9,7 @@
 mod cluster;
 mod expect;
 mod levels;
+mod order;
 mod run;
 
 use std::collections::BTreeMap;
@@ -18,11 +19,10 @@ use std::time::Instant;
 use learn::card::{CARD_FORMAT, Card, CoefficientCard, DesignCard, FitCard, Law, ProvenanceCard};
 use learn::design::Design;
 use learn::fit::{Estimate, Fit, FitError, Problem, STAYS_PER_PARAMETER, Sums};
-use learn::formula::{Formula, Outcome};
+use learn::formula::Outcome;
+use model::HospitalId;
 use model::glm::{Family, Link, Transform};
-use model::{HospitalId, Refusal, RefusalCode};
 use num_traits::ToPrimitive as _;
-use privacy::domain::OTHER;
 use privacy::sign::hex;
 use privacy::step::Number;
 use privacy::{Combined, Floor, Scope};
@@ -38,150 +38,22 @@ use crate::state::State;
 
 pub(crate) use expect::expect;
 use levels::{Found, find};
+use order::{Order, refuse, sentence};
 pub(crate) use run::{run, text_of};
 
 /// Times a fit begins again before it is given up.
 const MAX_RESTARTS: u32 = 8;
 
-/// What is to be fitted, every word checked.
-#[derive(Debug, Clone)]
-pub(crate) struct Order {
-    pub(crate) name: String,
-    pub(crate) text: String,
-    pub(crate) formula: Formula,
-    pub(crate) family: Family,
-    pub(crate) link: Link,
-    pub(crate) condition: String,
-    pub(crate) ridge: f64,
-    pub(crate) firth: bool,
-    pub(crate) weight: Option<String>,
-    pub(crate) cluster: bool,
-}
-
 /// Where a fit says how far it is.
-pub(crate) type FitSender = mpsc::Sender<v1::FitProgress>;
-
-/// A refusal of a model, with no way out beside what the reason says.
-pub(crate) fn refuse(subject: &str, reason: impl Into<String>) -> AskError {
-    AskError::Refused(Box::new(Refusal::new(RefusalCode::Model, subject, reason, "")))
-}
-
-impl Order {
-    /// Reads a request.
-    pub(crate) fn new(request: v1::FitRequest, name: String) -> Result<Self, AskError> {
-        let formula = Formula::parse(&request.formula)
-            .map_err(|error| refuse("formula", sentence(&error.to_string())))?;
-        let known = |names: Vec<&str>| names.join(", ");
-        let family = Family::named(&request.family).ok_or_else(|| {
-            let names = known(Family::ALL.map(Family::as_str).to_vec());
-            refuse("--family", format!("There is no family {}: {names}.", request.family))
-        })?;
-        let link = match request.link.as_str() {
-            "" => family.usual_link(),
-            name => Link::named(name).ok_or_else(|| {
-                let names = known(Link::ALL.map(Link::as_str).to_vec());
-                refuse("--link", format!("There is no link {name}: {names}."))
-            })?,
-        };
-        if !family.takes(link) {
-            let (family, link) = (family.as_str(), link.as_str());
-            return Err(refuse("--link", format!("The family {family} has no link {link}.")));
-        }
-        let is_event = matches!(formula.outcome, Outcome::Event(_));
-        if is_event != (family == Family::Binomial) {
-            let (column, family) = (formula.outcome_column(), family.as_str());
-            let what = if is_event { "a flag" } else { "a number" };
-            let reason = format!("{column} is {what}; that is no response of the family {family}.");
-            return Err(refuse("--family", reason));
-        }
-        if !request.ridge.is_finite() || request.ridge < 0.0 {
-            return Err(refuse("--ridge", "The penalty is a number from 0 on."));
-        }
-        let plain = family == Family::Binomial && link == Link::Logit && request.ridge <= 0.0;
-        if request.firth && !plain {
-            let reason = "Firth's correction is for binomial models with the logit link, without a ridge penalty.";
-            return Err(refuse("--firth", reason));
-        }
-        let weight = Some(request.weight).filter(|name| !name.is_empty());
-        if let Some(weight) = &weight {
-            // Read as a formula, so that mistakes are named in the same words.
-            let read = Formula::parse(&format!("{weight} ~ 1"));
-            let read = read.map_err(|error| refuse("--weights", sentence(&error.reason)))?;
-            if read.outcome != Outcome::Number(weight.clone(), Transform::Identity) {
-                return Err(refuse("--weights", format!("{weight} is no number.")));
-            }
-        }
-        Ok(Self {
-            name,
-            text: request.formula,
-            formula,
-            family,
-            link,
-            condition: request.condition.trim().to_owned(),
-            ridge: request.ridge,
-            firth: request.firth,
-            weight,
-            cluster: request.cluster,
-        })
-    }
-
-    /// Columns whose values are read as numbers: the formula's, then the weight.
-    fn numbers(&self) -> Vec<&str> {
-        let mut names = self.formula.numbers();
-        let weight = self.weight.as_deref().filter(|weight| !names.contains(weight));
-        names.extend(weight);
-        names
-    }
-
-    /// Columns that a step reads first: the factors and, for an event, the response.
-    fn leading(&self) -> Vec<&str> {
-        let mut names = self.formula.factors();
-        if let Outcome::Event(name) = &self.formula.outcome {
-            names.push(name);
-        }
-        names
-    }
-
-    fn filter(&self) -> String {
-        // On a line of its own, so that a comment cannot swallow what stands behind it.
-        if self.condition.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE (\n{}\n)", self.condition)
-        }
-    }
-
-    /// A question whose rows are those of the fit.
-    fn carrier(&self) -> String {
-        let leading = self.leading();
-        let sums = self.numbers().into_iter().map(|name| format!("sum({name})"));
-        let mut columns: Vec<String> = leading.iter().map(|name| (*name).to_owned()).collect();
-        columns.extend(sums);
-        let groups = match leading.is_empty() {
-            true => String::new(),
-            false => format!(" GROUP BY {}", leading.join(", ")),
-        };
-        if columns.len() == leading.len() {
-            columns.push("count(*)".to_owned());
-        }
-        format!("SELECT {} FROM stay{}{groups}", columns.join(", "), self.filter())
-    }
-}
-
-/// A sentence from an error's text.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
-}
+type FitSender = mpsc::Sender<v1::FitProgress>;
 
 /// What fitting needs.
-pub(crate) struct Fitter<'a> {
-    pub(crate) state: &'a State,
-    pub(crate) order: &'a Order,
-    pub(crate) user: &'a str,
-    pub(crate) until: Instant,
-    pub(crate) progress: &'a FitSender,
+struct Fitter<'a> {
+    state: &'a State,
+    order: &'a Order,
+    user: &'a str,
+    until: Instant,
+    progress: &'a FitSender,
 }
 
 /// A fit that came to its end.
@@ -199,6 +71,7 @@ struct Roster {
     sids: Vec<String>,
     bytes: u64,
     restarts: u32,
+    notes: Vec<String>,
 }
 
 /// How one attempt over a fixed roster ended.
@@ -220,9 +93,11 @@ impl Fitter<'_> {
     }
 
     /// Fits, and tells the model card.
-    pub(crate) async fn fit(&self) -> Result<Card, AskError> {
+    async fn fit(&self) -> Result<Card, AskError> {
         let clock = &self.state.clock;
         let started = clock.monotonic();
+        // By itself first: what does not stand alone behind WHERE is not one condition.
+        self.plan(&self.order.selection()).await?;
         let question = self.plan(&self.order.carrier()).await?;
         let expected = (self.order.leading().len(), self.order.numbers().len());
         if question.width() != Some(expected) {
@@ -267,12 +142,14 @@ impl Fitter<'_> {
                 snapshots,
                 left_out,
                 rounds: roster.sids,
+                selected_stays: found.stays,
                 bytes_received: roster.bytes,
                 elapsed_ms: millis(elapsed),
                 restarts: roster.restarts,
                 floor: [floor.persons, floor.stays, floor.hospitals],
                 schemes: self.schemes(),
             },
+            notes: roster.notes,
         })
     }
 
@@ -357,7 +234,11 @@ impl Fitter<'_> {
         let Order { formula, family, link, ridge, firth, .. } = self.order;
         let identity = matches!(formula.outcome, Outcome::Number(_, Transform::Identity));
         let unit = match (link, family) {
-            (Link::Identity, Family::Gaussian) if identity && *ridge <= 0.0 => found.unit,
+            (Link::Identity, Family::Gaussian)
+                if identity && *ridge <= 0.0 && formula.offset.is_none() =>
+            {
+                found.unit
+            }
             _ => 1.0,
         };
         let law = Law { family: *family, link: *link, unit };
@@ -398,6 +279,10 @@ impl Fitter<'_> {
             let outcome = rounds.lead(registry, &roster.without, &request, self.until, &silent);
             let outcome = outcome.await?;
             roster.bytes += outcome.bytes;
+            let late = |(_, absence): &(Arc<Site>, Absence)| *absence == Absence::Deadline;
+            if !outcome.absent.is_empty() && outcome.absent.iter().all(late) {
+                return Err(AskError::Deadline);
+            }
             if let Some(why) = roster.changed(outcome.snapshots, outcome.absent) {
                 return Ok(Attempt::Changed(why));
             }
@@ -468,24 +353,17 @@ impl Roster {
 fn fill(sums: &mut Sums, combined: &Combined) -> Result<(), AskError> {
     let wrong = || AskError::Internal("a sum of a step stands at no place".to_owned());
     for (key, group) in &combined.groups {
-        let [Some(place)] = key.as_slice() else { return Err(wrong()) };
-        let place = place.parse().map_err(|_| wrong())?;
+        let (place, sum) = place_of(key, &group.cells).ok_or_else(wrong)?;
         if group.withheld.first() == Some(&false) {
-            let sum = group.cells.first().copied().ok_or_else(wrong)?;
             sums.set(place, group.rows, sum).map_err(|_| wrong())?;
         }
     }
     Ok(())
 }
 
-/// A name for a model that the user gave none.
-pub(crate) fn stem(formula: &str) -> String {
-    let response = formula.split('~').next().unwrap_or_default();
-    let letters = response.chars().map(|c| c.to_ascii_lowercase());
-    let letters: String =
-        letters.map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let stem = letters.trim_matches('-').chars().take(40).collect::<String>();
-    if stem.is_empty() { OTHER.to_ascii_lowercase() } else { stem }
+/// The place that a group of a step is, and its sum.
+fn place_of(key: &[Option<String>], cells: &[i128]) -> Option<(usize, i128)> {
+    Some((key.first()?.as_ref()?.parse().ok()?, *cells.first()?))
 }
 
 /// The mean of a response as a power of two, so that sums of it stay small.

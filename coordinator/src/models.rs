@@ -78,7 +78,10 @@ impl Models {
     pub(crate) fn keep(&self, mut card: Card) -> Result<Card, ModelFile> {
         let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
         if self.file(&card.name).exists() {
-            card.name = self.free_name(&card.name);
+            let name = self.free_name(&card.name);
+            card.notes
+                .push(format!("the name {} was taken meanwhile, the model is {name}", card.name));
+            card.name = name;
         }
         let path = self.file(&card.name);
         let fail = |source: io::Error| ModelFile { file: path.display().to_string(), source };

@@ -41,19 +41,22 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let predictor = Predictor::new(card).map_err(|error| Failure::Data(error.to_string()))?;
     let is_parquet = file.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"));
+    if let Some(out) = out {
+        check_out(file, out, is_parquet)?;
+    }
     let count = match (is_parquet, out) {
         (true, None) => {
             let reason = "a Parquet file is scored into a file: name one with --out";
             return Err(Failure::Usage(reason.to_owned()));
         }
-        (true, Some(out)) => parquet(card, &predictor, file, out)?,
-        (false, Some(out)) => {
-            let target = File::create(out).map_err(Failure::output(out))?;
+        (true, Some(out)) => whole(out, |partial| parquet(card, &predictor, file, partial))?,
+        (false, Some(out)) => whole(out, |partial| {
+            let target = File::create(partial).map_err(Failure::output(partial))?;
             let mut target = std::io::BufWriter::new(target);
             let count = text(card, &predictor, file, &mut target)?;
-            target.flush().map_err(Failure::output(out))?;
-            count
-        }
+            target.flush().map_err(Failure::output(partial))?;
+            Ok(count)
+        })?,
         (false, None) => {
             let mut buffer = Vec::new();
             let count = text(card, &predictor, file, &mut buffer)?;
@@ -66,6 +69,38 @@ pub(super) fn run(
         [&grouped(count.scored), &grouped(count.left), &card.design.response];
     console.note(console.text(Message::Scored, &parts));
     Ok(())
+}
+
+/// The output is of the input's kind.
+fn check_out(file: &Path, out: &Path, is_parquet: bool) -> Result<(), Failure> {
+    let ends = |end: &str| out.extension().is_some_and(|own| own.eq_ignore_ascii_case(end));
+    if ends("parquet") != is_parquet || ends("gz") {
+        let reason = format!(
+            "{} is scored into a file of its own kind: CSV into CSV that is not compressed, Parquet into \
+             Parquet",
+            file.display()
+        );
+        return Err(Failure::Usage(reason));
+    }
+    Ok(())
+}
+
+/// Writes beside `out` and puts it there when all is written: what lies there stays until then.
+fn whole(
+    out: &Path,
+    write: impl FnOnce(&Path) -> Result<Count, Failure>,
+) -> Result<Count, Failure> {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".incoming");
+    let partial = out.with_file_name(name);
+    let outcome = write(&partial).and_then(|count| {
+        std::fs::rename(&partial, out).map(|()| count).map_err(Failure::output(out))
+    });
+    if outcome.is_err() {
+        // Whatever is there is of no use.
+        let _ = std::fs::remove_file(&partial);
+    }
+    outcome
 }
 
 /// Where the model's columns stand in the file.
@@ -110,9 +145,9 @@ fn text(
         return Err(wrong(file, format!("already has a column {PREDICTED}")));
     }
     let (factors, numbers) = columns(card);
-    let factor_places = places(file, &names, &factors)?;
     let read: Vec<&str> = numbers.iter().copied().filter(|name| is_read(card, name)).collect();
-    let number_places = places(file, &names, &read)?;
+    let mut number_places = places(file, &names, &[&factors[..], &read[..]].concat())?;
+    let factor_places: Vec<usize> = number_places.drain(..factors.len()).collect();
     let failed = |error: csv::Error| Failure::Internal(format!("writing predictions: {error}"));
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(names.iter().copied().chain([PREDICTED])).map_err(failed)?;
@@ -159,9 +194,9 @@ fn parquet(card: &Card, predictor: &Predictor, file: &Path, out: &Path) -> Resul
         return Err(wrong(file, format!("already has a column {PREDICTED}")));
     }
     let (factors, numbers) = columns(card);
-    let factor_places = places(file, &names, &factors)?;
     let read: Vec<&str> = numbers.iter().copied().filter(|name| is_read(card, name)).collect();
-    let number_places = places(file, &names, &read)?;
+    let mut number_places = places(file, &names, &[&factors[..], &read[..]].concat())?;
+    let factor_places: Vec<usize> = number_places.drain(..factors.len()).collect();
     let mut fields = schema.fields().to_vec();
     fields.push(Arc::new(Field::new(PREDICTED, DataType::Float64, true)));
     let wider = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));

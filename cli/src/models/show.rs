@@ -22,7 +22,7 @@ pub fn json(card: &Card) -> Result<String, Failure> {
     Ok(format!("{text}\n"))
 }
 
-/// Coefficients, and below them how well the model fits and where it comes from.
+/// Coefficients, and below them how well the model fits.
 #[must_use]
 pub fn table(card: &Card, console: Console) -> String {
     let lang = console.lang();
@@ -56,8 +56,16 @@ pub fn table(card: &Card, console: Console) -> String {
     if let (Some(shape), Some(error)) = (fit.shape, fit.shape_standard_error) {
         line(Message::ModelShape, &[&number(shape), &number(error)]);
     }
+    text
+}
+
+/// Where the model comes from and what is to be known of it, on stderr.
+pub fn note(card: &Card, console: Console) {
+    let note = |message: Message, parts: &[&dyn std::fmt::Display]| {
+        console.note(console.text(message, parts));
+    };
     let from = &card.provenance;
-    line(
+    note(
         Message::ModelProvenance,
         &[
             &from.snapshots.len(),
@@ -66,21 +74,37 @@ pub fn table(card: &Card, console: Console) -> String {
             &from.elapsed_ms,
         ],
     );
+    let left = from.selected_stays.saturating_sub(card.fit.stays);
+    if left > 0 {
+        note(Message::ModelLeft, &[&grouped(left), &grouped(from.selected_stays)]);
+    }
     for factor in card.design.factors.iter().filter(|factor| !factor.merged.is_empty()) {
         let shown = factor.merged.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         let more = factor.merged.len().saturating_sub(NAMED);
         let more = if more == 0 { String::new() } else { format!(" (+{more})") };
         let has_other = factor.levels.iter().any(|level| level == privacy::domain::OTHER);
         let message = if has_other { Message::ModelMerged } else { Message::ModelLeftOut };
-        line(message, &[&factor.column, &shown, &more]);
+        note(message, &[&factor.column, &shown, &more]);
     }
-    if fit.withheld_pairs > 0 {
-        line(Message::ModelApproximate, &[&fit.withheld_pairs]);
+    if card.fit.withheld_pairs > 0 {
+        note(Message::ModelApproximate, &[&card.fit.withheld_pairs]);
+    }
+    for text in &card.notes {
+        console.note(text);
     }
     for (hospital, reason) in &from.left_out {
-        line(Message::Missing, &[hospital, reason]);
+        note(Message::Missing, &[hospital, reason]);
     }
-    text
+}
+
+/// A coefficient with five decimals, or in powers of ten when that would say nothing.
+fn digits(value: f64) -> String {
+    let size = value.abs();
+    if size <= 0.0 || (1e-3..1e9).contains(&size) {
+        format!("{value:.5}")
+    } else {
+        format!("{value:.3e}")
+    }
 }
 
 fn coefficients(card: &Card, console: Console) -> String {
@@ -96,19 +120,19 @@ fn coefficients(card: &Card, console: Console) -> String {
         (Message::Limits, Align::Right),
     ];
     let headings = headings.iter().map(|(message, align)| (message.text(lang), *align));
-    let error = |error: Option<f64>| error.map_or_else(|| "-".to_owned(), |e| format!("{e:.5}"));
+    let error = |error: Option<f64>| error.map_or_else(|| "-".to_owned(), digits);
     let mut sheet = Sheet::new(headings);
     for one in &card.coefficients {
         let p = if one.p < 0.0001 { "<0.0001".to_owned() } else { format!("{:.4}", one.p) };
         sheet.row([
             one.name.clone(),
-            format!("{:.5}", one.estimate),
-            format!("{:.5}", one.standard_error),
+            digits(one.estimate),
+            digits(one.standard_error),
             error(one.robust_standard_error),
             error(one.clustered_standard_error),
             format!("{:.2}", one.z),
             p,
-            format!("{:.4} .. {:.4}", one.lower, one.upper),
+            format!("{} .. {}", digits(one.lower), digits(one.upper)),
         ]);
     }
     sheet.render()

@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use learn::fit::{Estimate, Fit};
 use num_traits::ToPrimitive as _;
-use privacy::step::Block;
+use privacy::step::{Block, UNITS};
 use privacy::{Received, Scope};
 use query::question::Question;
 use tokio::sync::mpsc;
 
-use super::{Fitter, Roster, refuse};
+use super::{Fitter, Roster, place_of};
 use crate::ask::AskError;
-
-/// What a contribution is divided by.
-const UNITS: f64 = (1u64 << 40) as f64;
 
 impl Fitter<'_> {
     /// Adds clustered errors to an estimate.
@@ -22,7 +19,7 @@ impl Fitter<'_> {
         &self,
         question: &Question,
         fit: &Fit,
-        roster: &Roster,
+        roster: &mut Roster,
         estimate: &mut Estimate,
     ) -> Result<(), AskError> {
         let step = fit.scores();
@@ -43,20 +40,23 @@ impl Fitter<'_> {
             }
             let told = reply.parts.first().and_then(|part| score(part, &places));
             let Some(told) = told else {
-                let reason = format!(
-                    "Standard errors clustered by hospital need every hospital's own score, and {} \
-                     withholds a part of it, having few patients in some level.",
+                roster.notes.push(format!(
+                    "no standard errors clustered by hospital: they need every hospital's own score, and {} \
+                     withholds a part of it, having few patients in some level",
                     site.id
-                );
-                return Err(refuse("--cluster", reason));
+                ));
+                return Ok(());
             };
             scores.push(told);
         }
         if scores.len() != roster.snapshots.len() {
-            let reason = "Not every hospital of the fit has told its own score.";
-            return Err(refuse("--cluster", reason));
+            let reason = "no standard errors clustered by hospital: not every hospital of the fit has told \
+                          its own score";
+            roster.notes.push(reason.to_owned());
+            return Ok(());
         }
         estimate.cluster(&scores, unit);
+        roster.notes.push("z, p and limits are by the model's standard errors".to_owned());
         Ok(())
     }
 }
@@ -68,9 +68,9 @@ fn score(received: &Received, places: &std::ops::Range<usize>) -> Option<Vec<f64
     }
     let mut score = vec![0.0; places.len()];
     for group in &received.groups {
-        let place: usize = group.key.first()?.as_ref()?.parse().ok()?;
+        let (place, sum) = place_of(&group.key, &group.cells)?;
         if let Some(own) = place.checked_sub(places.start).and_then(|own| score.get_mut(own)) {
-            *own = group.cells.first()?.to_f64()? / UNITS;
+            *own = sum.to_f64()? / UNITS;
         }
     }
     Some(score)

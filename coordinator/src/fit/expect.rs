@@ -6,17 +6,15 @@ use std::time::Duration;
 use learn::card::Card;
 use num_traits::ToPrimitive as _;
 use privacy::Scope;
-use privacy::step::Scalar;
+use privacy::step::{Scalar, UNITS};
 use proto::v1;
 use tokio::sync::mpsc;
 
-use super::{Order, refuse, sentence};
-use crate::ask::{AskError, Who, nobody};
+use super::order::Order;
+use super::{place_of, refuse, sentence};
+use crate::ask::{AskError, nobody};
 use crate::progress::millis;
 use crate::state::State;
-
-/// What a contribution is divided by.
-const UNITS: f64 = (1u64 << 40) as f64;
 
 /// What each hospital has observed and what the model of `card` expects.
 pub(crate) async fn expect(
@@ -26,6 +24,14 @@ pub(crate) async fn expect(
     patience: Duration,
 ) -> Result<v1::ExpectResponse, AskError> {
     let started = state.clock.monotonic();
+    if !card.weight.is_empty() {
+        let reason = format!(
+            "{} is a weighted model; what hospitals have observed is told without weights. Fit it \
+             without --weights.",
+            card.name
+        );
+        return Err(refuse("--model", reason));
+    }
     let unusable =
         |error: learn::card::InvalidCard| refuse(&card.name, sentence(&error.to_string()));
     let step = card.totals().map_err(unusable)?;
@@ -42,8 +48,6 @@ pub(crate) async fn expect(
     let request = question.step(user, Scope::PerHospital, step);
     let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
     let (silent, _) = mpsc::channel(1);
-    let who = Who { user, claim: None };
-    let request = request.claiming(who.claim);
     let asker = state.asker();
     let (answered, absent) = asker.collect(&Arc::new(vec![request]), patience, &silent).await;
     if answered.is_empty() {
@@ -59,10 +63,9 @@ pub(crate) async fn expect(
             ..v1::Expected::default()
         };
         for group in groups.filter(|group| group.withheld.first() == Some(&false)) {
-            let place = group.key.first().cloned().flatten();
-            let place = place.and_then(|place| place.parse::<usize>().ok());
-            let sum = group.cells.first().and_then(|sum| sum.to_f64()).map(|sum| sum / UNITS);
-            match place.and_then(|place| Scalar::ALL.get(place)) {
+            let Some((place, sum)) = place_of(&group.key, &group.cells) else { continue };
+            let sum = sum.to_f64().map(|sum| sum / UNITS);
+            match Scalar::ALL.get(place) {
                 Some(Scalar::Response) => {
                     told.stays = group.rows;
                     told.observed = sum;

@@ -71,7 +71,8 @@ pub(super) async fn find(fitter: &Fitter<'_>) -> Result<Found, AskError> {
     let mut found = Found { unit: 1.0, ..Found::default() };
     let whole = whole.first().filter(|batch| batch.num_rows() > 0);
     let Some(batch) = whole else {
-        let reason = "Too few patients stand behind the fit as a whole.";
+        let reason =
+            "Too few patients or hospitals stand behind the fit as a whole, or nobody does.";
         return Err(refuse("--where", reason));
     };
     found.stays = numbers(batch, 0)?.first().copied().flatten().map_or(0, whole_number);

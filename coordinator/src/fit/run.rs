@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
-use super::{Fitter, Order, stem};
+use super::Fitter;
+use super::order::{Order, stem};
 use crate::ask::AskError;
 use crate::state::{EVENT_QUEUE, State, ask_status};
 

@@ -1,3 +1,4 @@
+use super::order::stem;
 use super::*;
 
 fn request(formula: &str, family: &str) -> v1::FitRequest {

@@ -51,6 +51,9 @@ pub struct Card {
     pub fit: FitCard,
     /// Where it comes from.
     pub provenance: ProvenanceCard,
+    /// What else is to be known, in sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// What is modelled and what by.
@@ -160,6 +163,9 @@ pub struct ProvenanceCard {
     pub left_out: BTreeMap<String, String>,
     /// Names of the masked rounds, in the order of steps; receipts are in the logs under these.
     pub rounds: Vec<String>,
+    /// Stays for which the condition holds, as far as they are told.
+    #[serde(default)]
+    pub selected_stays: u64,
     /// Bytes that hospitals sent.
     pub bytes_received: u64,
     /// Milliseconds.

@@ -4,7 +4,7 @@
 //! fewer steps than Fisher scoring (DESIGN, section 12), with step-halving on the deviance. Where
 //! pairs of columns were withheld few patients have both, and as many are assumed as chance would
 //! bring together: the score is exact, so the estimate is the same, at the price of more steps, and what steps have learned of the
-//! curvature is kept ([`secant`]); only the standard errors are approximate then, and say so.
+//! curvature is kept; only the standard errors are approximate then, and say so.
 //!
 //! Sources: McCullagh and Nelder (1989), section 2.5; Firth, *Biometrika* 80 (1993) 27; ridge
 //! standard errors: Gray, *JASA* 87 (1992) 942; sandwich: White, *Econometrica* 50 (1982) 1.
@@ -193,7 +193,12 @@ impl Fit {
         if self.steps > MAX_STEPS {
             return Err(FitError::NotConverged { steps: MAX_STEPS });
         }
-        sums.check(&self.problem.names)?;
+        // Contributions that were kept in bounds do not fit together, and nobody has lied.
+        if sums.scalar(Scalar::Clamped)? <= 0.0 {
+            sums.check(&self.problem.names)?;
+        } else if self.stage == Stage::Start {
+            return Err(FitError::Clamped);
+        }
         match self.stage {
             Stage::Start => self.start(sums)?,
             Stage::Newton => self.newton(sums)?,
@@ -214,10 +219,7 @@ impl Fit {
         let penalised = self.problem.ridge > 0.0;
         if !penalised {
             self.check_separation(sums)?;
-            // With pairs left out the matrix is not the whole one and says nothing.
-            if self.is_exact() {
-                self.check_dependence(&information)?;
-            }
+            self.check_dependence(&information)?;
         }
         self.penalise(&mut information);
         let factor = definite(&information).ok_or(FitError::Indefinite)?;
@@ -240,12 +242,23 @@ impl Fit {
         Err(FitError::TooManyParameters { parameters, stays })
     }
 
-    /// A level all of whose stays have the event, or none, has no finite coefficient.
+    /// A level all of whose stays have the event, or none, or only zeros, has no finite coefficient.
     fn check_separation(&self, sums: &Sums) -> Result<(), FitError> {
-        if self.problem.step.family != Family::Binomial || self.problem.firth {
+        let counts = match self.problem.step.family {
+            Family::Binomial => true,
+            Family::Poisson | Family::NegativeBinomial => false,
+            _ => return Ok(()),
+        };
+        let names = &self.problem.names;
+        let sum = sums.scalar(Scalar::Response)?;
+        let (weight, none) = (sums.scalar(Scalar::Weight)?, |value: f64| value.abs() < 1e-6);
+        if none(sum) || (counts && none(sum - weight)) {
+            let name = "the fit".to_owned();
+            return Err(FitError::Separation(vec![Separated { name, all: !none(sum) }]));
+        }
+        if self.problem.firth {
             return Ok(());
         }
-        let names = &self.problem.names;
         let events = sums.column(Block::Responses, names)?;
         let mut separated = Vec::new();
         for (index, column) in self.problem.step.columns.iter().enumerate() {
@@ -253,10 +266,9 @@ impl Fit {
             if column.levels.is_empty() || !column.numbers.is_empty() {
                 continue;
             }
-            let whole = |value: f64| (events[index] - value).abs() < 1e-6;
-            if whole(0.0) {
+            if none(events[index]) {
                 separated.push(Separated { name: names[index].clone(), all: false });
-            } else if self.problem.step.weight.is_none() && whole(stays) {
+            } else if counts && self.problem.step.weight.is_none() && none(events[index] - stays) {
                 separated.push(Separated { name: names[index].clone(), all: true });
             }
         }
@@ -265,6 +277,10 @@ impl Fit {
 
     fn check_dependence(&self, information: &Symmetric) -> Result<(), FitError> {
         let Some(dependent) = information.dependent() else { return Ok(()) };
+        // With pairs left out the matrix is not the whole one, and may be indefinite by itself.
+        if !self.is_exact() && !dependent.is_exact {
+            return Ok(());
+        }
         let name = |index: usize| self.problem.names[index].clone();
         Err(FitError::Collinear {
             name: name(dependent.column),
@@ -442,7 +458,10 @@ impl Fit {
         if sums.scalar(Scalar::Clamped)? > 0.0 {
             return Err(FitError::Clamped);
         }
-        estimate::estimate(self, sums)
+        let estimate = estimate::estimate(self, sums)?;
+        let mut values = estimate.coefficients.iter().flat_map(|one| [one.estimate, one.error]);
+        let finite = values.all(f64::is_finite) && estimate.deviance.is_finite();
+        if finite { Ok(estimate) } else { Err(FitError::NotConverged { steps: self.steps }) }
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use model::glm::{Family, Link};
 use num_traits::AsPrimitive;
 use privacy::few::Few;
-use privacy::step::{Block, CONTRIBUTION_BITS, Response, Scalar, Step};
+use privacy::step::{Block, CONTRIBUTION_BITS, Response, Scalar, Step, UNITS};
 
 use behind::Behind;
 use pattern::Pattern;
@@ -25,8 +25,6 @@ pub use plan::{InvalidPlan, Plan};
 
 /// Most patterns of one hospital; each takes a few hundred bytes.
 pub const MAX_PATTERNS: usize = 1 << 20;
-/// `2^40`: what a contribution is multiplied with before it is rounded.
-const UNITS: f64 = (1u64 << 40) as f64;
 /// What stands for a value without a place.
 pub const NOWHERE: u32 = u32::MAX;
 
@@ -280,6 +278,20 @@ struct Values {
 }
 
 impl Values {
+    /// Of a row for which the model has no mean.
+    const fn unusable(mut scalars: [f64; Scalar::ALL.len()]) -> Self {
+        scalars[Scalar::Deviance as usize] = f64::NAN;
+        Self {
+            scalars,
+            response: 0.0,
+            score: 0.0,
+            cross: 0.0,
+            observed: 0.0,
+            expected: 0.0,
+            square: 0.0,
+        }
+    }
+
     const fn factor(&self, block: Block) -> f64 {
         match block {
             Block::Scalars => 0.0,

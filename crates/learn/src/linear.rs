@@ -25,6 +25,8 @@ pub(crate) struct Dependent {
     pub(crate) column: usize,
     /// Columns before it that take part.
     pub(crate) of: Vec<usize>,
+    /// What is left of it is nothing, and not less.
+    pub(crate) is_exact: bool,
 }
 
 /// A pivot smaller than this share of its diagonal is none.
@@ -108,12 +110,15 @@ impl Symmetric {
                 *part -= known * partial[row * size + earlier];
             }
         }
+        let rest = partial[column * size + column].abs();
+        let is_exact = rest <= 1e-9 * self.at(column, column).abs();
         let length = |index: usize| self.at(index, index).max(0.0).sqrt();
         let own = length(column).max(f64::MIN_POSITIVE);
         let counts = |(index, part): (usize, &f64)| {
             (part.abs() * length(index) / own > SMALLEST_PART).then_some(index)
         };
-        Some(Dependent { column, of: parts.iter().enumerate().filter_map(counts).collect() })
+        let of = parts.iter().enumerate().filter_map(counts).collect();
+        Some(Dependent { column, of, is_exact })
     }
 
     /// The factor, or the column at which it ends and what there is of it.
@@ -211,7 +216,7 @@ mod tests {
         }
         assert!(matrix.factor().is_none());
         let dependent = matrix.dependent().unwrap();
-        assert_eq!(dependent, Dependent { column: 3, of: vec![0, 2] });
+        assert_eq!(dependent, Dependent { column: 3, of: vec![0, 2], is_exact: true });
         assert!(hilbert(3).dependent().is_none());
     }
 

@@ -46,6 +46,8 @@ impl Predictor {
     /// [`InvalidCard`].
     pub fn new(card: &Card) -> Result<Self, InvalidCard> {
         let (_, link) = card.law()?;
+        // Formula, levels and coefficients fit together.
+        card.totals()?;
         let names: Vec<&str> =
             card.design.factors.iter().map(|factor| factor.column.as_str()).collect();
         let factors: Vec<Factor> = card

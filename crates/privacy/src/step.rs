@@ -21,7 +21,9 @@ use crate::request::MAX_DIMENSIONS;
 pub const MAX_COLUMNS: usize = 256;
 /// Most factors, the response included.
 pub const MAX_FACTORS: usize = 2 * MAX_DIMENSIONS;
-/// log2 of the largest contribution, in units of 2^-40.
+/// What a contribution is multiplied with before it is rounded: 2^40.
+pub const UNITS: f64 = (1u64 << 40) as f64;
+/// log2 of the largest contribution, in [`UNITS`].
 pub const CONTRIBUTION_BITS: u32 = 80;
 
 /// A number of a stay: an input and what it goes through.

@@ -21,6 +21,9 @@ use model::{Refusal, RefusalCode};
 
 use crate::catalog::arrow_schema;
 
+/// Most operators of a text that is planned.
+const MAX_OPERATORS: usize = 1_200;
+
 /// Scalar functions that may be applied to rows, inside a hospital.
 const ROW_FUNCTIONS: &[&str] =
     &["left", "substr", "date_trunc", "date_part", "coalesce", "ln", "sqrt"];
@@ -128,6 +131,14 @@ pub(crate) fn engine(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext
 /// # Errors
 /// A [`Refusal`] that depends on the text and the catalogue only.
 pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<LogicalPlan, Refusal> {
+    if operators(sql) > MAX_OPERATORS {
+        return Err(Refusal::new(
+            RefusalCode::Bounds,
+            "SQL",
+            format!("A question has at most {MAX_OPERATORS} operators."),
+            "Shorten its conditions; write lists as IN (...).",
+        ));
+    }
     let dialect = state.config_options().sql_parser.dialect;
     let statement = state.sql_to_statement(sql, &dialect).map_err(|error| refuse_error(&error))?;
     match &statement {
@@ -147,6 +158,17 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
         other => return Err(refuse_statement(&other.to_string())),
     }
     state.statement_to_plan(statement).await.map_err(|error| refuse_error(&error))
+}
+
+/// Operators of a text, counted without parsing it and at least: a chain of thousands becomes a tree
+/// so deep that walking it overflows the stack.
+fn operators(sql: &str) -> usize {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let words = sql.split(|c| !is_word(c));
+    let named = words.filter(|word| {
+        ["and", "or", "not", "case"].iter().any(|name| word.eq_ignore_ascii_case(name))
+    });
+    named.count() + sql.chars().filter(|c| "+-*/%|".contains(*c)).count()
 }
 
 fn refuse_statement(text: &str) -> Refusal {
@@ -222,4 +244,21 @@ fn unknown<'a>(name: &str, reason: String, valid: impl Iterator<Item = &'a str>)
     let instead =
         if names.is_empty() { String::new() } else { format!("Nearest: {}.", names.join(", ")) };
     Refusal::new(RefusalCode::UnknownName, name, reason, instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn chains_that_would_overflow_the_stack_are_not_parsed() {
+        let state = SessionContext::new().state();
+        for link in [" OR 1 = 1", " + 1", " AND NOT 1 = 2"] {
+            let sql = format!("SELECT 1 WHERE 1 = 1{}", link.repeat(3_000));
+            let refusal = plan_query(&state, &sql).await.unwrap_err();
+            assert_eq!(refusal.code, RefusalCode::Bounds, "{link}");
+        }
+        assert_eq!(operators("a AND b or c + 1 -- d"), 5);
+        assert!(plan_query(&state, "SELECT 1 WHERE 1 = 1 OR 2 = 2").await.is_ok());
+    }
 }

@@ -34,7 +34,7 @@ pub enum FitError {
     Rare(Vec<String>),
     /// Not even the sums over all stays are told.
     #[error(
-        "too few patients stand behind the fit as a whole, or have too large a value. Widen --where, \
+        "too few patients or hospitals stand behind the fit as a whole, or have too large a value. Widen --where, \
          or model the logarithm"
     )]
     Withheld,
@@ -69,7 +69,7 @@ pub enum FitError {
     Impossible(String),
     /// Contributions beyond what a sum takes.
     #[error(
-        "some stays contribute more than 2^40 to a sum. Model the logarithm of large numbers, or give \
+        "some stays contribute more than 2^40 to a sum, or have no mean under the link. Model the logarithm of large numbers, or give \
          them in larger units"
     )]
     Clamped,

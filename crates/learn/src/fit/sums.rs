@@ -3,13 +3,11 @@
 use model::glm::Family;
 use num_traits::ToPrimitive;
 use privacy::Step;
-use privacy::step::{Block, Layout, Scalar};
+use privacy::step::{Block, Layout, Scalar, UNITS};
 
 use super::FitError;
 use crate::linear::Symmetric;
 
-/// What a sum is divided by.
-const UNITS: f64 = (1u64 << 40) as f64;
 /// Rounding of contributions: at most half a unit each.
 const HALF_UNIT: f64 = 0.5 / UNITS;
 

@@ -148,7 +148,8 @@ impl Parser {
         let used = formula.terms.iter().flatten().any(|variable| match variable {
             Variable::Factor(name) | Variable::Number(name, _) => *name == modelled,
         });
-        if used {
+        let offset = formula.offset.as_ref().is_some_and(|(name, _)| *name == modelled);
+        if used || offset {
             return Err(wrong(1, format!("{modelled} cannot explain itself")));
         }
         Ok(formula)

@@ -249,6 +249,10 @@ impl Plan {
         let point = shapes.family.point(shapes.link, y, eta, shapes.shape);
         let mean = shapes.link.mean(eta);
         let (variance, _) = shapes.family.variance(&mean, shapes.shape);
+        if !shapes.family.has_mean(mean.mu) {
+            // No likelihood: the step has gone too far, and the sums say so.
+            return Values::unusable(common(y, weight));
+        }
         let null_deviance = if step.ask == Ask::Final {
             let eta = shapes.link.of(shapes.null_mean);
             shapes.family.point(shapes.link, y, eta, shapes.shape).deviance

@@ -136,6 +136,16 @@ impl Family {
         }
     }
 
+    /// Whether `mu` can be a mean.
+    #[must_use]
+    pub fn has_mean(self, mu: f64) -> bool {
+        match self {
+            Self::Gaussian => mu.is_finite(),
+            Self::Binomial => (0.0..=1.0).contains(&mu),
+            _ => mu.is_finite() && mu > 0.0,
+        }
+    }
+
     /// Which responses it admits, for people.
     #[must_use]
     pub const fn range(self) -> &'static str {
