@@ -84,7 +84,8 @@ async fn nobody_is_alone_in_a_model() {
 
     // What would take rows out of their place: conditions that are none, other tables, identity.
     for (condition, part) in [
-        ("sex = 'F') GROUP BY sex, (sex", "condition"),
+        ("sex = 'F') GROUP BY sex, (sex", "syntax"),
+        ("sex = 'F') OR (sex = 'M'", "syntax"),
         ("1 = 1) UNION SELECT count(*) FROM stay WHERE (1 = 1", ""),
         ("person_key = 7", ""),
         ("total_cost > 12345.67", ""),
