@@ -208,17 +208,23 @@ fn table(standings: &Standings, lang: Lang) -> Markup {
             p.lead { (limits.of(lang)) }
             div.wide {
                 table {
-                    thead { tr { @for head in heads { th { (head.of(lang)) } } } }
+                    thead {
+                        tr {
+                            @for (index, head) in heads.iter().enumerate() {
+                                th.text[index < 2] { (head.of(lang)) }
+                            }
+                        }
+                    }
                     tbody {
                         @for one in &standings.hospitals {
                             tr {
-                                td { (one.hospital) }
-                                td { (tier(&one.tier, lang)) }
-                                td.n { (one.sums.map_or_else(|| DASH.to_owned(), |_| count(one.stays))) }
-                                td.n { (fixed(one.sums.map(|sums| sums.observed), 1)) }
-                                td.n { (fixed(one.sums.map(|sums| sums.expected), 1)) }
-                                td.n { (fixed(one.ratio.map(|ratio| ratio.ratio), 3)) }
-                                td.n {
+                                td.text { (one.hospital) }
+                                td.text { (tier(&one.tier, lang)) }
+                                td { (one.sums.map_or_else(|| DASH.to_owned(), |_| count(one.stays))) }
+                                td { (fixed(one.sums.map(|sums| sums.observed), 1)) }
+                                td { (fixed(one.sums.map(|sums| sums.expected), 1)) }
+                                td { (fixed(one.ratio.map(|ratio| ratio.ratio), 3)) }
+                                td {
                                     (fixed(one.ratio.map(|ratio| ratio.lower), 3)) " – "
                                     (fixed(one.ratio.map(|ratio| ratio.upper), 3))
                                 }

@@ -57,14 +57,7 @@ async fn models_are_applied_where_the_rows_are() {
     let wrong = ["benchmark", "oe", "--model", "los", "--region", user, "--outcome", "died"];
     assert_eq!(consilium(&wrong).await.status.code(), Some(64));
 
-    // An offset is in the unit of the response, also under the identity link.
-    let words = ["fit", "los_days ~ offset(age_years)", "--region", user, "--family", "gaussian"];
-    let plain = json(&[&words[..], &["--format", "json"]].concat()).await;
-    let stays = (0..4).flat_map(|hospital| (0..150).map(move |number| stay(hospital, number)));
-    let differences = stays.map(|stay| f64::from(stay.los_days) - f64::from(stay.age_years));
-    let mean = differences.sum::<f64>() / 600.0;
-    let found = coefficients(&plain, "estimate")[0].1;
-    assert!((found - mean).abs() < 1e-9 * mean.abs(), "{found} instead of {mean}");
+    offsets_have_the_unit_of_the_response(user).await;
 
     // Predictions are the exponential of the sum of coefficients.
     let file = folder.path().join("stays.csv");
@@ -109,4 +102,15 @@ async fn models_are_applied_where_the_rows_are() {
     let compared = ["model", "compare", "los", "los", "--region", user, "--format", "json"];
     let compared = json(&compared).await;
     assert_eq!(compared["coefficients"].as_array().unwrap().len(), beta.len());
+}
+
+/// Also under the identity link.
+async fn offsets_have_the_unit_of_the_response(user: &str) {
+    let words = ["fit", "los_days ~ offset(age_years)", "--region", user, "--family", "gaussian"];
+    let plain = json(&[&words[..], &["--format", "json"]].concat()).await;
+    let stays = (0..4).flat_map(|hospital| (0..150).map(move |number| stay(hospital, number)));
+    let differences = stays.map(|stay| f64::from(stay.los_days) - f64::from(stay.age_years));
+    let mean = differences.sum::<f64>() / 600.0;
+    let found = coefficients(&plain, "estimate")[0].1;
+    assert!((found - mean).abs() < 1e-9 * mean.abs(), "{found} instead of {mean}");
 }
