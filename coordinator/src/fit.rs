@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use learn::card::{CARD_FORMAT, Card, CoefficientCard, DesignCard, FitCard, Law, ProvenanceCard};
 use learn::design::Design;
-use learn::fit::{Estimate, Fit, FitError, Problem, STAYS_PER_PARAMETER, Sums};
+use learn::fit::{Estimate, Fit, FitError, Problem, Sums};
 use learn::formula::Outcome;
 use model::HospitalId;
 use model::glm::{Family, Link, Transform};
@@ -86,6 +86,12 @@ enum Attempt {
 impl Fitter<'_> {
     fn who(&self) -> Who<'_> {
         Who { user: self.user, claim: None }
+    }
+
+    /// When a single question of the fit is over: a hospital that hangs must not take the whole fit's
+    /// time.
+    fn question_end(&self) -> Instant {
+        self.until.min(self.state.clock.monotonic() + self.state.deadline)
     }
 
     fn asker(&self) -> Asker<'_> {
@@ -188,9 +194,10 @@ impl Fitter<'_> {
         loop {
             let design = Design::new(&self.order.formula, &found.levels)
                 .map_err(|error| refuse("formula", sentence(&error.to_string())))?;
-            self.check_size(&design, found)?;
-            let problem = self.problem(&design, found);
-            let why = match self.attempt(question, problem, roster).await? {
+            let fit = Fit::new(self.problem(&design, found));
+            fit.check_size(found.stays)
+                .map_err(|error| refuse("model", sentence(&error.to_string())))?;
+            let why = match self.attempt(question, fit, roster).await? {
                 Attempt::Ended(estimate) => {
                     let card =
                         DesignCard::new(&self.order.formula, &design, &found.levels, &found.merged);
@@ -217,17 +224,6 @@ impl Fitter<'_> {
             roster.sids.clear();
             roster.snapshots.clear();
         }
-    }
-
-    /// The rule of stays for each parameter, before anything is asked.
-    fn check_size(&self, design: &Design, found: &Found) -> Result<(), AskError> {
-        let shape = u64::from(self.order.family == Family::NegativeBinomial);
-        let parameters = design.columns.len() as u64 + shape;
-        if found.stays >= parameters * STAYS_PER_PARAMETER {
-            return Ok(());
-        }
-        let error = FitError::TooManyParameters { parameters, stays: found.stays };
-        Err(refuse("model", sentence(&error.to_string())))
     }
 
     fn problem(&self, design: &Design, found: &Found) -> Problem {
@@ -263,10 +259,9 @@ impl Fitter<'_> {
     async fn attempt(
         &self,
         question: &Question,
-        problem: Problem,
+        mut fit: Fit,
         roster: &mut Roster,
     ) -> Result<Attempt, AskError> {
-        let mut fit = Fit::new(problem);
         loop {
             let step = fit.step();
             let floor = self.floor();
@@ -276,11 +271,11 @@ impl Fitter<'_> {
             // Nobody waits for the progress of single rounds.
             let (silent, _) = mpsc::channel(1);
             let State { rounds, registry, .. } = self.state;
-            let outcome = rounds.lead(registry, &roster.without, &request, self.until, &silent);
+            let outcome =
+                rounds.lead(registry, &roster.without, &request, self.question_end(), &silent);
             let outcome = outcome.await?;
             roster.bytes += outcome.bytes;
-            let late = |(_, absence): &(Arc<Site>, Absence)| *absence == Absence::Deadline;
-            if !outcome.absent.is_empty() && outcome.absent.iter().all(late) {
+            if self.state.clock.monotonic() >= self.until {
                 return Err(AskError::Deadline);
             }
             if let Some(why) = roster.changed(outcome.snapshots, outcome.absent) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::try_join_all;
@@ -31,6 +32,7 @@ pub struct RegionBuilder {
     nodes_exe: Option<PathBuf>,
     coordinator_exe: Option<PathBuf>,
     coordinator_text: String,
+    deadline: Option<Duration>,
     witness_exe: Option<PathBuf>,
 }
 
@@ -89,6 +91,13 @@ impl RegionBuilder {
     #[must_use]
     pub fn coordinator_config(mut self, text: &str) -> Self {
         self.coordinator_text.push_str(text);
+        self
+    }
+
+    /// Time of a question that asks for none.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -179,7 +188,9 @@ impl RegionBuilder {
         // As the demonstration does: what is published need not be discovered.
         let published = self.hospitals.iter().any(|hospital| hospital.mapping == "sparcs");
         let lists = if published { "code_lists = [\"sparcs\", \"apr-drg\"]\n" } else { "" };
-        let head = format!("policy = \"policy.toml\"\n{lists}");
+        let deadline = self.deadline.map(|time| format!("deadline_ms = {}\n", time.as_millis()));
+        let deadline = deadline.unwrap_or_default();
+        let head = format!("policy = \"policy.toml\"\n{deadline}{lists}");
         let config = (head.as_str(), text.as_str());
         let exe = self.coordinator_exe.clone();
         let coordinator = Party::prepare(pki, who, folder, exe, config)?;

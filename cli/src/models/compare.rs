@@ -14,8 +14,7 @@ use crate::sheet::{Align, Sheet, grouped, number};
 /// What the fits of two models say of one number.
 type Line = (Message, fn(&Card) -> Option<f64>);
 
-const LINES: [Line; 6] = [
-    (Message::Stays, |card| num_traits::ToPrimitive::to_f64(&card.fit.stays)),
+const LINES: [Line; 5] = [
     (Message::Deviance, |card| Some(card.fit.deviance)),
     (Message::LogLikelihood, |card| card.fit.log_likelihood),
     (Message::Aic, |card| card.fit.aic),
@@ -71,16 +70,17 @@ pub(super) fn print(
                 (second.name.as_str(), Align::Right),
                 (Message::Difference.text(lang), Align::Right),
             ]);
+            let stays = [first, second].map(|card| card.fit.stays);
+            let more = i128::from(stays[1]) - i128::from(stays[0]);
+            sheet.row([
+                Message::Stays.text(lang).to_owned(),
+                grouped(stays[0]),
+                grouped(stays[1]),
+                format!("{more:+}"),
+            ]);
             for (message, value) in LINES {
                 let (a, b) = (value(first), value(second));
-                let shown = |value: Option<f64>| match value {
-                    Some(_) if message == Message::Stays => {
-                        let card = if value == a { first } else { second };
-                        grouped(card.fit.stays)
-                    }
-                    Some(value) => number(value),
-                    None => "-".to_owned(),
-                };
+                let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
                 let difference = a.zip(b).map_or_else(String::new, |(a, b)| signed(b - a));
                 sheet.row([message.text(lang).to_owned(), shown(a), shown(b), difference]);
             }

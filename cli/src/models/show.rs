@@ -75,8 +75,11 @@ pub fn note(card: &Card, console: Console) {
         ],
     );
     let left = from.selected_stays.saturating_sub(card.fit.stays);
+    let fewest = from.floor.into_iter().max().map_or(1, u64::from);
     if left > 0 {
-        note(Message::ModelLeft, &[&grouped(left), &grouped(from.selected_stays)]);
+        // A number that the gate would not tell is not told by a difference either.
+        let shown = if left < fewest { format!("< {fewest}") } else { grouped(left) };
+        note(Message::ModelLeft, &[&shown, &grouped(from.selected_stays)]);
     }
     for factor in card.design.factors.iter().filter(|factor| !factor.merged.is_empty()) {
         let shown = factor.merged.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");

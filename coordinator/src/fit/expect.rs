@@ -16,6 +16,9 @@ use crate::ask::{AskError, nobody};
 use crate::progress::millis;
 use crate::state::State;
 
+/// Why a hospital is not told that has stays for which the model has no mean, or too large a one.
+const NO_MEAN: &str = "no_mean";
+
 /// What each hospital has observed and what the model of `card` expects.
 pub(crate) async fn expect(
     state: &State,
@@ -62,6 +65,7 @@ pub(crate) async fn expect(
             tier: site.known().description.unwrap_or_default().hospital_tier,
             ..v1::Expected::default()
         };
+        let mut clamped = false;
         for group in groups.filter(|group| group.withheld.first() == Some(&false)) {
             let Some((place, sum)) = place_of(&group.key, &group.cells) else { continue };
             let sum = sum.to_f64().map(|sum| sum / UNITS);
@@ -72,15 +76,21 @@ pub(crate) async fn expect(
                 }
                 Some(Scalar::Mean) => told.expected = sum,
                 Some(Scalar::Variance) => told.variance = sum,
+                Some(Scalar::Clamped) => clamped = sum.is_none_or(|stays| stays > 0.0),
                 _ => {}
             }
         }
-        response.hospitals.push(told);
+        if clamped {
+            let reason = NO_MEAN.to_owned();
+            response.missing.push(v1::Missing { hospital: site.id.to_string(), reason });
+        } else {
+            response.hospitals.push(told);
+        }
     }
-    response.missing = absent
-        .iter()
-        .map(|(site, why)| v1::Missing { hospital: site.id.to_string(), reason: why.text() })
-        .collect();
+    let absent = absent.iter();
+    response.missing.extend(
+        absent.map(|(site, why)| v1::Missing { hospital: site.id.to_string(), reason: why.text() }),
+    );
     response.elapsed_ms = millis(state.clock.monotonic().duration_since(started));
     Ok(response)
 }

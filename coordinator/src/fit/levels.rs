@@ -30,8 +30,6 @@ pub(super) struct Found {
     pub(super) stays: u64,
     /// What a response under an identity link is divided by.
     pub(super) unit: f64,
-    /// Stays of each level, for finding the smallest.
-    sizes: BTreeMap<(String, String), u64>,
 }
 
 /// One row of an answer about a factor.
@@ -91,7 +89,7 @@ async fn ask(
 ) -> Result<(Vec<RecordBatch>, Option<Domain>), AskError> {
     let question = fitter.plan(sql).await?;
     let clock = &fitter.state.clock;
-    let left = fitter.until.saturating_duration_since(clock.monotonic());
+    let left = fitter.question_end().saturating_duration_since(clock.monotonic());
     let (silent, _) = mpsc::channel(1);
     let answer = fitter.asker().ask(&question, &fitter.who(), left, &silent).await?;
     let known = fitter.state.lists.known_domains(&question).await;
@@ -165,9 +163,6 @@ impl Found {
             }
             None => largest.cloned().unwrap_or_default(),
         };
-        for row in &rows {
-            self.sizes.insert((factor.to_owned(), row.label.clone()), row.stays);
-        }
         self.levels.insert(factor.to_owned(), Levels { names, reference, text });
         self.merged.insert(factor.to_owned(), merged);
         Ok(())

@@ -205,7 +205,8 @@ fn transform_name(transform: Transform) -> String {
     known.map_or_else(String::new, |(_, name)| (*name).to_owned())
 }
 
-fn transform_named(name: &str) -> Option<Transform> {
+/// The transform that a card calls so.
+pub(crate) fn transform_named(name: &str) -> Option<Transform> {
     TRANSFORMS.iter().find(|(_, known)| *known == name).map(|(one, _)| *one)
 }
 
@@ -365,7 +366,7 @@ impl From<&Estimate> for FitCard {
             response_mean: estimate.observed / estimate.stays.to_f64().unwrap_or(f64::NAN),
             withheld_pairs: estimate.withheld_pairs,
             steps: estimate.steps,
-            trace: estimate.trace.iter().map(|t| (t.objective, t.move_, t.halved)).collect(),
+            trace: estimate.trace.iter().map(|t| (t.objective, t.moved, t.halved)).collect(),
         }
     }
 }
@@ -408,10 +409,5 @@ impl Card {
         let coefficients = self.coefficients.iter().map(|one| one.estimate).collect();
         let at = At { coefficients, shape: self.fit.shape.unwrap_or(1.0), ..step.at };
         Ok(Step { ask: Ask::Totals, at, ..step })
-    }
-
-    /// The transform of each number of a coefficient, as a formula has it.
-    pub(crate) fn transform(name: &str) -> Option<Transform> {
-        transform_named(name)
     }
 }

@@ -69,7 +69,7 @@ pub struct Trace {
     /// Deviance, or twice the negative log-likelihood where a shape is estimated; with the penalty.
     pub objective: f64,
     /// Largest move of a coefficient, in standard errors.
-    pub move_: f64,
+    pub moved: f64,
     /// Whether the step had gone too far and is halved.
     pub halved: bool,
 }
@@ -181,7 +181,7 @@ impl Fit {
     /// Objective and largest move of the last step of Newton's method.
     #[must_use]
     pub fn last(&self) -> Option<(f64, f64)> {
-        self.trace.last().map(|trace| (trace.objective, trace.move_))
+        self.trace.last().map(|trace| (trace.objective, trace.moved))
     }
 
     /// Reads the sums of [`Fit::step`]. The estimate, once there is one.
@@ -233,7 +233,12 @@ impl Fit {
         self.problem.told_all || self.withheld_pairs == 0
     }
 
-    fn check_size(&self, stays: u64) -> Result<(), FitError> {
+    /// The rule of stays for each parameter, by which a fit of `stays` stays is refused before anything
+    /// is asked.
+    ///
+    /// # Errors
+    /// [`FitError::TooManyParameters`].
+    pub fn check_size(&self, stays: u64) -> Result<(), FitError> {
         let parameters = self.parameters() as u64;
         let enough = stays >= parameters * STAYS_PER_PARAMETER;
         if enough && stays - parameters >= FEWEST_DEGREES {
@@ -334,7 +339,7 @@ impl Fit {
                 self.at.log_shape = halve(self.at.log_shape, before.log_shape);
                 self.halvings += 1;
                 self.moved /= 2.0;
-                self.trace.push(Trace { objective, move_: self.moved, halved: true });
+                self.trace.push(Trace { objective, moved: self.moved, halved: true });
                 return Ok(());
             }
         } else if clamped || objective.is_nan() {
@@ -398,7 +403,7 @@ impl Fit {
             moved.abs() / inverse.at(index, index).max(f64::MIN_POSITIVE).sqrt()
         };
         let moved = moves.iter().enumerate().map(in_errors).fold(0.0f64, f64::max);
-        self.trace.push(Trace { objective, move_: moved, halved: false });
+        self.trace.push(Trace { objective, moved, halved: false });
         self.before = Some((self.at.clone(), objective));
         for (beta, step) in self.at.coefficients.iter_mut().zip(&moves) {
             *beta += step;

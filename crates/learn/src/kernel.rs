@@ -14,10 +14,8 @@ mod plan;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::glm::{Family, Link};
 use num_traits::AsPrimitive;
-use privacy::few::Few;
-use privacy::step::{Block, CONTRIBUTION_BITS, Response, Scalar, Step, UNITS};
+use privacy::step::{Block, CONTRIBUTION_BITS, Scalar, UNITS};
 
 use behind::Behind;
 use pattern::Pattern;
@@ -48,7 +46,7 @@ pub struct Sum {
     pub rows: u64,
     /// Distinct persons, exact up to the cap.
     pub persons: u64,
-    /// Sizes of the sets that [`Step::supports`] names.
+    /// Sizes of the sets that [`privacy::Step::supports`] names.
     pub sets: Vec<u64>,
     /// In units of 2^-40.
     pub sum: i128,
@@ -118,7 +116,7 @@ impl Kernel {
             let input = &batch.inputs[usize::from(number.input)];
             values.extend(input.iter().map(|x| number.transform.of(*x).unwrap_or(f64::NAN)));
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let scratch = std::mem::take(&mut self.scratch);
         let mut last = (u64::MAX, 0usize);
         let mut products = vec![1.0; plan.products().len()];
         for (row, person) in batch.persons.iter().enumerate() {
@@ -143,7 +141,7 @@ impl Kernel {
                 pattern.clamped.insert(*person, self.cap);
             }
         }
-        std::mem::swap(&mut self.scratch, &mut scratch);
+        self.scratch = scratch;
         Ok(())
     }
 
@@ -177,14 +175,6 @@ impl Kernel {
             to.iter_mut().zip(from).for_each(|(mine, theirs)| *mine += theirs);
         }
         Ok(())
-    }
-
-    /// Distinct persons of all rows, exact up to `cap`.
-    #[must_use]
-    pub fn persons(&self) -> u64 {
-        let mut all = Few::default();
-        self.patterns.iter().for_each(|pattern| all.merge(&pattern.persons, self.cap));
-        all.count()
     }
 
     /// The sums of all places that some stay is about.
@@ -222,7 +212,7 @@ fn contribute(
     sums: &mut [i128],
 ) -> bool {
     let values = plan.values(pattern, products, row);
-    let mut clamped = false;
+    let mut clamped = !values.usable;
     let mut add = |place: usize, value: f64| {
         let (units, beyond) = fixed(value);
         sums[place] += units;
@@ -256,11 +246,8 @@ fn contribute(
             }
         }
     }
-    if clamped {
-        let place = Scalar::ALL.iter().position(|one| *one == Scalar::Clamped);
-        if let Some((start, place)) = plan.offset_of(Block::Scalars).zip(place) {
-            sums[start + place] += 1 << 40;
-        }
+    if clamped && let Some(start) = plan.offset_of(Block::Scalars) {
+        sums[start + Scalar::Clamped as usize] += 1 << 40;
     }
     clamped
 }
@@ -268,6 +255,8 @@ fn contribute(
 /// What a row adds, before it is multiplied with design columns.
 #[derive(Debug)]
 struct Values {
+    /// Whether the model has a mean for the row; one without counts as clamped.
+    usable: bool,
     scalars: [f64; Scalar::ALL.len()],
     response: f64,
     score: f64,
@@ -279,9 +268,9 @@ struct Values {
 
 impl Values {
     /// Of a row for which the model has no mean.
-    const fn unusable(mut scalars: [f64; Scalar::ALL.len()]) -> Self {
-        scalars[Scalar::Deviance as usize] = f64::NAN;
+    const fn unusable(scalars: [f64; Scalar::ALL.len()]) -> Self {
         Self {
+            usable: false,
             scalars,
             response: 0.0,
             score: 0.0,
@@ -303,20 +292,6 @@ impl Values {
             Block::Squares => self.square,
         }
     }
-}
-
-/// The part of a model that a single row needs.
-#[derive(Debug, Clone, Copy)]
-struct Shapes {
-    family: Family,
-    link: Link,
-    shape: f64,
-    null_mean: f64,
-}
-
-/// Whether the response of `step` is an event.
-const fn is_event(step: &Step) -> bool {
-    matches!(step.response, Response::Level(..))
 }
 
 #[cfg(test)]

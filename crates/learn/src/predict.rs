@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::glm::{Link, Transform};
 use privacy::domain::OTHER;
 
-use crate::card::{Card, InvalidCard};
+use crate::card::{Card, InvalidCard, transform_named};
 
 /// A fitted model, ready for rows.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Predictor {
         let wrong = || InvalidCard::Field("coefficients");
         let number = |(column, transform): &(String, String)| {
             let index = card.design.numbers.iter().position(|name| name == column);
-            index.zip(Card::transform(transform)).ok_or_else(wrong)
+            index.zip(transform_named(transform)).ok_or_else(wrong)
         };
         let level = |(column, level): &(String, String)| {
             let factor = names.iter().position(|name| name == column).ok_or_else(wrong)?;

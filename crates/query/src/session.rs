@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
+use datafusion::common::config::Dialect;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::SessionStateDefaults;
@@ -16,6 +17,9 @@ use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF, Volatility,
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use model::schema::TABLES;
 use model::{Refusal, RefusalCode};
 
@@ -23,6 +27,33 @@ use crate::catalog::arrow_schema;
 
 /// Most operators of a text that is planned.
 const MAX_OPERATORS: usize = 1_200;
+
+/// Words that link expressions or queries into chains.
+const LINKS: &[Keyword] = &[
+    Keyword::AND,
+    Keyword::OR,
+    Keyword::XOR,
+    Keyword::NOT,
+    Keyword::IS,
+    Keyword::NOTNULL,
+    Keyword::LIKE,
+    Keyword::ILIKE,
+    Keyword::RLIKE,
+    Keyword::REGEXP,
+    Keyword::SIMILAR,
+    Keyword::BETWEEN,
+    Keyword::IN,
+    Keyword::CASE,
+    Keyword::COLLATE,
+    Keyword::AT,
+    Keyword::DIV,
+    Keyword::OVERLAPS,
+    Keyword::UNION,
+    Keyword::EXCEPT,
+    Keyword::INTERSECT,
+    Keyword::MINUS,
+    Keyword::JOIN,
+];
 
 /// Scalar functions that may be applied to rows, inside a hospital.
 const ROW_FUNCTIONS: &[&str] =
@@ -131,7 +162,8 @@ pub(crate) fn engine(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext
 /// # Errors
 /// A [`Refusal`] that depends on the text and the catalogue only.
 pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<LogicalPlan, Refusal> {
-    if operators(sql) > MAX_OPERATORS {
+    let dialect = state.config_options().sql_parser.dialect;
+    if operators(sql, dialect) > MAX_OPERATORS {
         return Err(Refusal::new(
             RefusalCode::Bounds,
             "SQL",
@@ -139,7 +171,6 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
             "Shorten its conditions; write lists as IN (...).",
         ));
     }
-    let dialect = state.config_options().sql_parser.dialect;
     let statement = state.sql_to_statement(sql, &dialect).map_err(|error| refuse_error(&error))?;
     match &statement {
         DfStatement::Statement(inner) => match inner.as_ref() {
@@ -160,15 +191,31 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
     state.statement_to_plan(statement).await.map_err(|error| refuse_error(&error))
 }
 
-/// Operators of a text, counted without parsing it and at least: a chain of thousands becomes a tree
-/// so deep that walking it overflows the stack.
-fn operators(sql: &str) -> usize {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let words = sql.split(|c| !is_word(c));
-    let named = words.filter(|word| {
-        ["and", "or", "not", "case"].iter().any(|name| word.eq_ignore_ascii_case(name))
-    });
-    named.count() + sql.chars().filter(|c| "+-*/%|".contains(*c)).count()
+/// Operators of a text, as its parser will see them but counted without parsing: a chain of
+/// thousands becomes a tree so deep that walking it overflows the stack. Nesting in parentheses is
+/// bounded by the parser itself.
+fn operators(sql: &str, dialect: Dialect) -> usize {
+    let Some(dialect) = dialect_from_str(dialect) else { return 0 };
+    // What cannot be cut into tokens cannot be parsed either, and the parser says why.
+    let tokens = Tokenizer::new(dialect.as_ref(), sql).tokenize().unwrap_or_default();
+    tokens.iter().filter(|token| is_operator(token)).count()
+}
+
+/// Whether a token can make a tree deeper without a parenthesis.
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.quote_style.is_none() && LINKS.contains(&word.keyword),
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::Period
+        | Token::SemiColon
+        | Token::LParen
+        | Token::RParen
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::EOF => false,
+        _ => true,
+    }
 }
 
 fn refuse_statement(text: &str) -> Refusal {
@@ -253,12 +300,22 @@ mod tests {
     #[tokio::test]
     async fn chains_that_would_overflow_the_stack_are_not_parsed() {
         let state = SessionContext::new().state();
-        for link in [" OR 1 = 1", " + 1", " AND NOT 1 = 2"] {
+        for link in [" OR 1 = 1", " + 1", " AND NOT 1 = 2", " = 1", " IS NULL", " || 'a'", "::INT"]
+        {
             let sql = format!("SELECT 1 WHERE 1 = 1{}", link.repeat(3_000));
             let refusal = plan_query(&state, &sql).await.unwrap_err();
             assert_eq!(refusal.code, RefusalCode::Bounds, "{link}");
         }
-        assert_eq!(operators("a AND b or c + 1 -- d"), 5);
+        let union = format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(3_000));
+        assert_eq!(plan_query(&state, &union).await.unwrap_err().code, RefusalCode::Bounds);
+        let count = |sql: &str| operators(sql, Dialect::Generic);
+        assert_eq!(count("a AND b or c + 1 -- d and e"), 3);
+        assert_eq!(count("a IN ('or+and-*', 'it''s || ::') /* and */"), 1);
+        assert_eq!(count("'a\\' OR 1 = 1 OR 'b'"), 3, "a backslash ends no text");
+        let codes: Vec<String> =
+            (0..3_000).map(|code| format!("'K35.{code}+47.0{code}'")).collect();
+        let list = format!("SELECT 1 WHERE 'a' IN ({})", codes.join(", "));
+        assert!(plan_query(&state, &list).await.is_ok(), "texts hold no operators");
         assert!(plan_query(&state, "SELECT 1 WHERE 1 = 1 OR 2 = 2").await.is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! Any partition gives the same bits, and a hospital that is lost leaves no mixture behind.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cli::client::Client;
 use proto::v1::FitRequest;
@@ -118,4 +119,30 @@ async fn a_hospital_that_is_lost_in_the_middle_leaves_no_mixture() {
     let fresh = client.fit(request, None, |_| ()).await.unwrap();
     let value = |card| essence(&serde_json::to_value(card).unwrap());
     assert_eq!(value(&card), value(&fresh));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_that_hangs_does_not_take_the_time_of_the_whole_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = Region::builder().hospitals(hospitals(folder.path(), 6)).policy(open_policy());
+    let region = builder.deadline(Duration::from_secs(4)).proxied().start().await.unwrap();
+    let user = user_folder(&region, folder.path());
+    let client = Client::open(&user, &Clock::system()).unwrap();
+    let request = FitRequest {
+        formula: "total_cost ~ drg_code".into(),
+        family: "gamma".into(),
+        ..FitRequest::default()
+    };
+    let mut stalled = false;
+    // A fit's own deadline is an hour; a question's is what ends the wait.
+    let fitted = client.fit(request, None, |progress| {
+        if progress.steps == 1 && !stalled {
+            region.site("h-004").proxy().stall();
+            stalled = true;
+        }
+    });
+    let card = tokio::time::timeout(Duration::from_secs(300), fitted).await.unwrap().unwrap();
+    assert!(stalled);
+    assert_eq!(card.provenance.left_out["h-004"], "deadline");
+    assert!(card.provenance.restarts >= 1);
 }

@@ -93,8 +93,9 @@ pub enum FitError {
 
 fn separated(levels: &[Separated]) -> String {
     let text = |level: &Separated| {
-        let what = if level.all { "all stays" } else { "no stay" };
-        format!("{what} of {} {} the event", level.name, if level.all { "have" } else { "has" })
+        let what = if level.all { "all stays of" } else { "no stay of" };
+        let verb = if level.all { "have" } else { "has" };
+        format!("{what} {} {verb} the event, or a value above 0", level.name)
     };
     levels.iter().map(text).collect::<Vec<_>>().join("; ")
 }

@@ -1,11 +1,10 @@
 //! A step, made ready for rows: which numbers and products of numbers it needs, how a pattern's key
 //! is made, and where sums lie.
 
-use model::glm::Family;
-use privacy::step::{Ask, Block, Layout, Number, Response, Scalar, Step};
+use privacy::step::{Ask, At, Block, Layout, Number, Response, Scalar, Step};
 
 use super::pattern::Pattern;
-use super::{NOWHERE, Row, Shapes, Values, is_event};
+use super::{NOWHERE, Row, Values};
 
 /// Most keys: what a pattern is known by fits 62 bits.
 const MAX_KEYS: u64 = 1 << 62;
@@ -237,25 +236,19 @@ impl Plan {
     pub(super) fn values(&self, pattern: &Pattern, products: &[f64], row: &Row) -> Values {
         let step = &self.step;
         let Row { response: y, weight, eta, .. } = *row;
-        let shapes = Shapes {
-            family: step.family,
-            link: step.link,
-            shape: step.at.shape,
-            null_mean: step.at.null_mean,
-        };
+        let Step { family, link, at: At { shape, null_mean, .. }, .. } = *step;
         if step.ask == Ask::Start {
-            return start(shapes, row);
+            return start(step, row);
         }
-        let point = shapes.family.point(shapes.link, y, eta, shapes.shape);
-        let mean = shapes.link.mean(eta);
-        let (variance, _) = shapes.family.variance(&mean, shapes.shape);
-        if !shapes.family.has_mean(mean.mu) {
+        let point = family.point(link, y, eta, shape);
+        let mean = link.mean(eta);
+        let (variance, _) = family.variance(&mean, shape);
+        if !family.has_mean(mean.mu) {
             // No likelihood: the step has gone too far, and the sums say so.
             return Values::unusable(common(y, weight));
         }
         let null_deviance = if step.ask == Ask::Final {
-            let eta = shapes.link.of(shapes.null_mean);
-            shapes.family.point(shapes.link, y, eta, shapes.shape).deviance
+            family.point(link, y, link.of(null_mean), shape).deviance
         } else {
             0.0
         };
@@ -263,7 +256,7 @@ impl Plan {
         if !step.at.inverse.is_empty() {
             // Firth (1993): the score of a logistic model gains h (1/2 − μ).
             let before = row.offset + pattern.predictor_before(products);
-            let before = shapes.family.point(shapes.link, y, before, shapes.shape).expected;
+            let before = family.point(link, y, before, shape).expected;
             let leverage = weight * before * pattern.leverage(products);
             score += leverage * (0.5 - mean.mu);
         }
@@ -277,6 +270,7 @@ impl Plan {
         scalars[Scalar::ShapeScore as usize] = weight * point.shape_score;
         scalars[Scalar::ShapeObserved as usize] = weight * point.shape_observed;
         Values {
+            usable: true,
             scalars,
             response: weight * y,
             score,
@@ -322,7 +316,7 @@ impl Plan {
 
     /// Whether the response is an event, so that those with it are told apart.
     pub(super) const fn tells_events(&self) -> bool {
-        is_event(&self.step)
+        matches!(self.step.response, Response::Level(..))
     }
 
     /// Whether the event has happened in a key.
@@ -349,19 +343,18 @@ fn common(y: f64, weight: f64) -> [f64; Scalar::ALL.len()] {
 }
 
 /// Weighted least squares from the mean that the response itself suggests.
-fn start(shapes: Shapes, row: &Row) -> Values {
+fn start(step: &Step, row: &Row) -> Values {
     let Row { response: y, weight, offset, .. } = *row;
-    let mu = shapes.family.start(y);
-    let eta = shapes.link.of(mu);
-    let mean = shapes.link.mean(eta);
-    let shape = if shapes.family == Family::NegativeBinomial { shapes.shape } else { 1.0 };
-    let (variance, _) = shapes.family.variance(&mean, shape);
+    let eta = step.link.of(step.family.start(y));
+    let mean = step.link.mean(eta);
+    let (variance, _) = step.family.variance(&mean, step.at.shape);
     let expected = weight * mean.slope * mean.slope / variance;
     let working = eta - offset + (y - mean.mu) / mean.slope;
     // A response whose link does not exist says nothing about where to begin.
     let usable = expected.is_finite() && working.is_finite();
     let (expected, score) = if usable { (expected, expected * working) } else { (0.0, 0.0) };
     Values {
+        usable: true,
         scalars: common(y, weight),
         response: weight * y,
         score,
