@@ -93,6 +93,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
         money: m.money,
         width: m.width,
         bins: m.bins,
+        tallies: m.tallies,
     };
     v1::Terms {
         region: terms.region.clone(),
@@ -129,6 +130,7 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         money: m.money,
         width: m.width,
         bins: m.bins,
+        tallies: m.tallies,
     };
     let measures = shape.measures.iter().map(measure).collect();
     Ok(Terms {

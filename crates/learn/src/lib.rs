@@ -6,6 +6,7 @@
 //! never sees more than one batch of rows and one accumulator for each pattern of levels. Nothing
 //! here does I/O. Formula: DOMAIN, F13; design: DESIGN, section 12.
 
+pub mod boost;
 pub mod card;
 pub mod design;
 pub mod fit;

@@ -4,10 +4,10 @@ use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::blind::{GuardKey, RoundKey};
 use crate::domain::Domain;
+use crate::growth::GrowthAsk;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
-use crate::request::{ReleaseRequest, Scope};
+use crate::request::{Fitting, ReleaseRequest, Scope};
 use crate::roster::Roster;
-use crate::step::Step;
 use crate::terms::{Sid, Signatures, Terms};
 
 /// The numbers a release must reach; always set, never zero.
@@ -210,15 +210,15 @@ fn admit_scope(
              approves one in questions.packs of the policy file.",
         ));
     }
-    if let Some(step) = request.step() {
-        admit_step(step, policy, request.scope() == Scope::Pooled)?;
+    if let Some(fitting) = request.fitting() {
+        admit_step(fitting, policy, request.scope() == Scope::Pooled)?;
     }
     let thresholds = Thresholds { persons, stays, selectivity: policy.selectivity.persons };
     Ok(Admitted { request, thresholds })
 }
 
 /// A hospital may take part in no models, or in small ones only.
-fn admit_step(step: &Step, policy: &Policy, pooled: bool) -> Result<(), Refusal> {
+fn admit_step(fitting: &Fitting, policy: &Policy, pooled: bool) -> Result<(), Refusal> {
     if !policy.models.fit {
         return Err(Refusal::new(
             RefusalCode::Model,
@@ -236,17 +236,20 @@ fn admit_step(step: &Step, policy: &Policy, pooled: bool) -> Result<(), Refusal>
             "Its steward sets pooled.local_minimum to 1, or the model is fitted without it.",
         ));
     }
-    let most = policy.models.parameters;
-    if step.columns.len() > most as usize {
-        return Err(Refusal::new(
-            RefusalCode::Model,
-            "model",
-            format!(
-                "The model has {} parameters; the hospital's policy admits {most}.",
-                step.columns.len()
-            ),
-            "Use fewer terms or coarser codes.",
-        ));
+    let (what, size, most, instead) = match fitting {
+        Fitting::Step(step) => {
+            let most = policy.models.parameters;
+            ("parameters", step.columns.len(), most, "Use fewer terms or coarser codes.")
+        }
+        Fitting::Growth(growth) => {
+            // The one that grows counts too.
+            let grows = usize::from(matches!(growth.ask, GrowthAsk::Nodes(_)));
+            ("trees", growth.trees.len() + grows, policy.models.trees, "Fit fewer trees.")
+        }
+    };
+    if size > most as usize {
+        let reason = format!("The model has {size} {what}; the hospital's policy admits {most}.");
+        return Err(Refusal::new(RefusalCode::Model, "model", reason, instead));
     }
     Ok(())
 }

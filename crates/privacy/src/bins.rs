@@ -34,24 +34,31 @@ impl Tally {
 
 /// Merges adjacent bins: for each bin, whether a run ends after it. Every run reaches `minimum`, but
 /// for one of nobody at the top; when nothing does, all bins are one run.
+///
+/// `tallies` are the sets of persons of which each run needs the minimum, each with as many bins. With
+/// several of them the exception is not made: nobody in one set may be few in another.
 #[must_use]
-pub fn runs(bins: &[Tally], minimum: Tally) -> Vec<bool> {
+pub fn runs(tallies: &[Vec<Tally>], minimum: Tally) -> Vec<bool> {
+    let bins = tallies.first().map_or(0, Vec::len);
     // A minimum of one protects nobody: every bin may be opened, and be empty.
     if minimum.persons <= 1 && minimum.hospitals <= 1 {
-        return vec![true; bins.len()];
+        return vec![true; bins];
     }
-    let mut ends = vec![false; bins.len()];
-    let (mut run, mut last) = (Tally::default(), None);
-    for (index, bin) in bins.iter().enumerate() {
-        run = run.with(*bin);
-        if run.reaches(minimum) {
+    let mut ends = vec![false; bins];
+    let (mut run, mut last) = (vec![Tally::default(); tallies.len()], None);
+    for index in 0..bins {
+        for (run, tally) in run.iter_mut().zip(tallies) {
+            *run = run.with(tally[index]);
+        }
+        if run.iter().all(|run| run.reaches(minimum)) {
             ends[index] = true;
-            (run, last) = (Tally::default(), Some(index));
+            run.fill(Tally::default());
+            last = Some(index);
         }
     }
     if let Some(end) = last {
         let is_single = end == 0 || ends[end - 1];
-        let is_empty = run.hospitals == 0;
+        let is_empty = matches!(run.as_slice(), [run] if run.hospitals == 0);
         ends[end] = is_single && is_empty;
     }
     if let Some(end) = ends.last_mut() {

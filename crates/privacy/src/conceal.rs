@@ -229,13 +229,18 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
             let limbs = blinded(group.cells[offset + cell], down, *factor);
             limbs.into_iter().enumerate().for_each(|(i, limb)| columns.add(column + i, limb));
         }
-        let (persons, hospitals) = shape.bins(index);
-        let rows = group.cells[offset..].iter();
-        for (((person, hospital), persons), rows) in persons.zip(hospitals).zip(&mut bins).zip(rows)
-        {
-            columns.add(person, capped(*persons));
-            if *rows > 0 {
-                columns.set(hospital, 1);
+        // A person is counted in one bin only, so that a bin of a plain histogram may have rows and
+        // nobody who is counted in it.
+        let is_plain = measure.tallies() == 1;
+        for (persons, hospitals) in shape.bins(index) {
+            let rows = group.cells[offset..].iter();
+            for (((person, hospital), persons), rows) in
+                persons.zip(hospitals).zip(bins.by_ref()).zip(rows)
+            {
+                columns.add(person, capped(*persons));
+                if *persons > 0 || (is_plain && *rows > 0) {
+                    columns.set(hospital, 1);
+                }
             }
         }
         for (column, cell) in shape.value_columns(index + 1).0.zip(&group.cells[offset..]) {

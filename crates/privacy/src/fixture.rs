@@ -201,6 +201,7 @@ pub(crate) fn cells_of(measure: Measure, inputs: &[Input], rows: &[&Row]) -> Vec
         Measure::Persons => vec![persons(rows, |_| true).into()],
         Measure::Contributors => vec![1],
         Measure::Step => vec![0],
+        Measure::Gradients(..) => vec![0; measure.width()],
         Measure::Count(x) => vec![sum(&|r| r.values[x].map(|_| 1))],
         Measure::Sum(x) => vec![sum(&|r| r.values[x].map(|_| 1)), sum(&|r| r.values[x])],
         Measure::Squares(x) => {

@@ -146,7 +146,7 @@ fn join_bins(cells: &mut [i128], persons: &[u64], minimum: u64) {
         hospitals: u128::from(*rows > 0),
     });
     let minimum = Tally { persons: u128::from(minimum), hospitals: 1 };
-    let ends = runs(&tallies.collect::<Vec<_>>(), minimum);
+    let ends = runs(&[tallies.collect()], minimum);
     let mut carried = 0;
     for (cell, is_end) in cells.iter_mut().zip(ends) {
         carried += *cell;

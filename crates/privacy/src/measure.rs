@@ -7,6 +7,8 @@
 
 use model::moments::Scale;
 
+use crate::growth::GRADIENT_BITS;
+use crate::shape::{GRADIENT_CELLS, MAX_TALLIES};
 use crate::step::CONTRIBUTION_BITS;
 
 /// Most rows of one relation in one hospital, joins included; a node stops beyond it.
@@ -99,7 +101,8 @@ pub struct Overflow;
 /// Cells, in order: `Rows` n · `Persons` n · `Count` n · `Sum` n, Σx · `Squares` n, Σx, Σx² ·
 /// `Products` n, Σx, Σy, Σx², Σy², Σxy over the rows where both are present · `Histogram` n of each
 /// bin, or, once it was released, [`JOINED`] for a bin that is counted in the next one · `Step` the
-/// sum of the group's place.
+/// sum of the group's place · `Gradients` the rows of each bin likewise, then `Σg` of each, then
+/// `Σh` of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// Rows of the relation: `COUNT(*)`.
@@ -123,6 +126,9 @@ pub enum Measure {
     Histogram(usize, u16),
     /// A sum of a step of fitting a model ([`crate::step`]).
     Step,
+    /// Rows and sums of gradients by the bins of a feature ([`crate::growth`]): how many bins, and how
+    /// many sets of persons each run of them must hold the minimum of.
+    Gradients(u16, u8),
 }
 
 /// Stands in a released histogram for a bin whose rows are counted in the next one.
@@ -133,7 +139,18 @@ impl Measure {
     #[must_use]
     pub const fn bins(self) -> usize {
         match self {
-            Self::Histogram(_, bins) => bins as usize,
+            Self::Histogram(_, bins) | Self::Gradients(bins, _) => bins as usize,
+            _ => 0,
+        }
+    }
+
+    /// Sets of persons of which each run of bins must hold the minimum; 0 for anything but a
+    /// histogram.
+    #[must_use]
+    pub const fn tallies(self) -> usize {
+        match self {
+            Self::Histogram(..) => 1,
+            Self::Gradients(_, tallies) => tallies as usize,
             _ => 0,
         }
     }
@@ -143,6 +160,7 @@ impl Measure {
     pub const fn width(self) -> usize {
         match self {
             Self::Histogram(_, bins) => bins as usize,
+            Self::Gradients(bins, _) => GRADIENT_CELLS as usize * bins as usize,
             Self::Rows
             | Self::Persons
             | Self::Stays
@@ -159,9 +177,12 @@ impl Measure {
     #[must_use]
     pub const fn inputs(self) -> (Option<usize>, Option<usize>) {
         match self {
-            Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Step => {
-                (None, None)
-            }
+            Self::Rows
+            | Self::Persons
+            | Self::Stays
+            | Self::Contributors
+            | Self::Step
+            | Self::Gradients(..) => (None, None),
             Self::Count(x) | Self::Sum(x) | Self::Squares(x) | Self::Histogram(x, _) => {
                 (Some(x), None)
             }
@@ -182,6 +203,10 @@ impl Measure {
             }
             Self::Step => vec![CONTRIBUTION_BITS],
             Self::Histogram(_, bins) => vec![0; bins.into()],
+            Self::Gradients(bins, _) => {
+                let of = |bits| std::iter::repeat_n(bits, bins.into());
+                of(0).chain(of(GRADIENT_BITS)).chain(of(GRADIENT_BITS)).collect()
+            }
             Self::Sum(x) => vec![0, bits(x)],
             Self::Squares(x) => vec![0, bits(x), product(x, x)],
             Self::Products(x, y) => {
@@ -198,6 +223,10 @@ impl Measure {
         let at = |index: usize| inputs.get(index).ok_or(Overflow);
         match self {
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Step => Ok(()),
+            Self::Gradients(bins, tallies) => {
+                let known = (1..=MAX_BINS).contains(&bins) && (1..=MAX_TALLIES).contains(&tallies.into());
+                if known { Ok(()) } else { Err(Overflow) }
+            }
             Self::Count(x) | Self::Sum(x) => at(x)?.check(),
             Self::Histogram(x, bins) => {
                 at(x)?.check()?;

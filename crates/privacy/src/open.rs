@@ -65,7 +65,8 @@ pub struct Opened {
     /// For each bin of each passing histogram in turn, whether a run of joined bins ends after it.
     pub runs: Vec<bool>,
     /// For each place: the mask sums of rows and its check, then, for each passing measure, of its
-    /// cells and its check; of a histogram, for each run, of its bins' cells and of their checks.
+    /// cells and its check; of a histogram, for each run, of its bins' cells, kind by kind, and of their
+    /// checks.
     pub masks: Vec<u128>,
     /// Groups with somebody in them that do not pass.
     pub withheld_groups: u64,
@@ -197,9 +198,10 @@ impl Judge<'_> {
                 bounded &= fits_signed(index + 1, 1 << UPPER_LIMB_BITS);
                 bounded &= (2..DOMINANCE_COLUMNS).all(|limb| fits(index + limb, 1 << LIMB_BITS));
             }
-            let (persons, hospitals) = self.shape.bins(measure);
-            bounded &= persons.into_iter().all(|index| fits(index, cap));
-            bounded &= hospitals.into_iter().all(|index| fits(index, 1));
+            for (mut persons, mut hospitals) in self.shape.bins(measure) {
+                bounded &= persons.all(|index| fits(index, cap));
+                bounded &= hospitals.all(|index| fits(index, 1));
+            }
         }
         if bounded { Ok(()) } else { Err(Tampered) }
     }
@@ -228,16 +230,19 @@ impl Judge<'_> {
 
     /// Where the runs of a histogram's bins end; nothing for any other measure.
     fn runs(&self, index: usize, place: usize) -> Vec<bool> {
-        let (persons, hospitals) = self.shape.bins(index);
-        let bins = persons.zip(hospitals).map(|(persons, hospitals)| Tally {
-            persons: self.at(persons, place),
-            hospitals: self.at(hospitals, place),
-        });
+        let tally = |(persons, hospitals): (Range<usize>, Range<usize>)| {
+            let bins = persons.zip(hospitals).map(|(persons, hospitals)| Tally {
+                persons: self.at(persons, place),
+                hospitals: self.at(hospitals, place),
+            });
+            bins.collect()
+        };
+        let tallies: Vec<Vec<Tally>> = self.shape.bins(index).map(tally).collect();
         let minimum = Tally {
             persons: u128::from(self.floor.persons.max(self.floor.stays)),
             hospitals: u128::from(self.floor.hospitals),
         };
-        runs(&bins.collect::<Vec<_>>(), minimum)
+        runs(&tallies, minimum)
     }
 
     /// No hospital has too large a share of the measure's money.
@@ -339,10 +344,12 @@ pub(crate) fn slots(
             slots.extend(columns.chain(checks).map(|column| column..column + 1));
             continue;
         }
+        let bins = shape.measures()[part - 1].bins as usize;
         let mut start = 0;
-        for (bin, _) in columns.clone().enumerate() {
+        for bin in 0..bins {
             if runs.next() == Some(true) {
-                slots.extend([&columns, &checks].map(|of| of.start + start..of.start + bin + 1));
+                let kinds = columns.clone().step_by(bins).chain([checks.start]);
+                slots.extend(kinds.map(|first| first + start..first + bin + 1));
                 start = bin + 1;
             }
         }

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::request::Scope;
+use crate::growth::MAX_TREES;
 use crate::step::MAX_COLUMNS;
 
 /// The default minimum of persons and of stays per cell.
@@ -225,11 +226,13 @@ pub struct Models {
     pub fit: bool,
     /// Most parameters of one.
     pub parameters: u32,
+    /// Most boosted trees of one; 0 for none at all.
+    pub trees: u32,
 }
 
 impl Default for Models {
     fn default() -> Self {
-        Self { fit: true, parameters: 128 }
+        Self { fit: true, parameters: 128, trees: 500 }
     }
 }
 
@@ -341,6 +344,9 @@ impl Policy {
         }
         if !(1..=MAX_COLUMNS).contains(&(self.models.parameters as usize)) {
             problems.push(format!("models.parameters is outside 1..={MAX_COLUMNS}"));
+        }
+        if self.models.trees as usize > MAX_TREES {
+            problems.push(format!("models.trees is outside 0..={MAX_TREES}"));
         }
         let is_no_hash =
             |text: &&String| text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit());

@@ -6,6 +6,7 @@ use model::{Refusal, RefusalCode};
 
 use crate::canonical::Writer;
 use crate::domain::{Domain, MAX_CELLS, Outside};
+use crate::growth::Growth;
 use crate::measure::{Input, MAX_INPUTS, MAX_MEASURES, Measure};
 use crate::step::Step;
 
@@ -44,7 +45,7 @@ impl Scope {
 /// A well-formed request. Its SQL is still untrusted: the node plans and walks it itself.
 ///
 /// The relation's output columns are, in order: one per dimension, one per input, `person_key`,
-/// `stay_key`. Of a [`Step`] they are, in order: one per factor, one per input, the same keys; its only
+/// `stay_key`. Of a step of fitting a model they are, in order: one per factor, one per input, the same keys; its only
 /// dimension is the place of a sum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseRequest {
@@ -56,7 +57,7 @@ pub struct ReleaseRequest {
     inputs: Vec<Input>,
     measures: Vec<Measure>,
     supports: Vec<u32>,
-    step: Option<Box<Step>>,
+    fitting: Option<Fitting>,
     claim: Option<Claim>,
 }
 
@@ -105,7 +106,8 @@ impl TryFrom<RequestParts> for ReleaseRequest {
     type Error = Refusal;
 
     fn try_from(parts: RequestParts) -> Result<Self, Refusal> {
-        if parts.measures.contains(&Measure::Step) {
+        let of_models = |measure: &Measure| matches!(measure, Measure::Step | Measure::Gradients(..));
+        if parts.measures.iter().any(of_models) {
             return Err(malformed("step", "The request says no step whose sums it asks for."));
         }
         Self::checked(parts)
@@ -149,9 +151,72 @@ impl ReleaseRequest {
             inputs: parts.inputs,
             measures: parts.measures,
             supports: parts.supports,
-            step: None,
+            fitting: None,
             claim: None,
         })
+    }
+}
+
+/// A step of fitting a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fitting {
+    /// Of a generalised linear model.
+    Step(Box<Step>),
+    /// Of boosted trees.
+    Growth(Box<Growth>),
+}
+
+impl Fitting {
+    /// What each leading column of the relation can be.
+    #[must_use]
+    pub const fn factors(&self) -> &Vec<Domain> {
+        match self {
+            Self::Step(step) => &step.factors,
+            Self::Growth(growth) => &growth.factors,
+        }
+    }
+
+    fn check(&self, inputs: usize) -> Result<(), Refusal> {
+        let wrong = |error: String| malformed("step", &format!("Here {error}."));
+        match self {
+            Self::Step(step) => step.check(inputs).map_err(|error| wrong(error.to_string())),
+            Self::Growth(growth) => growth.check(inputs).map_err(|error| wrong(error.to_string())),
+        }
+    }
+
+    fn places(&self) -> usize {
+        match self {
+            Self::Step(step) => step.layout().places(),
+            Self::Growth(growth) => growth.places(),
+        }
+    }
+
+    fn measure(&self) -> Measure {
+        match self {
+            Self::Step(_) => Measure::Step,
+            Self::Growth(growth) => growth.measure(),
+        }
+    }
+
+    /// Sets of persons behind each sum.
+    #[must_use]
+    pub const fn supports(&self) -> u32 {
+        match self {
+            Self::Step(step) => step.supports(),
+            Self::Growth(growth) => growth.supports(),
+        }
+    }
+}
+
+impl From<Step> for Fitting {
+    fn from(step: Step) -> Self {
+        Self::Step(Box::new(step))
+    }
+}
+
+impl From<Growth> for Fitting {
+    fn from(growth: Growth) -> Self {
+        Self::Growth(Box::new(growth))
     }
 }
 
@@ -167,16 +232,20 @@ pub struct StepParts {
     /// Inputs of the design, the response, the weight and the offset.
     pub inputs: Vec<Input>,
     /// What is added up.
-    pub step: Step,
+    pub fitting: Fitting,
 }
 
 impl TryFrom<StepParts> for ReleaseRequest {
     type Error = Refusal;
 
     fn try_from(parts: StepParts) -> Result<Self, Refusal> {
-        let StepParts { scope, asker, relation_sql, inputs, step } = parts;
-        step.check(inputs.len()).map_err(|error| malformed("step", &format!("Here {error}.")))?;
-        let places = u32::try_from(step.layout().places()).unwrap_or(u32::MAX);
+        let StepParts { scope, asker, relation_sql, inputs, fitting } = parts;
+        fitting.check(inputs.len())?;
+        let measure = fitting.measure();
+        if scope == Scope::PerHospital && matches!(measure, Measure::Gradients(..)) {
+            return Err(malformed("scope", "Trees grow from regional sums only."));
+        }
+        let places = u32::try_from(fitting.places()).unwrap_or(u32::MAX);
         let request = Self::checked(RequestParts {
             scope,
             asker,
@@ -187,10 +256,10 @@ impl TryFrom<StepParts> for ReleaseRequest {
                 Scope::PerHospital => Vec::new(),
             },
             inputs,
-            measures: vec![Measure::Step],
-            supports: vec![step.supports()],
+            measures: vec![measure],
+            supports: vec![fitting.supports()],
         })?;
-        Ok(Self { step: Some(Box::new(step)), ..request })
+        Ok(Self { fitting: Some(fitting), ..request })
     }
 }
 
@@ -266,14 +335,14 @@ impl ReleaseRequest {
 
     /// The step of fitting a model that it asks for.
     #[must_use]
-    pub fn step(&self) -> Option<&Step> {
-        self.step.as_deref()
+    pub const fn fitting(&self) -> Option<&Fitting> {
+        self.fitting.as_ref()
     }
 
     /// Leading columns of its relation.
     #[must_use]
     pub fn leading(&self) -> usize {
-        self.step().map_or(self.dimensions.len(), |step| step.factors.len())
+        self.fitting().map_or(self.dimensions.len(), |fitting| fitting.factors().len())
     }
 
     /// Whether it counts the codes of one dimension, and asks for nothing else: a discovery, or the
@@ -324,8 +393,10 @@ impl ReleaseRequest {
         self.measures.iter().for_each(|measure| writer.text(&format!("{measure:?}")));
         self.supports.iter().for_each(|sets| writer.number(u64::from(*sets)));
         // Doubles are written so that they read back as the same bits.
-        if let Some(step) = &self.step {
-            writer.text(&format!("{step:?}"));
+        match &self.fitting {
+            Some(Fitting::Step(step)) => writer.text(&format!("{step:?}")),
+            Some(Fitting::Growth(growth)) => writer.text(&format!("{growth:?}")),
+            None => {}
         }
         writer.hash()
     }

@@ -214,14 +214,17 @@ impl<'a> Checked<'a> {
             group.withheld.push(!passes);
             let (columns, _) = self.shape.value_columns(index + 1);
             let is_histogram = passes && self.shape.measures()[index].bins > 0;
+            let bins = if is_histogram { self.shape.measures()[index].bins as usize } else { 0 };
             let mut binned = 0u128;
-            for (value, row_bits) in values[columns].iter().zip(row_bits) {
+            for (cell, (value, row_bits)) in values[columns].iter().zip(row_bits).enumerate() {
                 let value = value.cast_signed();
-                if value.unsigned_abs() > rows << row_bits || (is_histogram && value < 0) {
+                // The first cells of a histogram are rows of its bins; sums may stand behind them.
+                let is_bin = cell < bins;
+                if value.unsigned_abs() > rows << row_bits || (is_bin && value < 0) {
                     return Err(RevealError::Check);
                 }
-                binned += if is_histogram { value.unsigned_abs() } else { 0 };
-                let is_joined = is_histogram && ends.next() != Some(&true);
+                binned += if is_bin { value.unsigned_abs() } else { 0 };
+                let is_joined = is_bin && ends.next() != Some(&true);
                 group.cells.push(if is_joined { JOINED } else { value });
             }
             if binned > rows {

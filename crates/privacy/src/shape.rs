@@ -9,7 +9,7 @@
 //! | contributors | 1 for a hospital with the group | witness |
 //! | supports | for each measure, the sets of persons that must be none or the minimum | witness |
 //! | dominance | for each money sum, the blinded sum in two limbs and its square in three | witness |
-//! | bins | for each bin of a histogram, its persons, then for each, 1 for a hospital with it | witness |
+//! | bins | for each tally of a histogram, the persons of each bin, then for each, 1 for a hospital with it | witness |
 //! | guard check | a secret combination of the columns above, against a lying coordinator | witness |
 //! | rows | rows of the group | coordinator, passing groups |
 //! | values | the cells of each measure | coordinator, passing measures |
@@ -18,6 +18,7 @@
 //! The witness sees guards without labels, in an order it cannot undo, and never a value; of a
 //! histogram, how the persons of each unlabelled group spread over its bins.
 
+use std::iter::StepBy;
 use std::ops::Range;
 
 use crate::measure::Measure;
@@ -27,6 +28,10 @@ use crate::request::ReleaseRequest;
 pub const GROUP_GUARDS: usize = 3;
 /// Guard columns of one money sum: the blinded sum in two limbs of 64 bits, its square in three.
 pub const DOMINANCE_COLUMNS: usize = 5;
+/// Cells of each bin of a histogram with gradients.
+pub const GRADIENT_CELLS: u32 = 3;
+/// Most sets of persons of which each run of bins must hold the minimum.
+pub const MAX_TALLIES: u32 = 4;
 /// Most entries, cells times columns, of one upload: 128 MiB.
 pub const MAX_ENTRIES: usize = 1 << 23;
 /// Most measures of a masked request; a verdict is one bit each beside that of the group.
@@ -41,15 +46,19 @@ pub struct MeasureShape {
     pub money: u32,
     /// Cells per group.
     pub width: u32,
-    /// Bins of a histogram, one for each of its cells; 0 for anything else.
+    /// Bins of a histogram; its cells are one for each bin, or, with gradients, three. 0 for anything
+    /// else.
     pub bins: u32,
+    /// Sets of persons of which each run of bins must hold the minimum; 0 for anything but a
+    /// histogram.
+    pub tallies: u32,
 }
 
 /// A check column and what it is a combination of.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
     /// The columns that are combined.
-    pub(crate) columns: Range<usize>,
+    pub(crate) columns: StepBy<Range<usize>>,
     /// The coefficient of the first of them; the others follow.
     pub(crate) coefficient: usize,
     /// The check.
@@ -94,11 +103,12 @@ impl Shape {
     /// [`TooLarge`].
     pub fn new(cells: usize, measures: Vec<MeasureShape>) -> Result<Self, TooLarge> {
         let sane = |m: &MeasureShape| {
-            let is_histogram = m.bins == m.width && m.money == 0;
+            let fits = m.width == m.bins || m.width == GRADIENT_CELLS * m.bins;
+            let is_histogram = fits && m.money == 0 && (1..=MAX_TALLIES).contains(&m.tallies);
             m.supports <= 1 << 10
                 && m.money <= 2
                 && m.width <= 1 << 12
-                && (m.bins == 0 || is_histogram)
+                && (is_histogram || (m.bins == 0 && m.tallies == 0))
         };
         if cells == 0 || measures.len() > MAX_MASKED_MEASURES || !measures.iter().all(sane) {
             return Err(TooLarge);
@@ -122,6 +132,7 @@ impl Shape {
                 money: count(money_sums(*measure, &money).len())?,
                 width: count(measure.width())?,
                 bins: count(measure.bins())?,
+                tallies: count(measure.tallies())?,
             })
         });
         Self::new(request.cells(), measures.collect::<Result<_, _>>()?)
@@ -149,7 +160,7 @@ impl Shape {
         GROUP_GUARDS
             + self.total(|m| m.supports)
             + DOMINANCE_COLUMNS * self.total(|m| m.money)
-            + 2 * self.total(|m| m.bins)
+            + 2 * self.total(|m| m.bins * m.tallies)
     }
 
     /// Columns that go to the witness: the guards and their check.
@@ -174,13 +185,18 @@ impl Shape {
         start..start + DOMINANCE_COLUMNS * self.measures[index].money as usize
     }
 
-    /// Columns of the bins of measure `index`: the persons of each, and the hospitals of each.
-    #[must_use]
-    pub fn bins(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        let before: usize = self.measures[..index].iter().map(|m| m.bins as usize).sum();
-        let start = self.guards() - 2 * self.total(|m| m.bins) + 2 * before;
-        let middle = start + self.measures[index].bins as usize;
-        (start..middle, middle..middle + self.measures[index].bins as usize)
+    /// Columns of the bins of measure `index`, tally after tally: the persons of each bin, and the
+    /// hospitals of each.
+    pub fn bins(&self, index: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
+        let tallies = |m: &MeasureShape| (m.bins * m.tallies) as usize;
+        let before: usize = self.measures[..index].iter().map(tallies).sum();
+        let start = self.guards() - 2 * self.total(|m| m.bins * m.tallies) + 2 * before;
+        let MeasureShape { bins, tallies, .. } = self.measures[index];
+        let bins = bins as usize;
+        (0..tallies as usize).map(move |tally| {
+            let start = start + 2 * bins * tally;
+            (start..start + bins, start + bins..start + 2 * bins)
+        })
     }
 
     /// Columns of part `part` of the values, and their checks: 0 is rows, `n + 1` measure `n`. A
@@ -198,17 +214,22 @@ impl Shape {
         (start..start + own.width as usize, check..check + own.checks())
     }
 
-    /// The checks of a part. The bins of a histogram are checked one by one, because it is not known
-    /// before which of them are opened together, and all with the first one's coefficient, so that
+    /// The checks of a part. The bins of a histogram are checked one by one, all cells of each, because it is not known
+    /// before which of them are opened together, and all with the first one's coefficients, so that
     /// the checks of joined bins add up to the check of their sum.
     pub(crate) fn checks(&self, part: usize) -> Vec<Check> {
         let (columns, checks) = self.value_columns(part);
         let coefficient = columns.start - self.guards() - 1;
-        if checks.len() == 1 {
-            return vec![Check { columns, coefficient, check: checks.start }];
+        let bins = part.checked_sub(1).map_or(0, |index| self.measures[index].bins as usize);
+        if bins == 0 {
+            return vec![Check { columns: columns.step_by(1), coefficient, check: checks.start }];
         }
-        let one = |(column, check)| Check { columns: column..column + 1, coefficient, check };
-        columns.zip(checks).map(one).collect()
+        let one = |(bin, check)| Check {
+            columns: (columns.start + bin..columns.end).step_by(bins),
+            coefficient,
+            check,
+        };
+        checks.enumerate().map(one).collect()
     }
 
     /// Money sums of all measures.
@@ -237,33 +258,34 @@ mod tests {
     #[test]
     fn columns_follow_each_other_without_gap_or_overlap() {
         let measures = vec![
-            MeasureShape { supports: 0, money: 0, width: 1, bins: 0 },
-            MeasureShape { supports: 4, money: 1, width: 3, bins: 0 },
-            MeasureShape { supports: 4, money: 0, width: 7, bins: 7 },
-            MeasureShape { supports: 8, money: 2, width: 6, bins: 0 },
-            MeasureShape { supports: 4, money: 0, width: 2, bins: 2 },
+            MeasureShape { supports: 0, money: 0, width: 1, bins: 0, tallies: 0 },
+            MeasureShape { supports: 4, money: 1, width: 3, bins: 0, tallies: 0 },
+            MeasureShape { supports: 4, money: 0, width: 7, bins: 7, tallies: 1 },
+            MeasureShape { supports: 8, money: 2, width: 6, bins: 0, tallies: 0 },
+            MeasureShape { supports: 4, money: 0, width: 2, bins: 2, tallies: 1 },
+            MeasureShape { supports: 1, money: 0, width: 12, bins: 4, tallies: 2 },
         ];
         let shape = Shape::new(5, measures).unwrap();
         let mut columns: Vec<usize> = (0..GROUP_GUARDS).collect();
-        (0..5).for_each(|m| columns.extend(shape.supports(m)));
-        (0..5).for_each(|m| columns.extend(shape.dominance(m)));
-        for (persons, hospitals) in (0..5).map(|m| shape.bins(m)) {
+        (0..6).for_each(|m| columns.extend(shape.supports(m)));
+        (0..6).for_each(|m| columns.extend(shape.dominance(m)));
+        for (persons, hospitals) in (0..6).flat_map(|m| shape.bins(m)) {
             columns.extend(persons.chain(hospitals));
         }
         columns.push(shape.guards());
-        (0..6).for_each(|part| columns.extend(shape.value_columns(part).0));
-        (0..6).for_each(|part| columns.extend(shape.value_columns(part).1));
+        (0..7).for_each(|part| columns.extend(shape.value_columns(part).0));
+        (0..7).for_each(|part| columns.extend(shape.value_columns(part).1));
         assert_eq!(columns, (0..shape.columns()).collect::<Vec<_>>());
-        assert_eq!(shape.witnessed(), 0..3 + 20 + 15 + 18 + 1);
+        assert_eq!(shape.witnessed(), 0..3 + 21 + 15 + 18 + 16 + 1);
     }
 
     #[test]
     fn an_upload_is_bounded() {
         assert!(Shape::new(0, Vec::new()).is_err());
         assert!(Shape::new(1 << 23, Vec::new()).is_err(), "more than one column each");
-        let wide = MeasureShape { supports: 0, money: 0, width: 1 << 13, bins: 0 };
+        let wide = MeasureShape { supports: 0, money: 0, width: 1 << 13, bins: 0, tallies: 0 };
         assert!(Shape::new(1, vec![wide]).is_err());
-        let lopsided = MeasureShape { supports: 0, money: 0, width: 3, bins: 2 };
+        let lopsided = MeasureShape { supports: 0, money: 0, width: 3, bins: 2, tallies: 1 };
         assert!(Shape::new(1, vec![lopsided]).is_err(), "a bin without a cell");
     }
 }

@@ -27,7 +27,7 @@ fn spans(ends: &[bool]) -> Vec<RangeInclusive<usize>> {
 /// The runs of bins that many hospitals share.
 fn merged(counts: &[u128], minimum: u128) -> Vec<RangeInclusive<usize>> {
     let bins: Vec<_> = counts.iter().map(|&n| tally(n, if n > 0 { 5 } else { 0 })).collect();
-    spans(&runs(&bins, tally(minimum, 3)))
+    spans(&runs(&[bins], tally(minimum, 3)))
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn a_run_ends_where_it_reaches_the_minimum() {
 
 #[test]
 fn a_bin_needs_hospitals_as_well_as_persons() {
-    let bins = [tally(40, 2), tally(1, 3), tally(11, 3)];
-    assert_eq!(spans(&runs(&bins, MINIMUM)), [0..=1, 2..=2]);
+    let bins = vec![tally(40, 2), tally(1, 3), tally(11, 3)];
+    assert_eq!(spans(&runs(std::slice::from_ref(&bins), MINIMUM)), [0..=1, 2..=2]);
 }
 
 /// Every histogram of so few bins and persons, by what is opened of it.
@@ -94,7 +94,7 @@ proptest! {
         bins in prop::collection::vec((0u128..30, 0u128..6), 0..40),
     ) {
         let bins: Vec<_> = bins.into_iter().map(|(n, h)| tally(n, if n > 0 { h } else { 0 })).collect();
-        let spans = spans(&runs(&bins, MINIMUM));
+        let spans = spans(&runs(std::slice::from_ref(&bins), MINIMUM));
         let total = |span: &RangeInclusive<usize>| {
             bins[span.clone()].iter().fold(Tally::default(), |sum, bin| sum.with(*bin))
         };
@@ -106,6 +106,24 @@ proptest! {
         for span in told.iter().rev().skip(1) {
             let shorter = *span.start()..=span.end().saturating_sub(1);
             prop_assert!(span.start() == span.end() || !total(&shorter).reaches(MINIMUM));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_run_reaches_the_minimum_of_every_tally(
+        bins in prop::collection::vec([(0u128..30, 0u128..6), (0u128..30, 0u128..6)], 1..40),
+    ) {
+        let tallies: Vec<Vec<Tally>> = (0..2)
+            .map(|side| bins.iter().map(|bin| tally(bin[side].0, bin[side].1)).collect())
+            .collect();
+        let spans = spans(&runs(&tallies, MINIMUM));
+        for span in &spans {
+            for side in &tallies {
+                let run = side[span.clone()].iter().fold(Tally::default(), |sum, bin| sum.with(*bin));
+                prop_assert!(spans.len() == 1 || run.reaches(MINIMUM));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A whole round gives what a plain sum over the same rows gives, and nothing that the rules keep.
 
 mod edges;
+mod gradients;
 mod histogram;
 mod lies;
 

@@ -1,0 +1,395 @@
+//! One step of growing boosted trees: sums of gradients over the bins of each feature, in some nodes
+//! of the tree that grows; and what may be told of them.
+//!
+//! A step's groups are pairs of an asked node and a feature, its measure a histogram with three cells
+//! for each bin: rows, `Σg` and `Σh`. A split is read off such sums, so a tree is one step for each of
+//! its levels. Of two siblings one is asked for; the other is the difference to their parent.
+//!
+//! What protects a patient:
+//! * Adjacent bins are joined until each run holds the minimum of persons ([`mod@crate::bins`]) of the
+//!   asked node **and** of its sibling, so that no difference between a parent and a child is about
+//!   fewer. Where the response is an event, each run holds the minimum of persons with it and of
+//!   persons without it, in both nodes.
+//! * Runs of a child end only where those of its parent did ([`Asked::ends`]): runs that overlap in
+//!   part would tell the bins between their ends.
+//! * The sibling's persons, or with an event those with and without it in both, must be none or the
+//!   minimum, or nothing is told of the feature in that node.
+//! * Numbers have the bins of the data model, which conditions may name too; codes have bins that were
+//!   formed from released means.
+//!
+//! What does not: that a coordinator asks for the trees that its sums call for is its own word, as with
+//! the coefficients of [`mod@crate::step`]; and many trees over the same patients tell much about few, as
+//! any exact model does. Hospitals bound their number.
+//!
+//! Gradients are those of Friedman, *Annals of Statistics* 29 (2001) 1189, second derivatives as in
+//! Chen and Guestrin, KDD 2016. Each is rounded once per stay to 2^-30 and kept within ±2^20.
+
+use model::glm::Family;
+
+use crate::domain::Domain;
+use crate::measure::Measure;
+use crate::step::{MAX_FACTORS, Response, Scalar};
+
+/// Most features.
+pub const MAX_FEATURES: usize = 64;
+/// Most levels of splits of one tree.
+pub const MAX_DEPTH: u32 = 8;
+/// Most trees of one ensemble.
+pub const MAX_TREES: usize = 2_000;
+/// Most bins of one feature.
+pub const MAX_FEATURE_BINS: usize = 256;
+/// What a gradient is multiplied with before it is rounded: 2^30.
+pub const GRADIENT_UNITS: f64 = (1u64 << 30) as f64;
+/// log2 of the largest gradient, in [`GRADIENT_UNITS`].
+pub const GRADIENT_BITS: u32 = 50;
+
+/// What splits are made by.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Feature {
+    /// The relation's leading column of that index; for each place of its domain but NULL, its bin.
+    Factor(u16, Vec<u8>),
+    /// The relation's input of that index; a value's bin is the number of edges that do not exceed it.
+    Number(u16, Vec<f64>),
+}
+
+impl Feature {
+    /// Number of bins.
+    #[must_use]
+    pub fn bins(&self) -> usize {
+        match self {
+            Self::Factor(_, bins) => bins.iter().max().map_or(0, |last| usize::from(*last) + 1),
+            Self::Number(_, edges) => edges.len() + 1,
+        }
+    }
+}
+
+/// Where rows part: those in bins up to `bin` go left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// Index of the feature.
+    pub feature: u16,
+    /// Last bin of the left child.
+    pub bin: u8,
+}
+
+/// A finished tree. Nodes are numbered level by level: the children of `n` are `2n + 1`, left, and
+/// `2n + 2`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    /// For each node above the last level, its split; a node without one is a leaf.
+    pub splits: Vec<Option<Split>>,
+    /// For each node of all levels, what it adds to the predictor if it is a leaf.
+    pub values: Vec<f64>,
+}
+
+/// A node whose histograms are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Number of the node, on the level below the splits.
+    pub node: u32,
+    /// For each feature, for each bin, whether a run of the parent ended after it; empty where all did.
+    pub ends: Vec<Vec<bool>>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrowthAsk {
+    /// Histograms of these nodes, ascending.
+    Nodes(Vec<Asked>),
+    /// Sums over all stays, [`Scalar::ALL`]: what was observed and what the trees expect.
+    Totals,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Growth {
+    /// What each leading column of the relation can be.
+    pub factors: Vec<Domain>,
+    /// What splits are made by.
+    pub features: Vec<Feature>,
+    /// What is modelled.
+    pub response: Response,
+    /// What the response is divided by: a power of two.
+    pub unit: f64,
+    /// Gaussian, gamma, Poisson or binomial, with its usual link, of gamma the logarithm.
+    pub family: Family,
+    /// The predictor before the first tree.
+    pub start: f64,
+    /// Finished trees.
+    pub trees: Vec<Tree>,
+    /// Splits of the tree that grows, of all nodes above the asked level.
+    pub splits: Vec<Option<Split>>,
+    /// What is asked.
+    pub ask: GrowthAsk,
+}
+
+/// A step that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidGrowth {
+    /// Too many features, trees, levels or bins, or none.
+    #[error(
+        "trees have 1 to {MAX_FEATURES} features of at most {MAX_FEATURE_BINS} bins, {MAX_DEPTH} \
+         levels, and there are at most {MAX_TREES}"
+    )]
+    Size,
+    /// An index points to nothing, or a list is out of order.
+    #[error("a tree points to a feature, level, input or node that the request does not have")]
+    Index,
+    /// A number is not finite.
+    #[error("a value of a tree is not a number")]
+    Number,
+    /// No gradients are known.
+    #[error("trees have the family gaussian, gamma, poisson or binomial")]
+    Family,
+}
+
+/// The nodes above level `level`.
+const fn above(level: u32) -> usize {
+    (1 << level) - 1
+}
+
+/// The level below `splits` of a whole tree; `None` when they are not those of whole levels.
+fn level_below(splits: usize) -> Option<u32> {
+    let level = (splits + 1).checked_ilog2()?;
+    (above(level) == splits && level <= MAX_DEPTH).then_some(level)
+}
+
+/// The parent of a node; `None` of the root.
+#[must_use]
+pub fn parent(node: u32) -> Option<u32> {
+    node.checked_sub(1).map(|below| below / 2)
+}
+
+/// The other child of a node's parent; `None` of the root.
+#[must_use]
+pub fn sibling(node: u32) -> Option<u32> {
+    node.checked_sub(1).map(|below| (below ^ 1) + 1)
+}
+
+impl Growth {
+    /// Checks what came over the wire; `inputs` is how many the request has.
+    ///
+    /// # Errors
+    /// [`InvalidGrowth`].
+    pub fn check(&self, inputs: usize) -> Result<(), InvalidGrowth> {
+        let sized = (1..=MAX_FEATURES).contains(&self.features.len())
+            && self.factors.len() <= MAX_FACTORS
+            && self.trees.len() <= MAX_TREES
+            && self.features.iter().all(|feature| (1..=MAX_FEATURE_BINS).contains(&feature.bins()));
+        if !sized {
+            return Err(InvalidGrowth::Size);
+        }
+        if !matches!(
+            self.family,
+            Family::Gaussian | Family::Gamma | Family::Poisson | Family::Binomial
+        ) {
+            return Err(InvalidGrowth::Family);
+        }
+        self.check_columns(inputs)?;
+        let finite = self.start.is_finite() && self.unit.is_finite() && self.unit > 0.0;
+        let mut values = self.trees.iter().flat_map(|tree| &tree.values);
+        if !finite || !values.all(|value| value.is_finite()) {
+            return Err(InvalidGrowth::Number);
+        }
+        for Tree { splits, values } in &self.trees {
+            let level = level_below(splits.len()).ok_or(InvalidGrowth::Size)?;
+            if values.len() != above(level + 1) {
+                return Err(InvalidGrowth::Size);
+            }
+            self.check_splits(splits)?;
+        }
+        self.check_splits(&self.splits)?;
+        self.check_asked()
+    }
+
+    fn check_columns(&self, inputs: usize) -> Result<(), InvalidGrowth> {
+        if !self.factors.iter().all(|domain| domain.check().is_ok()) {
+            return Err(InvalidGrowth::Index);
+        }
+        let size = |factor: u16| self.factors.get(usize::from(factor)).map(Domain::size);
+        let feature = |feature: &Feature| match feature {
+            Feature::Factor(factor, bins) => size(*factor) == Some(bins.len() + 1),
+            Feature::Number(input, edges) => {
+                let ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);
+                let finite = edges.iter().all(|edge| edge.is_finite());
+                usize::from(*input) < inputs && ascending && finite
+            }
+        };
+        let response = match self.response {
+            Response::Number(number) => usize::from(number.input) < inputs,
+            Response::Level(factor, place) => {
+                size(factor).is_some_and(|size| (1..size).contains(&(place as usize)))
+            }
+        };
+        let event = matches!(self.response, Response::Level(..));
+        if !response || !self.features.iter().all(feature) {
+            return Err(InvalidGrowth::Index);
+        }
+        if event == (self.family == Family::Binomial) { Ok(()) } else { Err(InvalidGrowth::Family) }
+    }
+
+    /// Splits are by features and bins that there are, of nodes that there are.
+    fn check_splits(&self, splits: &[Option<Split>]) -> Result<(), InvalidGrowth> {
+        for (node, split) in (0u32..).zip(splits) {
+            let Some(Split { feature, bin }) = split else { continue };
+            let known = self.features.get(usize::from(*feature));
+            let inside = known.is_some_and(|feature| usize::from(*bin) + 1 < feature.bins());
+            if !inside || !is_reached(splits, node) {
+                return Err(InvalidGrowth::Index);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_asked(&self) -> Result<(), InvalidGrowth> {
+        let level = level_below(self.splits.len()).ok_or(InvalidGrowth::Size)?;
+        let GrowthAsk::Nodes(asked) = &self.ask else {
+            return if level == 0 { Ok(()) } else { Err(InvalidGrowth::Index) };
+        };
+        if level >= MAX_DEPTH || asked.is_empty() {
+            return Err(InvalidGrowth::Size);
+        }
+        let on_level = |node: u32| (above(level)..above(level + 1)).contains(&(node as usize));
+        let ends = |ends: &[Vec<bool>]| {
+            let bins = self.features.iter().map(Feature::bins);
+            ends.is_empty() || ends.iter().map(Vec::len).eq(bins)
+        };
+        let known = |asked: &Asked| {
+            on_level(asked.node) && is_reached(&self.splits, asked.node) && ends(&asked.ends)
+        };
+        let ascending = asked.windows(2).all(|pair| pair[0].node < pair[1].node);
+        if ascending && asked.iter().all(known) { Ok(()) } else { Err(InvalidGrowth::Index) }
+    }
+
+    /// Whether the response is an event, so that those with it are told apart.
+    #[must_use]
+    pub const fn is_event(&self) -> bool {
+        matches!(self.response, Response::Level(..))
+    }
+
+    /// The measure of each group.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        match self.ask {
+            GrowthAsk::Totals => Measure::Step,
+            GrowthAsk::Nodes(_) => {
+                let bins = self.features.iter().map(Feature::bins).max().unwrap_or(1);
+                // Those of the node and of its sibling; with an event, with it and without it.
+                let tallies = if self.is_event() { 4 } else { 2 };
+                Measure::Gradients(u16::try_from(bins).unwrap_or(u16::MAX), tallies)
+            }
+        }
+    }
+
+    /// Sets of persons behind the measure: of a node, those of its sibling, or with an event those with
+    /// and without it in both; of the totals, as [`crate::Step::supports`] has them.
+    #[must_use]
+    pub const fn supports(&self) -> u32 {
+        match (&self.ask, self.is_event()) {
+            (GrowthAsk::Nodes(_), false) => 1,
+            (GrowthAsk::Nodes(_), true) => 4,
+            (GrowthAsk::Totals, false) => 5,
+            (GrowthAsk::Totals, true) => 7,
+        }
+    }
+
+    /// Number of groups: asked nodes times features, or totals.
+    #[must_use]
+    pub const fn places(&self) -> usize {
+        match &self.ask {
+            GrowthAsk::Nodes(asked) => asked.len() * self.features.len(),
+            GrowthAsk::Totals => Scalar::ALL.len(),
+        }
+    }
+}
+
+/// Whether rows can come to a node: all above it have splits.
+fn is_reached(splits: &[Option<Split>], node: u32) -> bool {
+    let mut above = parent(node);
+    while let Some(node) = above {
+        if !splits.get(node as usize).is_some_and(Option::is_some) {
+            return false;
+        }
+        above = parent(node);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use model::glm::Transform;
+
+    use crate::step::Number;
+
+    use super::*;
+
+    fn growth() -> Growth {
+        let domain = Domain::closed(vec!["a".into(), "b".into(), "c".into()]).unwrap();
+        let split = |feature, bin| Some(Split { feature, bin });
+        Growth {
+            factors: vec![domain],
+            features: vec![Feature::Factor(0, vec![2, 0, 1]), Feature::Number(0, vec![1.0, 5.0])],
+            response: Response::Number(Number { input: 1, transform: Transform::Identity }),
+            unit: 1.0,
+            family: Family::Gamma,
+            start: 0.5,
+            trees: vec![Tree { splits: vec![split(1, 1)], values: vec![0.0, 0.5, -0.5] }],
+            splits: vec![split(0, 0), None, split(1, 0)],
+            ask: GrowthAsk::Nodes(vec![Asked { node: 5, ends: vec![vec![true; 3]; 2] }]),
+        }
+    }
+
+    #[test]
+    fn families_of_nodes() {
+        assert_eq!((parent(0), sibling(0)), (None, None));
+        assert_eq!((parent(1), sibling(1), sibling(2)), (Some(0), Some(2), Some(1)));
+        assert_eq!((parent(6), sibling(6), sibling(5)), (Some(2), Some(5), Some(6)));
+        assert_eq!([0, 1, 3, 7].map(level_below), [Some(0), Some(1), Some(2), Some(3)]);
+        assert_eq!([2, 4, 511].map(level_below), [None, None, None]);
+    }
+
+    #[test]
+    fn a_step_counts_both_siblings() {
+        let number = growth();
+        assert_eq!(number.check(2), Ok(()));
+        assert_eq!((number.measure(), number.supports()), (Measure::Gradients(3, 2), 1));
+        assert_eq!(number.places(), 2);
+        let event =
+            Growth { response: Response::Level(0, 2), family: Family::Binomial, ..growth() };
+        assert_eq!(event.check(2), Ok(()));
+        assert_eq!((event.measure(), event.supports()), (Measure::Gradients(3, 4), 4));
+        let totals = Growth { splits: Vec::new(), ask: GrowthAsk::Totals, ..growth() };
+        assert_eq!((totals.check(2), totals.measure()), (Ok(()), Measure::Step));
+    }
+
+    #[test]
+    fn what_points_to_nothing_is_refused() {
+        let broken = |change: &dyn Fn(&mut Growth)| {
+            let mut growth = growth();
+            change(&mut growth);
+            growth.check(2)
+        };
+        use InvalidGrowth::{Family as NoFamily, Index, Number as NoNumber, Size};
+        let split = |feature, bin| Some(Split { feature, bin });
+        assert_eq!(broken(&|g| g.features[1] = Feature::Number(2, vec![])), Err(Index));
+        assert_eq!(broken(&|g| g.features[1] = Feature::Number(0, vec![5.0, 1.0])), Err(Index));
+        assert_eq!(broken(&|g| g.features[0] = Feature::Factor(0, vec![0])), Err(Index));
+        assert_eq!(broken(&|g| g.features.clear()), Err(Size));
+        assert_eq!(broken(&|g| g.splits[0] = split(2, 0)), Err(Index), "no such feature");
+        assert_eq!(broken(&|g| g.splits[0] = split(1, 2)), Err(Index), "all would go left");
+        assert_eq!(broken(&|g| g.splits.push(None)), Err(Size), "half a level");
+        assert_eq!(broken(&|g| g.splits[2] = None), Err(Index), "asks for a node without rows");
+        assert_eq!(broken(&|g| g.ask = GrowthAsk::Nodes(Vec::new())), Err(Size));
+        assert_eq!(broken(&|g| g.ask = GrowthAsk::Totals), Err(Index), "a tree is half grown");
+        let asked = |node| GrowthAsk::Nodes(vec![Asked { node, ends: Vec::new() }]);
+        assert_eq!(broken(&|g| g.ask = asked(2)), Err(Index), "on another level");
+        assert_eq!(broken(&|g| g.ask = asked(3)), Err(Index), "below a leaf");
+        let short = Asked { node: 5, ends: vec![vec![true; 3]] };
+        assert_eq!(broken(&|g| g.ask = GrowthAsk::Nodes(vec![short.clone()])), Err(Index));
+        assert_eq!(broken(&|g| g.trees[0].values[1] = f64::NAN), Err(NoNumber));
+        assert_eq!(broken(&|g| g.trees[0].values.truncate(2)), Err(Size));
+        assert_eq!(broken(&|g| g.start = f64::INFINITY), Err(NoNumber));
+        assert_eq!(broken(&|g| g.family = Family::InverseGaussian), Err(NoFamily));
+        assert_eq!(broken(&|g| g.family = Family::Binomial), Err(NoFamily));
+    }
+}
