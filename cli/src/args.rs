@@ -251,6 +251,12 @@ pub struct BenchArgs {
     /// Family of the model
     #[arg(long, value_enum, default_value = "gamma", requires = "fit")]
     pub family: crate::fit::FamilyName,
+    /// With --fit: boosted trees, so many
+    #[arg(long, value_name = "N", requires = "fit")]
+    pub trees: Option<u32>,
+    /// With --trees: levels of splits
+    #[arg(long, value_name = "D", requires = "trees", default_value_t = 4)]
+    pub depth: u32,
     /// Every minimum is one, so that nothing is withheld
     #[arg(long)]
     pub open: bool,

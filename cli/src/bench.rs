@@ -21,6 +21,7 @@ mod pack;
 mod questions;
 mod simulation;
 mod times;
+mod trees;
 
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,7 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
         std::fs::create_dir_all(&root).map_err(Failure::output(&root))?;
         let prepared = pack_region(&root, args, context)?;
         return match &args.fit {
+            Some(formula) if args.trees.is_some() => trees::run(formula, args, &prepared, context),
             Some(formula) => fit::run(formula, args, &prepared, context),
             None => pack::run(args, &prepared, context),
         };

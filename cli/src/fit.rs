@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use model::glm::{Family, Link};
-use proto::v1::FitRequest;
+use privacy::growth::{MAX_DEPTH, MAX_TREES};
+use proto::v1::{FitRequest, TreeOptions};
 
 use crate::args::{ListFormat, RegionArgs};
 use crate::client::Client;
@@ -27,6 +28,8 @@ Examples:
   consilium fit --region demo \"died ~ age_band + severity\" --family binomial --firth
   consilium fit --region demo \"los_days ~ drg_code + payer\" --family negative-binomial \\
       --where \"hospital_tier = 'tertiary'\"
+  consilium fit --region demo \"total_cost ~ age_band + sex + drg_code + los_days\" --family gamma \\
+      --trees 100 --depth 4 --name cost-trees
 
 Each step of a fit is one masked round; what is told is the sum over all hospitals, and only where enough
 patients stand behind it.")]
@@ -52,6 +55,20 @@ pub struct FitArgs {
     /// Also standard errors clustered by hospital; each hospital tells its own score, where it may
     #[arg(long)]
     pub cluster: bool,
+    /// Boosted trees instead of coefficients: how many. --ridge is then the penalty on leaves' values
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_TREES as i64))]
+    pub trees: Option<u32>,
+    /// Levels of splits of each tree
+    #[arg(long, value_name = "D", requires = "trees", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DEPTH)))]
+    pub depth: u32,
+    /// What each tree's values are multiplied with
+    #[arg(long, value_name = "R", requires = "trees", default_value_t = 0.1)]
+    pub learning_rate: f64,
+    /// Fewest stays on either side of a split
+    #[arg(long, value_name = "N", requires = "trees", default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub least_stays: u64,
     /// Only stays for which this holds: SQL, as it stands behind WHERE
     #[arg(long = "where", value_name = "SQL")]
     pub condition: Option<String>,
@@ -139,11 +156,21 @@ pub async fn run(args: &FitArgs, context: &Context) -> Result<(), Failure> {
         name: args.name.clone().unwrap_or_default(),
         deadline_ms: 0,
         cluster: args.cluster,
+        trees: args.trees.map(|trees| TreeOptions {
+            trees,
+            depth: args.depth,
+            learning_rate: Some(args.learning_rate),
+            least_stays: args.least_stays,
+        }),
     };
-    let bar = console.bar(Message::Fitting, None);
+    let bar = match args.trees {
+        Some(trees) => console.bar(Message::Growing, Some(trees.into())),
+        None => console.bar(Message::Fitting, None),
+    };
     let fitting = client.fit(request, args.deadline, |told| {
         if told.restarted.is_empty() {
-            bar.set_position(told.steps.into());
+            let done = if args.trees.is_some() { told.trees } else { told.steps };
+            bar.set_position(done.into());
         } else {
             bar.suspend(|| console.note(console.text(Message::BegunAgain, &[&told.restarted])));
         }

@@ -159,6 +159,7 @@ messages! {
     HospitalTitle = "Hospital {} ({}): CMI {}, cost index {}, time index {}; against the other hospitals of its tier",
         "医院 {}（{}）：CMI {}，费用消耗指数 {}，时间消耗指数 {}；与同级其他医院比较";
     Fitting = "steps of the fit", "拟合步数";
+    Growing = "trees", "棵树";
     BegunAgain = "the fit begins again: {}", "重新拟合：{}";
     Model = "model", "模型";
     Formula = "formula", "公式";
@@ -183,6 +184,10 @@ messages! {
     ModelFit = "{} stays, {} degrees of freedom, deviance {} (mean alone {}), Pearson dispersion {}",
         "{} 例住院，自由度 {}，偏差 {}（仅均值 {}），Pearson 离散度 {}";
     ModelCriteria = "log-likelihood {}, AIC {}, BIC {}", "对数似然 {}，AIC {}，BIC {}";
+    ModelTrees = "{} trees of depth {}, learning rate {}, at least {} stays on either side of a split, penalty {}; the fit is that to the stays they were grown on",
+        "{} 棵树，深度 {}，学习率 {}，每次分裂两侧至少 {} 例住院，惩罚 {}；拟合优度为训练住院上的结果";
+    Bins = "bins", "分箱数";
+    Gain = "share of gain", "增益占比";
     ModelShape = "alpha {}, standard error {}", "alpha {}，标准误 {}";
     ModelProvenance = "{} hospitals, {} masked rounds, {} bytes, {} ms", "{} 家医院，{} 个掩码轮次，{} 字节，{} 毫秒";
     ModelLeft = "{} of {} stays are left out: they lack a value, or have one that the model does not admit",

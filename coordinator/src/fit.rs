@@ -11,21 +11,23 @@ mod expect;
 mod levels;
 mod order;
 mod run;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use learn::boost::Ensemble;
 use learn::card::{CARD_FORMAT, Card, CoefficientCard, DesignCard, FitCard, Law, ProvenanceCard};
 use learn::design::Design;
-use learn::fit::{Estimate, Fit, FitError, Problem, Sums};
+use learn::fit::{Fit, FitError, Problem, Sums};
 use learn::formula::Outcome;
 use model::HospitalId;
 use model::glm::{Family, Link, Transform};
 use num_traits::ToPrimitive as _;
 use privacy::sign::hex;
 use privacy::step::Number;
-use privacy::{Combined, Floor, Scope};
+use privacy::{Combined, Fitting, Floor, Scope};
 use proto::v1;
 use query::question::Question;
 use service::clock::rfc3339;
@@ -56,11 +58,13 @@ struct Fitter<'a> {
     progress: &'a FitSender,
 }
 
-/// A fit that came to its end.
+/// A fit that came to its end: what of the card the estimate decides.
 struct Ended {
-    estimate: Estimate,
-    design: Design,
-    card: DesignCard,
+    design: DesignCard,
+    coefficients: Vec<CoefficientCard>,
+    covariance: Vec<f64>,
+    ensemble: Option<Ensemble>,
+    fit: FitCard,
 }
 
 /// Who takes part, and what has been received so far.
@@ -76,11 +80,18 @@ struct Roster {
 
 /// How one attempt over a fixed roster ended.
 enum Attempt {
-    Ended(Box<Estimate>),
+    Ended(Box<Ended>),
     /// Hospitals or their data have changed.
     Changed(String),
     /// Too few patients stand behind these columns.
     Rare(Vec<String>),
+}
+
+/// How one masked round of a fit ended.
+enum Round {
+    Told(Box<Combined>),
+    /// Hospitals or their data have changed.
+    Changed(String),
 }
 
 impl Fitter<'_> {
@@ -116,8 +127,7 @@ impl Fitter<'_> {
         }
         let mut found = find(self).await?;
         let mut roster = Roster::default();
-        let Ended { estimate, design, card } =
-            self.settle(&question, &mut found, &mut roster).await?;
+        let ended = self.settle(&question, &mut found, &mut roster).await?;
         let created_at = rfc3339(clock.now());
         let order = self.order;
         let floor = self.floor();
@@ -138,10 +148,11 @@ impl Fitter<'_> {
             ridge: order.ridge,
             firth: order.firth,
             weight: order.weight.clone().unwrap_or_default(),
-            coefficients: CoefficientCard::all(&design, &card, &estimate),
-            covariance: estimate.covariance.clone(),
-            fit: FitCard::from(&estimate),
-            design: card,
+            coefficients: ended.coefficients,
+            covariance: ended.covariance,
+            ensemble: ended.ensemble,
+            fit: ended.fit,
+            design: ended.design,
             provenance: ProvenanceCard {
                 scope: Scope::Pooled.as_str().to_owned(),
                 mode: "masked".to_owned(),
@@ -192,17 +203,12 @@ impl Fitter<'_> {
         roster: &mut Roster,
     ) -> Result<Ended, AskError> {
         loop {
-            let design = Design::new(&self.order.formula, &found.levels)
-                .map_err(|error| refuse("formula", sentence(&error.to_string())))?;
-            let fit = Fit::new(self.problem(&design, found));
-            fit.check_size(found.stays)
-                .map_err(|error| refuse("model", sentence(&error.to_string())))?;
-            let why = match self.attempt(question, fit, roster).await? {
-                Attempt::Ended(estimate) => {
-                    let card =
-                        DesignCard::new(&self.order.formula, &design, &found.levels, &found.merged);
-                    return Ok(Ended { estimate: *estimate, design, card });
-                }
+            let attempt = match self.order.trees {
+                None => self.attempt(question, found, roster).await?,
+                Some(options) => self.grow(question, found, options, roster).await?,
+            };
+            let why = match attempt {
+                Attempt::Ended(ended) => return Ok(*ended),
                 Attempt::Changed(why) => why,
                 Attempt::Rare(names) => {
                     if !found.merge(&names) {
@@ -255,55 +261,78 @@ impl Fitter<'_> {
         }
     }
 
+    /// One masked round over the roster.
+    async fn round(
+        &self,
+        question: &Question,
+        fitting: Fitting,
+        roster: &mut Roster,
+    ) -> Result<Round, AskError> {
+        let request = question.step(self.user, Scope::Pooled, fitting);
+        let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
+        // Nobody waits for the progress of single rounds.
+        let (silent, _) = mpsc::channel(1);
+        let State { rounds, registry, .. } = self.state;
+        let until = self.question_end();
+        let outcome = rounds.lead(registry, &roster.without, &request, until, &silent).await?;
+        roster.bytes += outcome.bytes;
+        if self.state.clock.monotonic() >= self.until {
+            return Err(AskError::Deadline);
+        }
+        if let Some(why) = roster.changed(outcome.snapshots, outcome.absent) {
+            return Ok(Round::Changed(why));
+        }
+        roster.sids.push(hex(&outcome.sid));
+        if self.progress.is_closed() {
+            return Err(AskError::Nobody("the client has gone".to_owned()));
+        }
+        Ok(Round::Told(Box::new(outcome.combined)))
+    }
+
     /// One fit over one roster.
     async fn attempt(
         &self,
         question: &Question,
-        mut fit: Fit,
+        found: &Found,
         roster: &mut Roster,
     ) -> Result<Attempt, AskError> {
+        let formula = &self.order.formula;
+        let design = Design::new(formula, &found.levels)
+            .map_err(|error| refuse("formula", sentence(&error.to_string())))?;
+        let mut fit = Fit::new(self.problem(&design, found));
+        fit.check_size(found.stays)
+            .map_err(|error| refuse("model", sentence(&error.to_string())))?;
         loop {
             let step = fit.step();
             let floor = self.floor();
             let mut sums = Sums::new(&step, floor.persons.max(floor.stays));
-            let request = question.step(self.user, Scope::Pooled, step);
-            let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
-            // Nobody waits for the progress of single rounds.
-            let (silent, _) = mpsc::channel(1);
-            let State { rounds, registry, .. } = self.state;
-            let outcome =
-                rounds.lead(registry, &roster.without, &request, self.question_end(), &silent);
-            let outcome = outcome.await?;
-            roster.bytes += outcome.bytes;
-            if self.state.clock.monotonic() >= self.until {
-                return Err(AskError::Deadline);
-            }
-            if let Some(why) = roster.changed(outcome.snapshots, outcome.absent) {
-                return Ok(Attempt::Changed(why));
-            }
-            roster.sids.push(hex(&outcome.sid));
-            fill(&mut sums, &outcome.combined)?;
+            let combined = match self.round(question, step.into(), roster).await? {
+                Round::Told(combined) => combined,
+                Round::Changed(why) => return Ok(Attempt::Changed(why)),
+            };
+            fill(&mut sums, &combined)?;
             let estimate = match fit.take(&sums) {
                 Ok(estimate) => estimate,
                 Err(FitError::Rare(names)) => return Ok(Attempt::Rare(names)),
                 Err(error) => return Err(refuse("model", sentence(&error.to_string()))),
             };
             let (objective, moved) = fit.last().unzip();
-            let told = v1::FitProgress {
-                steps: fit.steps(),
-                objective,
-                r#move: moved,
-                restarted: String::new(),
-            };
+            let steps = fit.steps();
+            let told =
+                v1::FitProgress { steps, objective, r#move: moved, ..v1::FitProgress::default() };
             let _ = self.progress.try_send(told);
-            if self.progress.is_closed() {
-                return Err(AskError::Nobody("the client has gone".to_owned()));
-            }
             if let Some(mut estimate) = estimate {
                 if self.order.cluster {
                     self.cluster(question, &fit, roster, &mut estimate).await?;
                 }
-                return Ok(Attempt::Ended(Box::new(estimate)));
+                let card = DesignCard::new(formula, &design, &found.levels, &found.merged);
+                return Ok(Attempt::Ended(Box::new(Ended {
+                    coefficients: CoefficientCard::all(&design, &card, &estimate),
+                    covariance: estimate.covariance.clone(),
+                    ensemble: None,
+                    fit: FitCard::from(&estimate),
+                    design: card,
+                })));
             }
         }
     }

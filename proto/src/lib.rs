@@ -5,6 +5,7 @@
 //! decode to [`privacy::Received`], whose shape has been checked against the request.
 
 mod chunks;
+mod growth;
 mod request;
 mod round;
 mod step;

@@ -5,8 +5,11 @@ use model::{Refusal, RefusalCode};
 use privacy::Domain;
 use privacy::domain::Outside;
 use privacy::measure::{Input, Measure};
-use privacy::request::{Claim, REQUEST_VERSION, ReleaseRequest, RequestParts, Scope, StepParts};
+use privacy::request::{
+    Claim, Fitting, REQUEST_VERSION, ReleaseRequest, RequestParts, Scope, StepParts,
+};
 
+use crate::growth::{decode_growth, encode_growth};
 use crate::step::{decode_step, encode_step};
 use crate::v1;
 
@@ -25,7 +28,12 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         Scope::PerHospital => v1::Scope::PerHospital,
     };
     // Everything about the groups of a step follows from the step.
-    let follows = request.step().is_some();
+    let follows = request.fitting().is_some();
+    let (step, growth) = match request.fitting() {
+        Some(Fitting::Step(step)) => (Some(encode_step(step)), None),
+        Some(Fitting::Growth(growth)) => (None, Some(encode_growth(growth))),
+        None => (None, None),
+    };
     let measures = request.measures().iter().map(|measure| encode_measure(*measure));
     let domains = request.domains().iter().map(encode_domain);
     v1::ReleaseRequest {
@@ -40,7 +48,8 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         domains: if follows { Vec::new() } else { domains.collect() },
         supports: if follows { Vec::new() } else { request.supports().to_vec() },
         pack: request.claim().map(encode_claim),
-        step: request.step().map(encode_step),
+        step,
+        growth,
     }
 }
 
@@ -135,10 +144,15 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
     };
     let inputs = wire.inputs.iter().map(decode_input).collect::<Result<_, _>>()?;
     let claim = wire.pack.map(decode_claim).transpose()?;
-    if let Some(step) = wire.step {
+    let fitting: Option<Fitting> = match (wire.step, wire.growth) {
+        (Some(step), None) => Some(decode_step(step)?.into()),
+        (None, Some(growth)) => Some(decode_growth(growth)?.into()),
+        (None, None) => None,
+        (Some(_), Some(_)) => return Err(malformed("step", "The request asks for two steps.")),
+    };
+    if let Some(fitting) = fitting {
         let (asker, relation_sql) = (wire.asker, wire.relation_sql);
-        let step = decode_step(step)?;
-        let parts = StepParts { scope, asker, relation_sql, inputs, step };
+        let parts = StepParts { scope, asker, relation_sql, inputs, fitting };
         return Ok(ReleaseRequest::try_from(parts)?.claiming(claim));
     }
     let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
@@ -188,7 +202,7 @@ fn encode_measure(measure: Measure) -> v1::Measure {
         Measure::Products(..) => Kind::Products,
         Measure::Histogram(..) => Kind::Histogram,
         // It follows from a step and does not travel.
-        Measure::Step => Kind::Unspecified,
+        Measure::Step | Measure::Gradients(..) => Kind::Unspecified,
     };
     let (x, y) = measure.inputs();
     let index = |input: Option<usize>| input.and_then(|i| u32::try_from(i).ok()).unwrap_or(0);

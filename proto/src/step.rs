@@ -7,7 +7,7 @@ use privacy::step::{Ask, At, Column, Number, Response, Step};
 use crate::request::{decode_domain, encode_domain, malformed};
 use crate::v1;
 
-fn encode_number(number: &Number) -> v1::ModelNumber {
+pub(crate) fn encode_number(number: &Number) -> v1::ModelNumber {
     let transform = match number.transform {
         Transform::Identity => v1::Transform::Identity,
         Transform::Log => v1::Transform::Log,
@@ -22,7 +22,7 @@ fn wrong() -> Refusal {
     malformed("step", "A step of fitting a model is malformed.")
 }
 
-fn decode_number(wire: v1::ModelNumber) -> Result<Number, Refusal> {
+pub(crate) fn decode_number(wire: v1::ModelNumber) -> Result<Number, Refusal> {
     let transform = match wire.transform() {
         v1::Transform::Identity => Transform::Identity,
         v1::Transform::Log => Transform::Log,
@@ -35,11 +35,11 @@ fn decode_number(wire: v1::ModelNumber) -> Result<Number, Refusal> {
     Ok(Number { input, transform })
 }
 
-fn encode_level((factor, place): &(u16, u32)) -> v1::ModelLevel {
+pub(crate) fn encode_level((factor, place): &(u16, u32)) -> v1::ModelLevel {
     v1::ModelLevel { factor: (*factor).into(), place: *place }
 }
 
-fn decode_level(wire: v1::ModelLevel) -> Result<(u16, u32), Refusal> {
+pub(crate) fn decode_level(wire: v1::ModelLevel) -> Result<(u16, u32), Refusal> {
     Ok((u16::try_from(wire.factor).map_err(|_| wrong())?, wire.place))
 }
 
@@ -169,7 +169,7 @@ mod tests {
             asker: "ana".into(),
             relation_sql: "SELECT 1".into(),
             inputs: vec![input],
-            step,
+            fitting: step.into(),
         };
         ReleaseRequest::try_from(parts).unwrap()
     }

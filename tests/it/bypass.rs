@@ -36,6 +36,7 @@ fn fine() -> v1::ReleaseRequest {
         supports: vec![0, 4],
         pack: None,
         step: None,
+        growth: None,
     }
 }
 

@@ -13,7 +13,7 @@ use learn::card::Card;
 use learn::fit::{Estimate, Fit, Problem, Sums};
 use learn::kernel::{Batch, Kernel, NOWHERE, Plan};
 use model::schema::PERSON_KEY;
-use privacy::{Domain, Step};
+use privacy::{Domain, Fitting};
 use proto::v1::FitRequest;
 use serde::Serialize;
 use service::Shutdown;
@@ -166,25 +166,28 @@ async fn measure(
 }
 
 /// The rows of all hospitals, one part for each core.
-struct Rows {
-    parts: Vec<Part>,
+pub(super) struct Rows {
+    pub(super) parts: Vec<Part>,
 }
 
 /// Columns of some rows.
 #[derive(Default)]
-struct Part {
-    factors: Vec<Vec<u32>>,
-    inputs: Vec<Vec<f64>>,
-    persons: Vec<u32>,
+pub(super) struct Part {
+    pub(super) factors: Vec<Vec<u32>>,
+    pub(super) inputs: Vec<Vec<f64>>,
+    pub(super) persons: Vec<u32>,
 }
 
-fn internal(error: impl std::fmt::Display) -> Failure {
+pub(super) fn internal(error: impl std::fmt::Display) -> Failure {
     Failure::Internal(format!("the yardstick: {error}"))
 }
 
 impl Rows {
-    async fn read(card: &Card, session: &query::pooled::Pooled) -> Result<Self, Failure> {
-        let step = card.totals().map_err(internal)?;
+    pub(super) async fn read(
+        card: &Card,
+        session: &query::pooled::Pooled,
+    ) -> Result<Self, Failure> {
+        let fitting = card.totals().map_err(internal)?;
         let mut names: Vec<String> =
             card.design.factors.iter().map(|factor| factor.column.clone()).collect();
         if card.design.is_event() {
@@ -206,16 +209,19 @@ impl Rows {
             })
             .collect();
         for (index, batch) in batches.iter().enumerate() {
-            parts[index % count].add(batch, &step)?;
+            parts[index % count].add(batch, fitting.factors())?;
         }
         Ok(Self { parts })
     }
 
     /// The fit, all sums told.
     fn fit(&self, card: &Card) -> Result<Estimate, Failure> {
-        let step = card.totals().map_err(internal)?;
+        let Fitting::Step(step) = card.totals().map_err(internal)? else {
+            return Err(internal("the model has trees"));
+        };
         let names = card.coefficients.iter().map(|one| one.name.clone()).collect();
-        let problem = Problem { step, names, ridge: card.ridge, firth: card.firth, told_all: true };
+        let problem =
+            Problem { step: *step, names, ridge: card.ridge, firth: card.firth, told_all: true };
         let mut fit = Fit::new(problem);
         loop {
             let step = fit.step();
@@ -252,9 +258,9 @@ impl Rows {
 }
 
 impl Part {
-    fn add(&mut self, batch: &RecordBatch, step: &Step) -> Result<(), Failure> {
+    fn add(&mut self, batch: &RecordBatch, domains: &[Domain]) -> Result<(), Failure> {
         let (factors, inputs) = (self.factors.len(), self.inputs.len());
-        let domains = step.factors.iter().map(Domain::places);
+        let domains = domains.iter().map(Domain::places);
         for ((places, column), own) in domains.zip(batch.columns()).zip(&mut self.factors) {
             let texts = cast(column, &DataType::Utf8).map_err(internal)?;
             let place = |text: Option<&str>| {

@@ -122,7 +122,10 @@ fn columns(card: &Card) -> (Vec<&str>, Vec<&str>) {
 
 /// Whether a number is read: the response is not, unless it stands in a term too.
 fn is_read(card: &Card, name: &str) -> bool {
-    let in_term = card.coefficients.iter().flat_map(|one| &one.numbers).any(|(n, _)| n == name);
+    let mut terms = card.coefficients.iter().flat_map(|one| &one.numbers);
+    let mut features = card.ensemble.iter().flat_map(|ensemble| &ensemble.features);
+    let in_term =
+        terms.any(|(number, _)| number == name) || features.any(|feature| feature.column == name);
     in_term || card.design.offset.as_ref().is_some_and(|(offset, _)| offset == name)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use learn::boost::Ensemble;
 use learn::card::Card;
 
 use crate::console::Console;
@@ -32,7 +33,10 @@ pub fn table(card: &Card, console: Console) -> String {
     };
     let mut text =
         format!("{}   {}   {}, {}{condition}\n", card.name, card.formula, card.family, card.link);
-    text.push_str(&coefficients(card, console));
+    text.push_str(&match &card.ensemble {
+        None => coefficients(card, console),
+        Some(ensemble) => features(ensemble, console),
+    });
     text.push('\n');
     let mut line = |message: Message, parts: &[&dyn std::fmt::Display]| {
         let _ = writeln!(text, "{}", crate::message::fill(message, lang, parts));
@@ -49,10 +53,22 @@ pub fn table(card: &Card, console: Console) -> String {
             &number(fit.pearson_dispersion),
         ],
     );
-    line(
-        Message::ModelCriteria,
-        &[&optional(fit.log_likelihood), &optional(fit.aic), &optional(fit.bic)],
-    );
+    match &card.ensemble {
+        None => line(
+            Message::ModelCriteria,
+            &[&optional(fit.log_likelihood), &optional(fit.aic), &optional(fit.bic)],
+        ),
+        Some(ensemble) => line(
+            Message::ModelTrees,
+            &[
+                &ensemble.trees.len(),
+                &ensemble.depth,
+                &ensemble.learning_rate,
+                &ensemble.least_stays,
+                &ensemble.penalty,
+            ],
+        ),
+    }
     if let (Some(shape), Some(error)) = (fit.shape, fit.shape_standard_error) {
         line(Message::ModelShape, &[&number(shape), &number(error)]);
     }
@@ -108,6 +124,27 @@ fn digits(value: f64) -> String {
     } else {
         format!("{value:.3e}")
     }
+}
+
+/// What trees are split by, the most useful first.
+fn features(ensemble: &Ensemble, console: Console) -> String {
+    let lang = console.lang();
+    let mut sheet = Sheet::new([
+        (Message::Term.text(lang), Align::Left),
+        (Message::Bins.text(lang), Align::Right),
+        (Message::Gain.text(lang), Align::Right),
+    ]);
+    let mut all: Vec<_> = ensemble.features.iter().collect();
+    all.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+    for feature in all {
+        let bins = match feature.bins.iter().max() {
+            Some(last) => usize::from(*last) + 1,
+            None => feature.edges.len() + 1,
+        };
+        let gain = format!("{:.1} %", 100.0 * feature.gain);
+        sheet.row([feature.column.clone(), bins.to_string(), gain]);
+    }
+    sheet.render()
 }
 
 fn coefficients(card: &Card, console: Console) -> String {

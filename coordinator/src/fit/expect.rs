@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use learn::card::Card;
+use model::glm::Family;
 use num_traits::ToPrimitive as _;
 use privacy::Scope;
+use privacy::combine::ReceivedGroup;
 use privacy::step::{Scalar, UNITS};
 use proto::v1;
 use tokio::sync::mpsc;
@@ -43,6 +45,7 @@ pub(crate) async fn expect(
         family: card.family.clone(),
         link: card.link.clone(),
         condition: card.condition.clone(),
+        trees: card.ensemble.as_ref().map(|_| v1::TreeOptions::default()),
         ..v1::FitRequest::default()
     };
     let order = Order::new(request, card.name.clone())?;
@@ -60,31 +63,11 @@ pub(crate) async fn expect(
     for (site, reply) in answered {
         response.bytes_received += reply.bytes;
         let groups = reply.parts.iter().flat_map(|part| &part.groups);
-        let mut told = v1::Expected {
-            hospital: site.id.to_string(),
-            tier: site.known().description.unwrap_or_default().hospital_tier,
-            ..v1::Expected::default()
-        };
-        let mut clamped = false;
-        for group in groups.filter(|group| group.withheld.first() == Some(&false)) {
-            let Some((place, sum)) = place_of(&group.key, &group.cells) else { continue };
-            let sum = sum.to_f64().map(|sum| sum / UNITS);
-            match Scalar::ALL.get(place) {
-                Some(Scalar::Response) => {
-                    told.stays = group.rows;
-                    told.observed = sum;
-                }
-                Some(Scalar::Mean) => told.expected = sum,
-                Some(Scalar::Variance) => told.variance = sum,
-                Some(Scalar::Clamped) => clamped = sum.is_none_or(|stays| stays > 0.0),
-                _ => {}
-            }
-        }
-        if clamped {
-            let reason = NO_MEAN.to_owned();
-            response.missing.push(v1::Missing { hospital: site.id.to_string(), reason });
-        } else {
-            response.hospitals.push(told);
+        let hospital = site.id.to_string();
+        let tier = site.known().description.unwrap_or_default().hospital_tier;
+        match told(groups, card) {
+            Some(told) => response.hospitals.push(v1::Expected { hospital, tier, ..told }),
+            None => response.missing.push(v1::Missing { hospital, reason: NO_MEAN.to_owned() }),
         }
     }
     let absent = absent.iter();
@@ -93,4 +76,33 @@ pub(crate) async fn expect(
     );
     response.elapsed_ms = millis(state.clock.monotonic().duration_since(started));
     Ok(response)
+}
+
+/// What one hospital has told; `None` when the model has no mean for some of its stays.
+fn told<'a>(groups: impl Iterator<Item = &'a ReceivedGroup>, card: &Card) -> Option<v1::Expected> {
+    let (unit, variance_unit) = units(card);
+    let mut told = v1::Expected::default();
+    for group in groups.filter(|group| group.withheld.first() == Some(&false)) {
+        let Some((place, sum)) = place_of(&group.key, &group.cells) else { continue };
+        let sum = sum.to_f64().map(|sum| sum / UNITS);
+        match Scalar::ALL.get(place) {
+            Some(Scalar::Response) => {
+                told.stays = group.rows;
+                told.observed = sum.map(|sum| sum * unit);
+            }
+            Some(Scalar::Mean) => told.expected = sum.map(|sum| sum * unit),
+            Some(Scalar::Variance) => told.variance = sum.map(|sum| sum * variance_unit),
+            Some(Scalar::Clamped) if sum.is_none_or(|stays| stays > 0.0) => return None,
+            _ => {}
+        }
+    }
+    Some(told)
+}
+
+/// What sums of responses and of variances are to be multiplied with: trees have a unit of their own.
+fn units(card: &Card) -> (f64, f64) {
+    let unit = card.ensemble.as_ref().map_or(1.0, |ensemble| ensemble.unit);
+    // The variance of a gamma mean is its square; a gaussian one is the dispersion's affair.
+    let is_square = card.family == Family::Gamma.as_str();
+    (unit, if is_square { unit * unit } else { 1.0 })
 }

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use learn::design::Levels;
 use learn::formula::Outcome;
 use model::schema::{ColumnType, table};
+use num_traits::ToPrimitive as _;
 use privacy::Domain;
 use privacy::domain::OTHER;
 use tokio::sync::mpsc;
@@ -30,6 +31,8 @@ pub(super) struct Found {
     pub(super) stays: u64,
     /// What a response under an identity link is divided by.
     pub(super) unit: f64,
+    /// Mean response of each level that is told: column and level.
+    pub(super) means: BTreeMap<(String, String), f64>,
 }
 
 /// One row of an answer about a factor.
@@ -38,6 +41,8 @@ struct Row {
     stays: u64,
     /// Whether the response's sum is told.
     told: bool,
+    /// Its mean.
+    mean: Option<f64>,
 }
 
 /// Asks for the size of the fit and for the levels of its factors.
@@ -108,7 +113,7 @@ fn numbers(batch: &RecordBatch, column: usize) -> Result<Vec<Option<f64>>, AskEr
 }
 
 fn whole_number(value: f64) -> u64 {
-    num_traits::ToPrimitive::to_u64(&value).unwrap_or(0)
+    value.to_u64().unwrap_or(0)
 }
 
 impl Found {
@@ -123,11 +128,14 @@ impl Found {
         for batch in batches {
             let labels = cast(batch.column(0), &DataType::Utf8).map_err(broken)?;
             let (stays, told) = (numbers(batch, 1)?, batch.column(2));
+            let sums = numbers(batch, 2)?;
             for (index, label) in labels.as_string::<i32>().iter().enumerate() {
                 let stays = stays.get(index).copied().flatten().map_or(0, whole_number);
                 seen += stays;
                 let Some(label) = label else { continue };
-                rows.push(Row { label: label.to_owned(), stays, told: told.is_valid(index) });
+                let mean = sums.get(index).copied().flatten();
+                let mean = mean.zip(stays.to_f64()).map(|(sum, stays)| sum / stays);
+                rows.push(Row { label: label.to_owned(), stays, told: told.is_valid(index), mean });
             }
         }
         let text = table("stay")
@@ -163,6 +171,10 @@ impl Found {
             }
             None => largest.cloned().unwrap_or_default(),
         };
+        for row in &rows {
+            let key = (factor.to_owned(), row.label.clone());
+            self.means.extend(row.mean.map(|mean| (key, mean)));
+        }
         self.levels.insert(factor.to_owned(), Levels { names, reference, text });
         self.merged.insert(factor.to_owned(), merged);
         Ok(())

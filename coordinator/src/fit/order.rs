@@ -1,5 +1,8 @@
 //! What a user wants fitted, every word checked before a hospital is asked.
 
+use std::collections::BTreeMap;
+
+use learn::boost::{Options, features_of, link_of};
 use learn::formula::{Formula, Outcome};
 use model::glm::{Family, Link, Transform};
 use model::schema::table;
@@ -22,6 +25,8 @@ pub(super) struct Order {
     pub(super) firth: bool,
     pub(super) weight: Option<String>,
     pub(super) cluster: bool,
+    /// How trees are grown, where these are wanted.
+    pub(super) trees: Option<Options>,
 }
 
 /// A refusal of a model, with no way out beside what the reason says.
@@ -40,6 +45,7 @@ impl Order {
             refuse("--family", format!("There is no family {}: {names}.", request.family))
         })?;
         let link = match request.link.as_str() {
+            "" if request.trees.is_some() => link_of(family),
             "" => family.usual_link(),
             name => Link::named(name).ok_or_else(|| {
                 let names = known(Link::ALL.map(Link::as_str).to_vec());
@@ -74,7 +80,13 @@ impl Order {
                 return Err(refuse("--weights", format!("{weight} is no number.")));
             }
         }
+        let trees = request.trees.map(|trees| options(&trees, request.ridge));
+        if trees.is_some() {
+            let others = [request.firth, request.cluster, weight.is_some()];
+            check_trees(family, link, &formula, others)?;
+        }
         Ok(Self {
+            trees,
             name,
             text: request.formula,
             formula,
@@ -137,6 +149,51 @@ impl Order {
         }
         format!("SELECT {} FROM stay{}{groups}", columns.join(", "), self.filter())
     }
+}
+
+/// What stands for a number of trees or stays that was not said.
+const USUAL_DEPTH: u32 = 4;
+/// LightGBM's, and scikit-learn's.
+const USUAL_LEAST_STAYS: u64 = 20;
+const USUAL_RATE: f64 = 0.1;
+
+fn options(wire: &v1::TreeOptions, ridge: f64) -> Options {
+    let or = |given: u64, usual: u64| if given == 0 { usual } else { given };
+    Options {
+        trees: wire.trees as usize,
+        depth: if wire.depth == 0 { USUAL_DEPTH } else { wire.depth },
+        rate: wire.learning_rate.unwrap_or(USUAL_RATE),
+        least_stays: or(wire.least_stays, USUAL_LEAST_STAYS),
+        penalty: ridge,
+    }
+}
+
+/// What trees are not fitted with; `others` are Firth's correction, clustered errors and weights.
+fn check_trees(
+    family: Family,
+    link: Link,
+    formula: &Formula,
+    others: [bool; 3],
+) -> Result<(), AskError> {
+    let families = [Family::Gaussian, Family::Gamma, Family::Poisson, Family::Binomial];
+    if !families.contains(&family) {
+        let names = families.map(Family::as_str).join(", ");
+        return Err(refuse("--family", format!("Trees have one of the families {names}.")));
+    }
+    let only = link_of(family);
+    if link != only {
+        let (family, only) = (family.as_str(), only.as_str());
+        return Err(refuse(
+            "--link",
+            format!("Trees of the family {family} have the link {only}."),
+        ));
+    }
+    let words = ["--firth", "--cluster", "--weights"];
+    if let Some((word, _)) = words.iter().zip(others).find(|(_, given)| *given) {
+        return Err(refuse(word, "Trees are fitted without it."));
+    }
+    let known = features_of(formula, &BTreeMap::new(), &BTreeMap::new());
+    known.map(|_| ()).map_err(|error| refuse("formula", sentence(&error.to_string())))
 }
 
 /// A sentence from an error's text.

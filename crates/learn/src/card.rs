@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use model::glm::{Family, Link, Transform};
-use privacy::Domain;
+use privacy::growth::{Growth, GrowthAsk};
 use privacy::step::{Ask, At, Column, Number, Response, Step};
+use privacy::{Domain, Fitting};
 use serde::{Deserialize, Serialize};
 
+use crate::boost::{Ensemble, FeatureCard};
 use crate::design::{Design, Levels};
 use crate::fit::Estimate;
 use crate::formula::{Formula, Outcome};
@@ -47,6 +49,9 @@ pub struct Card {
     pub coefficients: Vec<CoefficientCard>,
     /// Covariance of the coefficients, row after row.
     pub covariance: Vec<f64>,
+    /// Boosted trees, in the place of coefficients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<Ensemble>,
     /// How well it fits.
     pub fit: FitCard,
     /// Where it comes from.
@@ -246,6 +251,15 @@ impl DesignCard {
         Some(Levels { names: levels.clone(), reference: reference.clone(), text: *text })
     }
 
+    /// The column of a feature among factors or numbers.
+    pub(crate) fn index(&self, feature: &FeatureCard) -> Option<u16> {
+        let index = match feature.bins.is_empty() {
+            true => self.numbers.iter().position(|name| *name == feature.column),
+            false => self.factors.iter().position(|factor| factor.column == feature.column),
+        };
+        index.and_then(|index| u16::try_from(index).ok())
+    }
+
     /// Whether the response is a flag.
     #[must_use]
     pub fn is_event(&self) -> bool {
@@ -311,6 +325,36 @@ pub fn step(
             inverse: Vec::new(),
             before: Vec::new(),
         },
+    }
+}
+
+/// The growth of a formula's trees, without features, trees and start; its relation is that of [`step()`]
+/// for the same formula.
+#[must_use]
+pub fn growth(formula: &Formula, levels: &BTreeMap<String, Levels>, family: Family) -> Growth {
+    let names = formula.factors();
+    let mut factors: Vec<Domain> =
+        names.iter().filter_map(|name| levels.get(*name)).map(Levels::domain).collect();
+    let response = match &formula.outcome {
+        // The response is the first of a formula's numbers.
+        Outcome::Number(_, transform) => {
+            Response::Number(Number { input: 0, transform: *transform })
+        }
+        Outcome::Event(_) => {
+            factors.push(flag());
+            Response::Level(u16::try_from(factors.len() - 1).unwrap_or(u16::MAX), TRUE)
+        }
+    };
+    Growth {
+        factors,
+        features: Vec::new(),
+        response,
+        unit: 1.0,
+        family,
+        start: 0.0,
+        trees: Vec::new(),
+        splits: Vec::new(),
+        ask: GrowthAsk::Totals,
     }
 }
 
@@ -390,7 +434,7 @@ impl Card {
     ///
     /// # Errors
     /// [`InvalidCard`].
-    pub fn totals(&self) -> Result<Step, InvalidCard> {
+    pub fn totals(&self) -> Result<Fitting, InvalidCard> {
         let (family, link) = self.law()?;
         let field = InvalidCard::Field;
         let formula = Formula::parse(&self.formula).map_err(|_| field("formula"))?;
@@ -398,6 +442,13 @@ impl Card {
         for (index, factor) in self.design.factors.iter().enumerate() {
             let known = self.design.levels(index).ok_or_else(|| field("factors"))?;
             levels.insert(factor.column.clone(), known);
+        }
+        if let Some(ensemble) = &self.ensemble {
+            let index = |feature: &FeatureCard| self.design.index(feature);
+            let growth = ensemble.into_growth(growth(&formula, &levels, family), index);
+            let growth = growth.map_err(|_| field("ensemble"))?;
+            growth.check(self.design.numbers.len()).map_err(|_| field("ensemble"))?;
+            return Ok(growth.into());
         }
         let design = Design::new(&formula, &levels).map_err(|_| field("levels"))?;
         let names = self.coefficients.iter().map(|one| &one.name);
@@ -408,6 +459,6 @@ impl Card {
         let step = step(&formula, &design, &levels, None, law);
         let coefficients = self.coefficients.iter().map(|one| one.estimate).collect();
         let at = At { coefficients, shape: self.fit.shape.unwrap_or(1.0), ..step.at };
-        Ok(Step { ask: Ask::Totals, at, ..step })
+        Ok(Step { ask: Ask::Totals, at, ..step }.into())
     }
 }

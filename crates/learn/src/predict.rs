@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use model::glm::{Link, Transform};
 use privacy::domain::OTHER;
 
+use crate::boost::{Ensemble, FeatureCard};
 use crate::card::{Card, InvalidCard, transform_named};
 
 /// A fitted model, ready for rows.
@@ -13,8 +14,16 @@ pub struct Predictor {
     link: Link,
     /// For each factor, its levels and where unknown ones belong.
     factors: Vec<Factor>,
-    terms: Vec<Term>,
-    offset: Option<(usize, Transform)>,
+    form: Form,
+}
+
+/// What the linear predictor is made of.
+#[derive(Debug)]
+enum Form {
+    /// Coefficients, and an offset.
+    Terms(Vec<Term>, Option<(usize, Transform)>),
+    /// Trees; for each feature, the index of its factor or number.
+    Trees(Ensemble, Vec<usize>),
 }
 
 #[derive(Debug)]
@@ -60,6 +69,12 @@ impl Predictor {
                 Factor { other: levels.get(OTHER).copied(), levels }
             })
             .collect();
+        if let Some(ensemble) = &card.ensemble {
+            let features = ensemble.features.iter();
+            let indices = features.map(|feature| card.design.index(feature).map(usize::from));
+            let indices = indices.collect::<Option<_>>().ok_or(InvalidCard::Field("ensemble"))?;
+            return Ok(Self { link, factors, form: Form::Trees(ensemble.clone(), indices) });
+        }
         let wrong = || InvalidCard::Field("coefficients");
         let number = |(column, transform): &(String, String)| {
             let index = card.design.numbers.iter().position(|name| name == column);
@@ -79,7 +94,7 @@ impl Predictor {
             });
         }
         let offset = card.design.offset.as_ref().map(number).transpose()?;
-        Ok(Self { link, factors, terms, offset })
+        Ok(Self { link, factors, form: Form::Terms(terms, offset) })
     }
 
     /// The mean of the response, as the formula has it; `None` when the row lacks a value or has a
@@ -92,21 +107,57 @@ impl Predictor {
         };
         let levels = self.factors.iter().zip(row.factors).map(level);
         let levels: Vec<usize> = levels.collect::<Option<_>>()?;
-        let mut eta = match self.offset {
-            Some((number, transform)) => transform.of(row.numbers[number])?,
-            None => 0.0,
+        let mean = match &self.form {
+            Form::Terms(terms, offset) => {
+                let eta = linear(terms, *offset, &levels, row.numbers)?;
+                self.link.mean(eta).mu
+            }
+            Form::Trees(ensemble, indices) => {
+                let bins = bins(ensemble, indices, &levels, row.numbers)?;
+                self.link.mean(ensemble.predictor(&bins)).mu * ensemble.unit
+            }
         };
-        for term in &self.terms {
-            // A number that is missing makes the row unusable, whatever the levels are.
-            let mut product = term.estimate;
-            for (number, transform) in &term.numbers {
-                product *= transform.of(row.numbers[*number])?;
-            }
-            if term.levels.iter().all(|(factor, level)| levels[*factor] == *level) {
-                eta += product;
-            }
-        }
-        let mean = self.link.mean(eta).mu;
         mean.is_finite().then_some(mean)
     }
+}
+
+fn linear(
+    terms: &[Term],
+    offset: Option<(usize, Transform)>,
+    levels: &[usize],
+    numbers: &[f64],
+) -> Option<f64> {
+    let mut eta = match offset {
+        Some((number, transform)) => transform.of(numbers[number])?,
+        None => 0.0,
+    };
+    for term in terms {
+        // A number that is missing makes the row unusable, whatever the levels are.
+        let mut product = term.estimate;
+        for (number, transform) in &term.numbers {
+            product *= transform.of(numbers[*number])?;
+        }
+        if term.levels.iter().all(|(factor, level)| levels[*factor] == *level) {
+            eta += product;
+        }
+    }
+    Some(eta)
+}
+
+/// The bin of each feature.
+fn bins(
+    ensemble: &Ensemble,
+    indices: &[usize],
+    levels: &[usize],
+    numbers: &[f64],
+) -> Option<Vec<u8>> {
+    let bin = |(feature, index): (&FeatureCard, &usize)| {
+        if !feature.bins.is_empty() {
+            return feature.bins.get(levels[*index]).copied();
+        }
+        let value = numbers[*index];
+        let bin = feature.edges.partition_point(|edge| *edge <= value);
+        u8::try_from(bin).ok().filter(|_| !value.is_nan())
+    };
+    ensemble.features.iter().zip(indices).map(bin).collect()
 }

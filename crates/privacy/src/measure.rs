@@ -224,7 +224,8 @@ impl Measure {
         match self {
             Self::Rows | Self::Persons | Self::Stays | Self::Contributors | Self::Step => Ok(()),
             Self::Gradients(bins, tallies) => {
-                let known = (1..=MAX_BINS).contains(&bins) && (1..=MAX_TALLIES).contains(&tallies.into());
+                let known =
+                    (1..=MAX_BINS).contains(&bins) && (1..=MAX_TALLIES).contains(&tallies.into());
                 if known { Ok(()) } else { Err(Overflow) }
             }
             Self::Count(x) | Self::Sum(x) => at(x)?.check(),

@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::Scope;
 use crate::growth::MAX_TREES;
+use crate::request::Scope;
 use crate::step::MAX_COLUMNS;
 
 /// The default minimum of persons and of stays per cell.

@@ -106,7 +106,8 @@ impl TryFrom<RequestParts> for ReleaseRequest {
     type Error = Refusal;
 
     fn try_from(parts: RequestParts) -> Result<Self, Refusal> {
-        let of_models = |measure: &Measure| matches!(measure, Measure::Step | Measure::Gradients(..));
+        let of_models =
+            |measure: &Measure| matches!(measure, Measure::Step | Measure::Gradients(..));
         if parts.measures.iter().any(of_models) {
             return Err(malformed("step", "The request says no step whose sums it asks for."));
         }

@@ -5,6 +5,7 @@
 
 mod codes;
 mod steps;
+mod trees;
 
 pub use codes::Codes;
 
@@ -41,7 +42,7 @@ use model::{Refusal, RefusalCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::domain::Places;
 use privacy::request::{ReleaseRequest, Scope};
-use privacy::{Admitted, Domain, Measure, Partial, Policy};
+use privacy::{Admitted, Domain, Fitting, Measure, Partial, Policy};
 use tokio::task::JoinSet;
 
 use crate::catalog::arrow_schema;
@@ -115,6 +116,7 @@ pub struct Engine {
     manifest: Manifest,
     policy: Policy,
     prepared: Mutex<HashMap<PlanKey, Arc<Prepared>>>,
+    trees: trees::KeptRows,
 }
 
 impl std::fmt::Debug for Engine {
@@ -199,7 +201,8 @@ impl Engine {
                 .register_table(table.name, provider)
                 .map_err(|error| fail(error.strip_backtrace()))?;
         }
-        Ok(Self { context, manifest, policy, prepared: Mutex::default() })
+        let (prepared, trees) = (Mutex::default(), Mutex::default());
+        Ok(Self { context, manifest, policy, prepared, trees })
     }
 
     /// What the snapshot says about itself.
@@ -265,9 +268,15 @@ impl Engine {
 
     async fn compute_unboxed(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
         let prepared = self.prepare(&admitted).await?;
-        if let Some(step) = admitted.request().step() {
-            let plan = steps::plan(step)?;
-            return self.step(&prepared, admitted, &plan).await;
+        match admitted.request().fitting().cloned() {
+            Some(Fitting::Step(step)) => {
+                let plan = steps::plan(&step)?;
+                return self.step(&prepared, admitted, &plan).await;
+            }
+            Some(Fitting::Growth(growth)) => {
+                return self.growth(&prepared, admitted, &growth).await;
+            }
+            None => {}
         }
         let domains = admitted.request().domains().iter();
         let spec = prepared.spec(&admitted, domains.map(Domain::places).collect());
@@ -378,8 +387,10 @@ impl Prepared {
                 "Use matching versions of Consilium.",
             ));
         }
-        if let Some(step) = request.step() {
-            return self.check_step(step, request);
+        match request.fitting() {
+            Some(Fitting::Step(step)) => return self.check_fitting(step.supports(), request),
+            Some(Fitting::Growth(growth)) => return self.check_growth(growth, request),
+            None => {}
         }
         if self.executable.supports != request.supports() {
             return Err(Refusal::new(

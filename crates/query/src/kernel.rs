@@ -133,7 +133,7 @@ impl Kernel {
                     State::Histogram(Box::new(Histogram::new(x, grid, &spec)))
                 }
                 // Of a step, `step` adds up.
-                Measure::Step => return Err(KernelError::Type),
+                Measure::Step | Measure::Gradients(..) => return Err(KernelError::Type),
                 Measure::Rows | Measure::Contributors => State::Group,
                 Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
                 Measure::Count(_)

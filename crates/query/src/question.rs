@@ -16,7 +16,7 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use model::{Refusal, RefusalCode};
 use privacy::request::{ReleaseRequest, RequestParts, Scope, StepParts};
-use privacy::{Combined, Domain, Measure, Policy, Step};
+use privacy::{Combined, Domain, Fitting, Measure, Policy};
 
 use crate::cut::{Cut, PART_PREFIX, Part, Planning, cut, scope_of};
 use crate::domain::DomainSpec;
@@ -304,7 +304,7 @@ fn describe(measure: Measure) -> String {
         Measure::Sum(x) => format!("count and sum of m{x}"),
         Measure::Squares(x) => format!("count, sum and sum of squares of m{x}"),
         Measure::Histogram(x, bins) => format!("rows by {bins} bins of m{x}"),
-        Measure::Step => "a sum of a model's step".to_owned(),
+        Measure::Step | Measure::Gradients(..) => "a sum of a model's step".to_owned(),
         Measure::Products(x, y) => format!("count, sums, squares and product of m{x}, m{y}"),
     }
 }
@@ -351,7 +351,12 @@ impl Question {
     ///
     /// # Errors
     /// A [`Refusal`] when the question is no such one or the step does not fit it.
-    pub fn step(&self, asker: &str, scope: Scope, step: Step) -> Result<ReleaseRequest, Refusal> {
+    pub fn step(
+        &self,
+        asker: &str,
+        scope: Scope,
+        fitting: impl Into<Fitting>,
+    ) -> Result<ReleaseRequest, Refusal> {
         let [part] = self.cut.parts.as_slice() else {
             return Err(Refusal::new(
                 RefusalCode::Model,
@@ -365,7 +370,7 @@ impl Question {
             asker: asker.to_owned(),
             relation_sql: part.request.relation_sql.clone(),
             inputs: part.request.inputs.clone(),
-            step,
+            fitting: fitting.into(),
         };
         ReleaseRequest::try_from(parts)
     }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::ops::{AddAssign, Range};
 
-use privacy::growth::Split;
+use privacy::growth::{Split, Tree};
 
-use super::rows::Totals;
+use super::rows::Scored;
 
 /// Sums of one bin.
 #[derive(Debug, Clone, Copy, Default)]
@@ -173,8 +173,21 @@ impl Chunk {
         }
     }
 
+    /// Adds trees to the predictors; rows have been parted by the first `placed` splits of the first one.
+    pub(super) fn apply(&mut self, trees: &[Tree], placed: usize) {
+        let mut placed = placed;
+        for tree in trees {
+            if placed == 0 {
+                self.gather();
+            }
+            self.part(&tree.splits, placed);
+            self.raise(&tree.values);
+            placed = 0;
+        }
+    }
+
     /// Adds each leaf's value to the predictors of its rows. What was parted further is no leaf.
-    pub(super) fn raise(&mut self, values: &[f64]) {
+    fn raise(&mut self, values: &[f64]) {
         for parted in [&self.single, &self.several] {
             for (node, range) in &parted.ranges {
                 let is_leaf = !parted.ranges.contains_key(&(2 * node + 1));
@@ -280,9 +293,7 @@ impl Chunk {
 
     /// Counts one person in the lowest bin of each feature, over their rows of a tally.
     fn count_person(&self, rows: &[u32], tally: usize, tallies: usize, counts: &mut [u64]) {
-        let is_of_tally = |row: usize| {
-            tallies == 1 || (self.responses[row] >= 1.0) == (tally == 0)
-        };
+        let is_of_tally = |row: usize| tallies == 1 || (self.responses[row] >= 1.0) == (tally == 0);
         let own = || rows.iter().map(|row| *row as usize).filter(|row| is_of_tally(*row));
         for (feature, offset) in self.offsets[..self.features].iter().enumerate() {
             let lowest = own().map(|row| self.bins[row * self.features + feature]).min();
@@ -292,26 +303,8 @@ impl Chunk {
         }
     }
 
-    pub(super) fn totals(&self, of: &impl Fn(f64, f64) -> Vec<i128>) -> Totals {
-        let mut totals = Totals { rows: self.responses.len() as u64, ..Totals::default() };
-        for (y, eta) in self.responses.iter().zip(&self.predictors) {
-            let own = of(*y, *eta);
-            if totals.sums.is_empty() {
-                totals.sums = own;
-            } else {
-                totals.sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
-            }
-        }
-        let rows: Vec<usize> = (0..self.responses.len()).collect();
-        let singles = |row: &usize| *row < self.singles;
-        let same = |a: &usize, b: &usize| !singles(a) && self.persons[*a] == self.persons[*b];
-        for person in rows.chunk_by(same) {
-            let with = person.iter().any(|row| self.responses[*row] >= 1.0);
-            let without = person.iter().any(|row| self.responses[*row] < 1.0);
-            totals.persons[0] += 1;
-            totals.persons[1] += u64::from(with);
-            totals.persons[2] += u64::from(without);
-        }
-        totals
+    pub(super) fn scored(&self) -> Scored<'_> {
+        let Self { responses, predictors, persons, .. } = self;
+        Scored { responses, predictors, persons }
     }
 }

@@ -149,6 +149,14 @@ impl Boost {
         Ok(Self { options, growth, nodes: BTreeMap::new(), level: 0, is_coarse: false, gains })
     }
 
+    /// The same, with features whose bins stay as they are.
+    ///
+    /// # Errors
+    /// [`BoostError::Options`].
+    pub fn with_bins(growth: Growth, options: Options) -> Result<Self, BoostError> {
+        Ok(Self { is_coarse: true, ..Self::new(growth, options)? })
+    }
+
     /// The sums that are needed next; `None` when all trees are grown.
     #[must_use]
     pub fn next(&self) -> Option<Growth> {
@@ -184,11 +192,14 @@ impl Boost {
         }
         let mut asked = Vec::new();
         for (node, known) in &self.nodes {
-            let Some(beside) = sibling(*node).and_then(|node| self.nodes.get(&node)) else { continue };
+            let Some(beside) = sibling(*node).and_then(|node| self.nodes.get(&node)) else {
+                continue;
+            };
             let on_level = node + 1 >= 1 << self.level;
             let grows = [known, beside].iter().any(|node| self.can_split(node.sums));
             // Of equals, the left one.
-            let smaller = (known.sums.rows, node) < (beside.sums.rows, &sibling(*node).unwrap_or(0));
+            let smaller =
+                (known.sums.rows, node) < (beside.sums.rows, &sibling(*node).unwrap_or(0));
             if on_level && grows && smaller {
                 asked.push(*node);
             }
@@ -240,7 +251,8 @@ impl Boost {
     /// Keeps what is told of a node, and of its sibling by difference.
     fn learn(&mut self, node: u32, features: Vec<Vec<Run>>) -> Result<(), BoostError> {
         if node == 0 {
-            let whole = features.iter().find(|runs| !runs.is_empty()).ok_or(BoostError::Withheld)?;
+            let whole =
+                features.iter().find(|runs| !runs.is_empty()).ok_or(BoostError::Withheld)?;
             let sums = total(whole);
             check(&features, sums)?;
             self.nodes.insert(0, Node { sums, features });
@@ -251,9 +263,9 @@ impl Boost {
         let above = parent(node).and_then(|above| self.nodes.get(&above));
         let above = above.map(|above| above.features.clone()).unwrap_or_default();
         let beside = above.iter().zip(&features).map(|(above, own)| difference(above, own));
-        let beside: Vec<Vec<Run>> = beside.collect::<Option<_>>().ok_or(BoostError::Impossible(
-            "a part of a tree has more stays than the whole",
-        ))?;
+        let beside: Vec<Vec<Run>> = beside
+            .collect::<Option<_>>()
+            .ok_or(BoostError::Impossible("a part of a tree has more stays than the whole"))?;
         if let Some(other) = sibling(node).and_then(|node| self.nodes.get_mut(&node)) {
             check(&beside, other.sums)?;
             other.features = beside;
@@ -311,9 +323,8 @@ impl Boost {
             for (index, run) in runs.iter().enumerate() {
                 left = left.with(run.sums);
                 let Some(right) = node.sums.without(left) else { continue };
-                let enough = |side: Sums| {
-                    side.rows >= least_stays && Sums::value(side.h) >= LEAST_CURVATURE
-                };
+                let enough =
+                    |side: Sums| side.rows >= least_stays && Sums::value(side.h) >= LEAST_CURVATURE;
                 if !enough(left) || !enough(right) || run.sums.rows == 0 {
                     continue;
                 }
@@ -355,8 +366,10 @@ impl Boost {
 /// Runs from what was told of each bin.
 fn runs(bins: &[(Option<u64>, i128, i128)]) -> Vec<Run> {
     let told = bins.iter().enumerate();
-    told.filter_map(|(end, (rows, g, h))| Some(Run { end, sums: Sums { rows: (*rows)?, g: *g, h: *h } }))
-        .collect()
+    told.filter_map(|(end, (rows, g, h))| {
+        Some(Run { end, sums: Sums { rows: (*rows)?, g: *g, h: *h } })
+    })
+    .collect()
 }
 
 fn total(runs: &[Run]) -> Sums {
@@ -415,9 +428,10 @@ fn coarse(feature: &Feature, runs: &[Run]) -> Feature {
     // The last run goes on to the end.
     ends.pop();
     match feature {
-        Feature::Number(input, edges) => {
-            Feature::Number(*input, ends.iter().filter_map(|end| edges.get(*end).copied()).collect())
-        }
+        Feature::Number(input, edges) => Feature::Number(
+            *input,
+            ends.iter().filter_map(|end| edges.get(*end).copied()).collect(),
+        ),
         Feature::Factor(factor, bins) => {
             let bin = |old: &u8| ends.partition_point(|end| *end < usize::from(*old));
             let bins = bins.iter().map(|old| bin(old).to_u8().unwrap_or(u8::MAX));

@@ -47,15 +47,15 @@ pub struct NodeSums {
     pub features: Vec<FeatureSums>,
 }
 
-/// Sums of a model over all rows, in the order of [`privacy::step::Scalar::ALL`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Rows.
-    pub rows: u64,
-    /// Distinct persons; those with the event, and those without.
-    pub persons: [u64; 3],
-    /// In units of 2^-40.
-    pub sums: Vec<i128>,
+/// Rows with their predictors.
+#[derive(Debug, Clone, Copy)]
+pub struct Scored<'a> {
+    /// In the unit of the fit.
+    pub responses: &'a [f64],
+    /// The start and what all trees add.
+    pub predictors: &'a [f64],
+    /// Who each row is about.
+    pub persons: &'a [u32],
 }
 
 /// All rows of a hospital that trees can use.
@@ -210,7 +210,9 @@ impl Rows {
             let spawned: Vec<_> =
                 self.chunks.iter_mut().map(|chunk| scope.spawn(move || work(chunk))).collect();
             let joined = spawned.into_iter().map(std::thread::ScopedJoinHandle::join);
-            joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            joined
+                .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         })
     }
 
@@ -234,14 +236,7 @@ impl Rows {
                 if known.is_none() {
                     chunk.begin(start);
                 }
-                for (index, tree) in growth.trees.iter().enumerate().skip(first) {
-                    let placed = if index == first { in_place } else { 0 };
-                    if placed == 0 {
-                        chunk.gather();
-                    }
-                    chunk.part(&tree.splits, placed);
-                    chunk.raise(&tree.values);
-                }
+                chunk.apply(&growth.trees[first..], in_place);
                 chunk.gather();
                 chunk.differentiate(|y, eta| gradient(family, y, eta));
                 chunk.part(&growth.splits, 0);
@@ -269,7 +264,8 @@ impl Rows {
         let outside = beside.as_ref().unwrap_or(&own);
         // Every feature has everybody in it, so the first one's bins hold all persons.
         let first = self.bins_of.first().copied().unwrap_or(0);
-        let distinct = |grown: &Grown, tally: usize| persons(grown, tally)[..first].iter().sum::<u64>();
+        let distinct =
+            |grown: &Grown, tally: usize| persons(grown, tally)[..first].iter().sum::<u64>();
         let mut sets = Vec::new();
         if tallies > 1 {
             sets.extend((0..tallies).map(|tally| distinct(&own, tally)));
@@ -285,7 +281,8 @@ impl Rows {
             let counts = |list: &Vec<u64>| joined(&list[range.clone()], ends, |a, b| a + b);
             let tallies = inside.iter().chain(&others).map(counts).collect();
             let sums = own.sums[range.clone()].iter().map(|bin| (bin.rows, bin.g, bin.h));
-            let add = |a: (u64, i128, i128), b: (u64, i128, i128)| (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+            let add =
+                |a: (u64, i128, i128), b: (u64, i128, i128)| (a.0 + b.0, a.1 + b.1, a.2 + b.2);
             let bins_told = joined(&sums.collect::<Vec<_>>(), ends, add);
             features.push(FeatureSums { bins: bins_told, tallies });
             start += bins;
@@ -317,27 +314,10 @@ impl Rows {
         whole
     }
 
-    /// Sums over all rows of what `of` says of a response and a predictor, in units of 2^-40.
-    pub fn totals(
-        &mut self,
-        growth: &Growth,
-        of: impl Fn(f64, f64) -> Vec<i128> + Sync,
-    ) -> Totals {
+    /// All rows with their predictors, part after part.
+    pub fn scored(&mut self, growth: &Growth) -> impl Iterator<Item = Scored<'_>> {
         self.advance(growth);
-        let parts = self.each(|chunk| chunk.totals(&of));
-        parts.into_iter().reduce(Totals::merge).unwrap_or_default()
-    }
-}
-
-impl Totals {
-    fn merge(mut self, other: Self) -> Self {
-        self.rows += other.rows;
-        self.persons.iter_mut().zip(other.persons).for_each(|(mine, theirs)| *mine += theirs);
-        if self.sums.is_empty() {
-            return Self { sums: other.sums, ..self };
-        }
-        self.sums.iter_mut().zip(other.sums).for_each(|(mine, theirs)| *mine += theirs);
-        self
+        self.chunks.iter().map(Chunk::scored)
     }
 }
 

@@ -50,8 +50,12 @@ impl Engine {
 impl Prepared {
     /// A model is about columns of stays, each stay once: nothing is told apart that the gate does not
     /// know of.
-    pub(super) fn check_step(&self, step: &Step, request: &ReleaseRequest) -> Result<(), Refusal> {
-        if request.supports() != [step.supports()] {
+    pub(super) fn check_fitting(
+        &self,
+        supports: u32,
+        request: &ReleaseRequest,
+    ) -> Result<(), Refusal> {
+        if request.supports() != [supports] {
             let reason = "The step does not count the sets of persons behind its sums.";
             return Err(Refusal::new(RefusalCode::Request, "supports", reason, ""));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, UInt32Type};
 use learn::kernel::{Batch, Kernel, NOWHERE, Plan, TooManyPatterns};
@@ -14,17 +14,24 @@ use privacy::partial::{PartialGroup, Support};
 use super::KernelError;
 use super::keys::PlaceReader;
 
+/// Reads the batches of a model's relation.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    readers: Vec<PlaceReader>,
+    selected: Few,
+    selectivity: u32,
+    rows: u64,
+    /// For each factor, the place of each row's value.
+    pub(crate) places: Vec<Vec<u32>>,
+    /// For each input, its values, NaN where there is none.
+    pub(crate) values: Vec<Vec<f64>>,
+}
+
 /// Accumulates the sums of one partition.
 #[derive(Debug)]
 pub(crate) struct StepKernel {
     kernel: Kernel,
-    readers: Vec<PlaceReader>,
-    inputs: usize,
-    selected: Few,
-    selectivity: u32,
-    rows: u64,
-    places: Vec<Vec<u32>>,
-    values: Vec<Vec<f64>>,
+    reader: Reader,
 }
 
 impl From<TooManyPatterns> for KernelError {
@@ -36,18 +43,8 @@ impl From<TooManyPatterns> for KernelError {
 impl StepKernel {
     /// Distinct persons are told apart up to `cap`, those of the whole relation up to `selectivity`.
     pub(crate) fn new(plan: &Arc<Plan>, inputs: usize, cap: u32, selectivity: u32) -> Self {
-        let domains = plan.step().factors.iter();
-        let readers: Vec<_> = domains.map(Domain::places).map(PlaceReader::new).collect();
-        Self {
-            kernel: Kernel::new(Arc::clone(plan), cap),
-            places: vec![Vec::new(); readers.len()],
-            values: vec![Vec::new(); inputs],
-            readers,
-            inputs,
-            selected: Few::default(),
-            selectivity,
-            rows: 0,
-        }
+        let reader = Reader::new(&plan.step().factors, inputs, selectivity);
+        Self { kernel: Kernel::new(Arc::clone(plan), cap), reader }
     }
 
     /// Adds one batch: factors, inputs, `person_key`, `stay_key`.
@@ -55,6 +52,64 @@ impl StepKernel {
     /// # Errors
     /// [`KernelError`].
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), KernelError> {
+        let persons = self.reader.read(batch)?;
+        let Reader { places, values, .. } = &self.reader;
+        Ok(self.kernel.add(&Batch {
+            factors: places,
+            inputs: values,
+            persons: persons.values(),
+        })?)
+    }
+
+    /// Takes in what another partition has seen.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), KernelError> {
+        self.reader.merge(&other.reader)?;
+        Ok(self.kernel.merge(&other.kernel)?)
+    }
+
+    /// Distinct persons of the whole relation, exact up to the selectivity floor.
+    pub(crate) fn selected_persons(&self) -> u64 {
+        self.reader.selected_persons()
+    }
+
+    /// One group for each place that some stay is about.
+    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
+        let group = |sum: learn::kernel::Sum| PartialGroup {
+            key: vec![Some(sum.place.to_string())],
+            rows: sum.rows,
+            stays: sum.rows,
+            persons: sum.persons,
+            cells: vec![sum.sum],
+            supports: vec![sum.sets.into_iter().collect::<Support>()],
+            bins: Vec::new(),
+        };
+        self.kernel.finish().into_iter().map(group).collect()
+    }
+}
+
+impl Reader {
+    /// Of a relation with these factors and so many inputs; distinct persons are told apart up to
+    /// `selectivity`.
+    pub(crate) fn new(factors: &[Domain], inputs: usize, selectivity: u32) -> Self {
+        let readers = factors.iter().map(Domain::places).map(PlaceReader::new).collect();
+        Self {
+            readers,
+            selected: Few::default(),
+            selectivity,
+            rows: 0,
+            places: vec![Vec::new(); factors.len()],
+            values: vec![Vec::new(); inputs],
+        }
+    }
+
+    /// Reads one batch: factors, inputs, `person_key`, `stay_key`. The persons.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub(crate) fn read(&mut self, batch: &RecordBatch) -> Result<UInt32Array, KernelError> {
         self.rows += batch.num_rows() as u64;
         if self.rows > ROWS_CAP {
             return Err(KernelError::TooManyRows);
@@ -70,7 +125,7 @@ impl StepKernel {
             values.clear();
             values.extend(doubles.iter().map(|value| value.unwrap_or(f64::NAN)));
         }
-        let persons = column(self.readers.len() + self.inputs)?;
+        let persons = column(self.readers.len() + self.values.len())?;
         let persons = persons.as_primitive_opt::<UInt32Type>().ok_or(KernelError::Type)?;
         if persons.null_count() > 0 {
             return Err(KernelError::Type);
@@ -81,9 +136,7 @@ impl StepKernel {
             }
             self.selected.insert(*person, self.selectivity);
         }
-        let batch =
-            Batch { factors: &self.places, inputs: &self.values, persons: persons.values() };
-        Ok(self.kernel.add(&batch)?)
+        Ok(persons.clone())
     }
 
     /// Takes in what another partition has seen.
@@ -96,25 +149,11 @@ impl StepKernel {
             return Err(KernelError::TooManyRows);
         }
         self.selected.merge(&other.selected, self.selectivity);
-        Ok(self.kernel.merge(&other.kernel)?)
+        Ok(())
     }
 
     /// Distinct persons of the whole relation, exact up to the selectivity floor.
     pub(crate) fn selected_persons(&self) -> u64 {
         self.selected.count()
-    }
-
-    /// One group for each place that some stay is about.
-    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
-        let group = |sum: learn::kernel::Sum| PartialGroup {
-            key: vec![Some(sum.place.to_string())],
-            rows: sum.rows,
-            stays: sum.rows,
-            persons: sum.persons,
-            cells: vec![sum.sum],
-            supports: vec![sum.sets.into_iter().collect::<Support>()],
-            bins: Vec::new(),
-        };
-        self.kernel.finish().into_iter().map(group).collect()
     }
 }

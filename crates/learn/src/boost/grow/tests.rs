@@ -9,8 +9,14 @@ use privacy::step::{Number, Response};
 use super::super::{Binned, NodeSums, Rows};
 use super::*;
 
+type Cell = (Option<u64>, i128, i128);
+
 /// Stays: place of a factor, number, response, person.
 type Row = (u32, f64, f64, u32);
+
+fn whole(value: f64) -> usize {
+    value.to_usize().unwrap()
+}
 
 fn rows(count: u32) -> Vec<Row> {
     let row = |number: u32| {
@@ -170,7 +176,7 @@ fn parted(all: &[Row], residual: &[f64], leaf: Vec<usize>) -> Vec<Vec<usize>> {
 fn trees_are_those_of_a_textbook() {
     let (trees, _) = grow(Family::Gaussian, 3, 2);
     for (row, expected) in rows(400).iter().zip(textbook(5)) {
-        let bins = [row.0 as usize - 1, row.1 as usize];
+        let bins = [row.0 as usize - 1, whole(row.1)];
         let mut predicted = 3.0;
         for Tree { splits, values } in &trees {
             let mut node = 0;
@@ -221,7 +227,7 @@ fn persons_are_counted_once_in_the_lowest_of_their_bins() {
     let bin_of = |row: &Row, feature: usize| match feature {
         0 => row.0 as usize - 1,
         // The parent's runs ended after every other bin.
-        _ => (row.1 as usize).div_ceil(2) * 2,
+        _ => whole(row.1).div_ceil(2) * 2,
     };
     for (feature, told) in sums.features.iter().enumerate() {
         let sides = [(true, true), (true, false), (false, true), (false, false)];
@@ -255,7 +261,7 @@ fn sums_that_no_stays_have_are_not_believed() {
     }
     let growth = boost.next().unwrap();
     let honest = told(&growth, &mut hospitals, 1);
-    let lie = |change: &dyn Fn(&mut Vec<(Option<u64>, i128, i128)>)| {
+    let lie = |change: &dyn Fn(&mut [Cell])| {
         let mut lying = honest.clone();
         change(lying.groups.get_mut(&0).unwrap());
         boost.clone().take(&lying)
