@@ -20,4 +20,4 @@ mod rows;
 
 pub use ensemble::{Ensemble, FeatureCard, InvalidEnsemble, NodeCard, features_of, link_of};
 pub use grow::{Boost, BoostError, Options, Told};
-pub use rows::{Binned, FeatureSums, NodeSums, Rows, Scored};
+pub use rows::{Binned, FeatureBin, FeatureSums, NodeSums, Rows, Scored};

@@ -1,17 +1,22 @@
 //! A hospital's rows as trees see them: bins instead of values, kept between steps.
 //!
 //! A step comes with all trees so far, so that it means the same to a node that has just started; what
-//! is kept saves work and decides nothing. Persons with a single row are kept apart from those with
-//! several: the former are counted by counting rows, and counts of a node are those of its parent
-//! less those of its sibling.
+//! is kept saves work and decides nothing.
+//!
+//! A person is counted by one row, the same in every node and for every feature: of several the one with
+//! the least bins and response, which does not depend on the order of rows. So no sum of bins and no
+//! sum of nodes counts anybody twice, and the persons of a node are those of its parent less those
+//! of its sibling. Who has rows in two nodes is missing in one of them: counts are never too large.
+//! Where there are rows, there is at least one person.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use model::glm::Family;
 use privacy::growth::{Asked, Feature, Growth, Split, Tree, parent, sibling};
 use privacy::step::Response;
 
-use super::chunk::{Chunk, Grown};
+use super::chunk::{Bin, Chunk, Counts, MAX_CHUNK_ROWS};
 use super::gradient::gradient;
 use crate::kernel::NOWHERE;
 
@@ -25,12 +30,15 @@ pub struct Binned {
     persons: Vec<u32>,
 }
 
+/// Rows, `Σg` and `Σh` of a bin, the latter in units of 2^-30.
+pub type FeatureBin = (u64, i128, i128);
+
 /// What has been added up in one node for one feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureSums {
-    /// For each bin: rows, `Σg`, `Σh`, these in units of 2^-30.
-    pub bins: Vec<(u64, i128, i128)>,
-    /// For each tally, the persons of each bin, everybody in the lowest of theirs.
+    /// One for each bin.
+    pub bins: Vec<FeatureBin>,
+    /// For each tally, the persons of each bin, everybody in one only.
     pub tallies: Vec<Vec<u64>>,
 }
 
@@ -39,7 +47,7 @@ pub struct FeatureSums {
 pub struct NodeSums {
     /// Rows in it.
     pub rows: u64,
-    /// Distinct persons.
+    /// Persons, never more than there are.
     pub persons: u64,
     /// Sizes of the sets that [`Growth::supports`] names.
     pub sets: Vec<u64>,
@@ -68,8 +76,9 @@ pub struct Rows {
     applied: Option<(f64, Vec<Tree>)>,
     /// Splits of the growing tree that rows have been parted by.
     splits: Vec<Option<Split>>,
-    /// For each node of that tree, counts of the rows of single persons, as [`Grown::singles`] has them.
-    singles: HashMap<u32, Vec<u64>>,
+    /// For each known node of that tree, the counts of each bin.
+    counts: HashMap<u32, Vec<Counts>>,
+    threads: usize,
 }
 
 impl Binned {
@@ -143,75 +152,82 @@ impl Binned {
         self.responses.is_empty()
     }
 
-    /// The rows of `picked`, in that order.
-    fn pick(&self, picked: &[u32], features: usize) -> Self {
-        let mut own = Self::default();
-        own.bins.reserve_exact(picked.len() * features);
-        for row in picked.iter().map(|row| *row as usize) {
-            own.bins.extend_from_slice(&self.bins[row * features..(row + 1) * features]);
-            own.responses.push(self.responses[row]);
-            own.persons.push(self.persons[row]);
+    /// For each row, whether its person is counted by it: of rows with a response of at least 1, and of
+    /// the others, or, unless the response is an event, of all.
+    fn counted(&self, features: usize, event: bool) -> Vec<[bool; 2]> {
+        let mut order: Vec<(u32, u32)> = self.persons.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let content = |row: &u32| {
+            let row = *row as usize;
+            (&self.bins[row * features..(row + 1) * features], self.responses[row])
+        };
+        let least = |a: &u32, b: &u32| {
+            let ((bins, response), (others, other)) = (content(a), content(b));
+            bins.cmp(others).then_with(|| response.total_cmp(&other))
+        };
+        let mut counted = vec![[false; 2]; self.len()];
+        for rows in order.chunk_by(|a, b| a.0 == b.0) {
+            for tally in 0..=usize::from(event) {
+                let has = |row: &u32| self.responses[*row as usize] >= 1.0;
+                let own = rows.iter().map(|(_, row)| *row);
+                let own = own.filter(|row| !event || has(row) == (tally == 0));
+                if let Some(row) = own.min_by(|a, b| match least(a, b) {
+                    Ordering::Equal => a.cmp(b),
+                    order => order,
+                }) {
+                    counted[row as usize][tally] = true;
+                }
+            }
         }
-        own
+        counted
     }
 }
 
 impl Rows {
-    /// Orders rows by person and deals them to `threads` chunks.
+    /// Deals rows to `threads` threads.
     #[must_use]
     pub fn new(growth: &Growth, all: &Binned, threads: usize) -> Self {
         let features = growth.features.len();
-        let mut order: Vec<(u32, u32)> = all.persons.iter().copied().zip(0..).collect();
-        order.sort_unstable();
-        let (mut singles, mut several) = (Vec::new(), Vec::new());
-        for rows in order.chunk_by(|a, b| a.0 == b.0) {
-            let list = if rows.len() == 1 { &mut singles } else { &mut several };
-            list.extend(rows.iter().map(|(_, row)| *row));
-        }
+        let counted = all.counted(features, growth.is_event());
         let threads = threads.max(1);
-        let part = |list: &[u32], part: usize| {
-            // A person's rows stay together.
-            let cut = |part: usize| {
-                let mut at = list.len() * part / threads;
-                let person = |at: usize| all.persons[list[at] as usize];
-                while at > 0 && at < list.len() && person(at) == person(at - 1) {
-                    at += 1;
-                }
-                at
-            };
-            all.pick(&list[cut(part)..cut(part + 1)], features)
-        };
         let bins_of: Vec<usize> = growth.features.iter().map(Feature::bins).collect();
-        let chunk = |index: usize| {
-            let (singles, several) = (part(&singles, index), part(&several, index));
-            let count = singles.len();
-            let mut rows = singles;
-            rows.append(several);
-            Chunk::new(rows.bins, rows.responses, rows.persons, count, &bins_of)
+        let size = all.len().div_ceil(threads).clamp(1, MAX_CHUNK_ROWS);
+        let chunk = |start: usize| {
+            let end = (start + size).min(all.len());
+            Chunk::new(
+                all.bins[start * features..end * features].to_vec(),
+                all.responses[start..end].to_vec(),
+                all.persons[start..end].to_vec(),
+                &counted[start..end],
+                &bins_of,
+            )
         };
-        let chunks = (0..threads).map(chunk).collect();
         Self {
             family: growth.family,
+            chunks: (0..all.len()).step_by(size).map(chunk).collect(),
             bins_of,
-            chunks,
             applied: None,
             splits: Vec::new(),
-            singles: HashMap::new(),
+            counts: HashMap::new(),
+            threads,
         }
     }
 
-    /// Runs `work` on every chunk, each in a thread of its own.
+    /// Runs `work` on every chunk, in as many threads as there are to be.
     fn each<T: Send>(&mut self, work: impl Fn(&mut Chunk) -> T + Sync) -> Vec<T> {
         if let [only] = self.chunks.as_mut_slice() {
             return vec![work(only)];
         }
-        let work = &work;
+        let (work, share) = (&work, self.chunks.len().div_ceil(self.threads).max(1));
         std::thread::scope(|scope| {
-            let spawned: Vec<_> =
-                self.chunks.iter_mut().map(|chunk| scope.spawn(move || work(chunk))).collect();
+            let spawned: Vec<_> = self
+                .chunks
+                .chunks_mut(share)
+                .map(|own| scope.spawn(move || own.iter_mut().map(work).collect::<Vec<T>>()))
+                .collect();
             let joined = spawned.into_iter().map(std::thread::ScopedJoinHandle::join);
             joined
-                .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         })
     }
@@ -225,7 +241,7 @@ impl Rows {
         let known = known.map(|(_, trees)| trees.len());
         let grown = std::mem::take(&mut self.splits);
         if known != Some(growth.trees.len()) || !growth.splits.starts_with(&grown) {
-            self.singles.clear();
+            self.counts.clear();
             let start = growth.start;
             let first = known.unwrap_or(0);
             // The tree that was growing has its rows in their places already.
@@ -257,60 +273,96 @@ impl Rows {
 
     /// `tallies` are those of one node: all persons, or those with and without the event.
     fn node(&mut self, asked: &Asked, tallies: usize) -> NodeSums {
-        let own = self.grown(asked.node, tallies);
-        let beside = sibling(asked.node).map(|node| self.counted(node, asked.node, tallies));
-        let persons = |grown: &Grown, tally: usize| grown.persons(tally, tallies);
+        let own = self.sums(asked.node);
         // The root has nobody beside it: its own persons stand in their place.
-        let outside = beside.as_ref().unwrap_or(&own);
+        let beside = sibling(asked.node).map(|node| self.beside(node, asked.node));
+        let beside = beside.unwrap_or_else(|| own.iter().map(|bin| bin.counts).collect());
+        let own_counts: Vec<Counts> = own.iter().map(|bin| bin.counts).collect();
+        let sides = [own_counts.as_slice(), beside.as_slice()];
         // Every feature has everybody in it, so the first one's bins hold all persons.
         let first = self.bins_of.first().copied().unwrap_or(0);
-        let distinct =
-            |grown: &Grown, tally: usize| persons(grown, tally)[..first].iter().sum::<u64>();
+        let whole = |counts: &[Counts], of: usize| {
+            counts[..first].iter().map(|counts| counts[of]).sum::<u64>()
+        };
+        let rows = whole(&own_counts, 0);
+        // With an event persons are told apart; together they are at least the larger number.
+        let persons = (0..tallies).map(|tally| whole(&own_counts, 1 + tally)).max().unwrap_or(0);
+        let nodes = [asked.node, sibling(asked.node).unwrap_or(asked.node)];
         let mut sets = Vec::new();
-        if tallies > 1 {
-            sets.extend((0..tallies).map(|tally| distinct(&own, tally)));
+        for (side, node) in sides.iter().zip(nodes).skip(usize::from(tallies == 1)) {
+            let rows_of = match tallies {
+                1 => [whole(side, 0), 0],
+                _ => self.events(node),
+            };
+            // A set is empty only when nobody has a row in it.
+            let of_tally = |tally| whole(side, 1 + tally).max(u64::from(rows_of[tally] > 0));
+            sets.extend((0..tallies).map(of_tally));
         }
-        sets.extend((0..tallies).map(|tally| distinct(outside, tally)));
-        let inside: Vec<Vec<u64>> = (0..tallies).map(|tally| persons(&own, tally)).collect();
-        let others: Vec<Vec<u64>> = (0..tallies).map(|tally| persons(outside, tally)).collect();
         let mut features = Vec::new();
         let mut start = 0;
         for (feature, bins) in self.bins_of.iter().enumerate() {
             let range = start..start + bins;
             let ends = asked.ends.get(feature);
-            let counts = |list: &Vec<u64>| joined(&list[range.clone()], ends, |a, b| a + b);
-            let tallies = inside.iter().chain(&others).map(counts).collect();
-            let sums = own.sums[range.clone()].iter().map(|bin| (bin.rows, bin.g, bin.h));
-            let add =
-                |a: (u64, i128, i128), b: (u64, i128, i128)| (a.0 + b.0, a.1 + b.1, a.2 + b.2);
-            let bins_told = joined(&sums.collect::<Vec<_>>(), ends, add);
-            features.push(FeatureSums { bins: bins_told, tallies });
+            let tally = |(side, tally): (&[Counts], usize)| {
+                let counts: Vec<u64> =
+                    side[range.clone()].iter().map(|counts| counts[1 + tally]).collect();
+                joined(&counts, ends, |a, b| a + b)
+            };
+            let each = sides.iter().flat_map(|side| (0..tallies).map(|tally| (*side, tally)));
+            let sums: Vec<_> =
+                own[range.clone()].iter().map(|bin| (bin.counts[0], bin.g, bin.h)).collect();
+            let add = |a: FeatureBin, b: FeatureBin| (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+            features.push(FeatureSums {
+                tallies: each.map(tally).collect(),
+                bins: joined(&sums, ends, add),
+            });
             start += bins;
         }
-        NodeSums { rows: own.rows, persons: own.distinct, sets, features }
+        NodeSums { rows, persons: persons.max(u64::from(rows > 0)), sets, features }
     }
 
-    /// Sums and counts of a node.
-    fn grown(&mut self, node: u32, tallies: usize) -> Grown {
-        let parts = self.each(|chunk| chunk.sums(node, tallies));
-        let whole = parts.into_iter().reduce(Grown::merge).unwrap_or_default();
-        self.singles.insert(node, whole.singles.clone());
+    /// Sums of a node over all chunks.
+    fn sums(&mut self, node: u32) -> Vec<Bin<i128>> {
+        let mut parts = self.each(|chunk| chunk.sums(node)).into_iter();
+        let mut whole =
+            parts.next().unwrap_or_else(|| vec![Bin::default(); self.bins_of.iter().sum()]);
+        parts.for_each(|part| {
+            whole.iter_mut().zip(&part).for_each(|(mine, theirs)| mine.add(theirs))
+        });
+        self.counts.insert(node, whole.iter().map(|bin| bin.counts).collect());
         whole
     }
 
     /// Counts of a node that is not asked for, beside one that is.
-    fn counted(&mut self, node: u32, asked: u32, tallies: usize) -> Grown {
-        let above = parent(node).and_then(|above| self.singles.get(&above));
-        let known = above.zip(self.singles.get(&asked));
-        let known = known.map(|(above, asked)| {
-            above.iter().zip(asked).map(|(above, asked)| above - asked).collect::<Vec<u64>>()
-        });
-        let parts = self.each(|chunk| chunk.counts(node, tallies, known.is_none()));
-        let mut whole = parts.into_iter().reduce(Grown::merge).unwrap_or_default();
-        if let Some(known) = known {
-            whole.singles = known;
+    fn beside(&mut self, node: u32, asked: u32) -> Vec<Counts> {
+        let above = parent(node).and_then(|above| self.counts.get(&above));
+        let counts = match above.zip(self.counts.get(&asked)) {
+            Some((above, asked)) => {
+                let less = |(above, asked): (&Counts, &Counts)| {
+                    std::array::from_fn(|index| above[index] - asked[index])
+                };
+                above.iter().zip(asked).map(less).collect()
+            }
+            None => self.counted(node),
+        };
+        self.counts.insert(node, counts.clone());
+        counts
+    }
+
+    /// Rows of a node with the event and without it.
+    fn events(&mut self, node: u32) -> [u64; 2] {
+        let parts = self.each(|chunk| chunk.events(node));
+        parts.into_iter().fold([0; 2], |sum, part| [sum[0] + part[0], sum[1] + part[1]])
+    }
+
+    /// Counts of a node over all chunks.
+    fn counted(&mut self, node: u32) -> Vec<Counts> {
+        let mut whole = vec![Counts::default(); self.bins_of.iter().sum()];
+        for part in self.each(|chunk| chunk.counts(node)) {
+            for (mine, theirs) in whole.iter_mut().zip(part) {
+                mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+            }
         }
-        self.singles.insert(node, whole.singles.clone());
         whole
     }
 

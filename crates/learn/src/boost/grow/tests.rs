@@ -209,7 +209,7 @@ fn a_node_that_has_forgotten_everything_answers_the_same() {
 }
 
 #[test]
-fn persons_are_counted_once_in_the_lowest_of_their_bins() {
+fn persons_are_counted_once_and_never_too_often() {
     let all = rows(300);
     let mut growth = growth(Family::Binomial);
     let split = Split { feature: 1, bin: 3 };
@@ -220,35 +220,54 @@ fn persons_are_counted_once_in_the_lowest_of_their_bins() {
     growth.check(2).unwrap();
     let mut hospital = Hospital { rows: all.clone(), kept: None };
     let sums = &hospital.answer(&growth, &asked, 3)[0];
-    let side = |left: bool, event: bool| {
-        let own = all.iter().filter(move |row| (row.1 < 4.0) == left && (row.2 > 4.0) == event);
-        own.collect::<Vec<_>>()
-    };
+    let has = |row: &Row, event: bool| (row.2 > 4.0) == event;
+    // The row by which a person is counted: of least bins, over all nodes.
+    let mut by = BTreeMap::<(u32, bool), Row>::new();
+    for row in &all {
+        let own = by.entry((row.3, has(row, true))).or_insert(*row);
+        if (row.0, whole(row.1)) < (own.0, whole(own.1)) {
+            *own = *row;
+        }
+    }
+    let side = |left: bool, event: bool| move |row: &&Row| (row.1 < 4.0) == left && has(row, event);
     let bin_of = |row: &Row, feature: usize| match feature {
         0 => row.0 as usize - 1,
         // The parent's runs ended after every other bin.
         _ => whole(row.1).div_ceil(2) * 2,
     };
+    let sides = [(true, true), (true, false), (false, true), (false, false)];
     for (feature, told) in sums.features.iter().enumerate() {
-        let sides = [(true, true), (true, false), (false, true), (false, false)];
         for ((left, event), tally) in sides.into_iter().zip(&told.tallies) {
-            let mut lowest = BTreeMap::new();
-            for row in side(left, event) {
-                let bin = bin_of(row, feature);
-                let own = lowest.entry(row.3).or_insert(bin);
-                *own = bin.min(*own);
-            }
             let mut counts = vec![0u64; tally.len()];
-            lowest.values().for_each(|bin| counts[*bin] += 1);
+            let counted = by.values().filter(side(left, event));
+            counted.for_each(|row| counts[bin_of(row, feature)] += 1);
             assert_eq!(*tally, counts, "{feature} {left} {event}");
         }
     }
-    let persons = |rows: Vec<&Row>| rows.iter().map(|row| row.3).collect::<BTreeSet<_>>().len();
-    let sets = [(true, true), (true, false), (false, true), (false, false)];
-    let expected = sets.map(|(left, event)| persons(side(left, event)) as u64);
-    assert_eq!(sums.sets, expected);
-    let own = all.iter().filter(|row| row.1 < 4.0).collect::<Vec<_>>();
-    assert_eq!((sums.rows, sums.persons), (own.len() as u64, persons(own) as u64));
+    let counted = sides.map(|(left, event)| by.values().filter(side(left, event)).count() as u64);
+    assert_eq!(sums.sets, counted);
+    let persons = |left: bool| {
+        let own = all.iter().filter(|row| (row.1 < 4.0) == left).map(|row| row.3);
+        own.collect::<BTreeSet<_>>().len() as u64
+    };
+    assert!(sums.persons <= persons(true) && counted.iter().sum::<u64>() >= persons(true));
+    assert_eq!(sums.rows, all.iter().filter(|row| row.1 < 4.0).count() as u64);
+}
+
+#[test]
+fn a_set_with_rows_is_never_empty() {
+    // One person, who is counted on the left, and has a row on the right too, with the event.
+    let all: Vec<Row> = vec![(1, 0.0, 9.0, 5), (1, 8.0, 9.0, 5), (2, 1.0, 1.0, 6)];
+    for family in [Family::Poisson, Family::Binomial] {
+        let mut growth = growth(family);
+        growth.splits = vec![Some(Split { feature: 1, bin: 3 })];
+        let asked = vec![Asked { node: 1, ends: Vec::new() }];
+        growth.ask = GrowthAsk::Nodes(asked.clone());
+        let mut hospital = Hospital { rows: all.clone(), kept: None };
+        let sums = &hospital.answer(&growth, &asked, 1)[0];
+        let expected: &[u64] = if family == Family::Binomial { &[1, 1, 1, 0] } else { &[1] };
+        assert_eq!(sums.sets, expected, "{family:?}");
+    }
 }
 
 #[test]

@@ -116,7 +116,8 @@ pub(super) fn engine_in_memory() -> Engine {
         context.register_table(table.name, Arc::new(provider)).unwrap();
     }
     let policy = open_policy();
-    Engine { context, manifest: manifest(), policy, prepared: Mutex::default() }
+    let (prepared, trees) = (Mutex::default(), Mutex::default());
+    Engine { context, manifest: manifest(), policy, prepared, trees }
 }
 
 /// The parts of a request, to be altered.
