@@ -1,5 +1,7 @@
 //! Steps of growing boosted trees, both ways.
 
+use std::sync::Arc;
+
 use model::Refusal;
 use model::glm::Family;
 use privacy::growth::{Asked, Feature, Growth, GrowthAsk, Split, Tree};
@@ -42,21 +44,25 @@ fn decode_feature(wire: v1::TreeFeature) -> Result<Feature, Refusal> {
     }
 }
 
-fn encode_split(split: &Option<Split>) -> v1::TreeSplit {
-    split.map_or_else(v1::TreeSplit::default, |Split { feature, bin }| v1::TreeSplit {
-        feature: u32::from(feature) + 1,
-        bin: bin.into(),
-    })
+fn encode_splits(splits: &[Option<Split>]) -> Option<v1::TreeSplits> {
+    let bytes = |split: &Option<Split>| match split {
+        // There are fewer features than a byte counts.
+        Some(Split { feature, bin }) => [u8::try_from(feature + 1).unwrap_or(u8::MAX), *bin],
+        None => [0, 0],
+    };
+    Some(v1::TreeSplits { splits: splits.iter().flat_map(bytes).collect() })
 }
 
-fn decode_split(wire: v1::TreeSplit) -> Result<Option<Split>, Refusal> {
-    let Some(feature) = wire.feature.checked_sub(1) else { return Ok(None) };
-    let feature = u16::try_from(feature).map_err(|_| wrong())?;
-    Ok(Some(Split { feature, bin: u8::try_from(wire.bin).map_err(|_| wrong())? }))
-}
-
-fn decode_splits(wire: Vec<v1::TreeSplit>) -> Result<Vec<Option<Split>>, Refusal> {
-    wire.into_iter().map(decode_split).collect()
+fn decode_splits(wire: Option<v1::TreeSplits>) -> Result<Vec<Option<Split>>, Refusal> {
+    let bytes = wire.unwrap_or_default().splits;
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(wrong());
+    }
+    let split = |[feature, bin]: &[u8; 2]| {
+        feature.checked_sub(1).map(|feature| Split { feature: feature.into(), bin: *bin })
+    };
+    Ok(pairs.iter().map(split).collect())
 }
 
 fn encode_ends(ends: &[bool]) -> v1::RunEnds {
@@ -81,8 +87,8 @@ fn decode_node(wire: &v1::TreeNode) -> Result<Asked, Refusal> {
 
 /// A step as it travels.
 pub(crate) fn encode_growth(growth: &Growth) -> v1::Growth {
-    let tree = |tree: &Tree| v1::Tree {
-        splits: tree.splits.iter().map(encode_split).collect(),
+    let tree = |tree: &Arc<Tree>| v1::Tree {
+        splits: encode_splits(&tree.splits),
         values: tree.values.clone(),
     };
     let node = |asked: &Asked| v1::TreeNode {
@@ -102,7 +108,7 @@ pub(crate) fn encode_growth(growth: &Growth) -> v1::Growth {
         family: growth.family.as_str().to_owned(),
         start: growth.start,
         trees: growth.trees.iter().map(tree).collect(),
-        splits: growth.splits.iter().map(encode_split).collect(),
+        splits: encode_splits(&growth.splits),
         nodes: match &growth.ask {
             GrowthAsk::Nodes(asked) => asked.iter().map(node).collect(),
             GrowthAsk::Totals => Vec::new(),
@@ -119,8 +125,9 @@ pub(crate) fn decode_growth(wire: v1::Growth) -> Result<Growth, Refusal> {
             Response::Level(factor, place)
         }
     };
-    let tree =
-        |wire: v1::Tree| Ok(Tree { splits: decode_splits(wire.splits)?, values: wire.values });
+    let tree = |wire: v1::Tree| {
+        Ok(Arc::new(Tree { splits: decode_splits(wire.splits)?, values: wire.values }))
+    };
     let nodes: Vec<Asked> = wire.nodes.iter().map(decode_node).collect::<Result<_, _>>()?;
     Ok(Growth {
         factors: wire.factors.into_iter().map(decode_domain).collect::<Result<_, _>>()?,
@@ -166,7 +173,7 @@ mod tests {
             unit: 1024.0,
             family: if event { Family::Binomial } else { Family::Gamma },
             start: values[0],
-            trees: vec![Tree { splits: vec![split(1, 8)], values }],
+            trees: vec![Arc::new(Tree { splits: vec![split(1, 8)], values })],
             splits: if totals { Vec::new() } else { vec![split(0, 1)] },
             ask,
         };

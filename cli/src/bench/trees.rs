@@ -1,6 +1,8 @@
 //! Trees grown over a region against the same trees grown by the same code over all rows in one
 //! process: no gate, no masks, no network and no second reading.
 
+use std::sync::Arc;
+
 use learn::boost::{Binned, Boost, Options, Told};
 use learn::card::Card;
 use num_traits::ToPrimitive as _;
@@ -129,7 +131,7 @@ async fn measure(
     let Fitting::Growth(known) = card.totals().map_err(internal)? else {
         return Err(internal("the model has no trees"));
     };
-    let same = |(a, b): &(&Tree, &Tree)| a.splits == b.splits;
+    let same = |(a, b): &(&Arc<Tree>, &Arc<Tree>)| a.splits == b.splits;
     let rounds = card.provenance.rounds.len();
     Ok(Report {
         formula: formula.to_owned(),
@@ -154,7 +156,7 @@ async fn measure(
 }
 
 /// The trees of the card over all rows, all sums told, from the bins that the region's fit ended with.
-fn grow(rows: &Rows, card: &Card) -> Result<Vec<Tree>, Failure> {
+fn grow(rows: &Rows, card: &Card) -> Result<Vec<Arc<Tree>>, Failure> {
     let ensemble = card.ensemble.as_ref().ok_or_else(|| internal("the model has no trees"))?;
     let Fitting::Growth(known) = card.totals().map_err(internal)? else {
         return Err(internal("the model has no trees"));

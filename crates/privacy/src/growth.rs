@@ -24,8 +24,11 @@
 //! Gradients are those of Friedman, *Annals of Statistics* 29 (2001) 1189, second derivatives as in
 //! Chen and Guestrin, KDD 2016. Each is rounded once per stay to 2^-30 and kept within ±2^20.
 
+use std::sync::Arc;
+
 use model::glm::Family;
 
+use crate::canonical::Writer;
 use crate::domain::Domain;
 use crate::measure::Measure;
 use crate::step::{MAX_FACTORS, Response, Scalar};
@@ -115,8 +118,8 @@ pub struct Growth {
     pub family: Family,
     /// The predictor before the first tree.
     pub start: f64,
-    /// Finished trees.
-    pub trees: Vec<Tree>,
+    /// Finished trees; a step shares them with the one before.
+    pub trees: Vec<Arc<Tree>>,
     /// Splits of the tree that grows, of all nodes above the asked level.
     pub splits: Vec<Option<Split>>,
     /// What is asked.
@@ -191,7 +194,7 @@ impl Growth {
         if !finite || !values.all(|value| value.is_finite()) {
             return Err(InvalidGrowth::Number);
         }
-        for Tree { splits, values } in &self.trees {
+        for Tree { splits, values } in self.trees.iter().map(AsRef::as_ref) {
             let level = level_below(splits.len()).ok_or(InvalidGrowth::Size)?;
             if values.len() != above(level + 1) {
                 return Err(InvalidGrowth::Size);
@@ -261,6 +264,46 @@ impl Growth {
         if ascending && asked.iter().all(known) { Ok(()) } else { Err(InvalidGrowth::Index) }
     }
 
+    /// Writes everything that decides the sums; doubles by their bits.
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        writer.text("growth");
+        writer.number(self.factors.len() as u64);
+        self.factors.iter().for_each(|domain| domain.encode(writer));
+        writer.number(self.features.len() as u64);
+        for feature in &self.features {
+            match feature {
+                Feature::Factor(factor, bins) => {
+                    writer.text("factor");
+                    writer.number(u64::from(*factor));
+                    writer.bytes(bins);
+                }
+                Feature::Number(input, edges) => {
+                    writer.text("number");
+                    writer.number(u64::from(*input));
+                    write_doubles(writer, edges);
+                }
+            }
+        }
+        writer.text(&format!("{:?} {:?}", self.response, self.family));
+        write_doubles(writer, &[self.unit, self.start]);
+        writer.number(self.trees.len() as u64);
+        for tree in &self.trees {
+            write_splits(writer, &tree.splits);
+            write_doubles(writer, &tree.values);
+        }
+        write_splits(writer, &self.splits);
+        let GrowthAsk::Nodes(asked) = &self.ask else { return writer.text("totals") };
+        writer.text("nodes");
+        writer.number(asked.len() as u64);
+        for Asked { node, ends } in asked {
+            writer.number(u64::from(*node));
+            writer.number(ends.len() as u64);
+            for ends in ends {
+                writer.bytes(&ends.iter().map(|end| u8::from(*end)).collect::<Vec<_>>());
+            }
+        }
+    }
+
     /// Whether the response is an event, so that those with it are told apart.
     #[must_use]
     pub const fn is_event(&self) -> bool {
@@ -303,6 +346,23 @@ impl Growth {
     }
 }
 
+fn write_doubles(writer: &mut Writer, doubles: &[f64]) {
+    writer
+        .bytes(&doubles.iter().flat_map(|value| value.to_bits().to_le_bytes()).collect::<Vec<_>>());
+}
+
+/// Four bytes each; those of a leaf are zero.
+fn write_splits(writer: &mut Writer, splits: &[Option<Split>]) {
+    let bytes = |split: &Option<Split>| match split {
+        Some(Split { feature, bin }) => {
+            let [low, high] = feature.to_le_bytes();
+            [1, low, high, *bin]
+        }
+        None => [0; 4],
+    };
+    writer.bytes(&splits.iter().flat_map(bytes).collect::<Vec<_>>());
+}
+
 /// Whether rows can come to a node: all above it have splits.
 fn is_reached(splits: &[Option<Split>], node: u32) -> bool {
     let mut above = parent(node);
@@ -326,6 +386,7 @@ mod tests {
     fn growth() -> Growth {
         let domain = Domain::closed(vec!["a".into(), "b".into(), "c".into()]).unwrap();
         let split = |feature, bin| Some(Split { feature, bin });
+        let tree = Tree { splits: vec![split(1, 1)], values: vec![0.0, 0.5, -0.5] };
         Growth {
             factors: vec![domain],
             features: vec![Feature::Factor(0, vec![2, 0, 1]), Feature::Number(0, vec![1.0, 5.0])],
@@ -333,7 +394,7 @@ mod tests {
             unit: 1.0,
             family: Family::Gamma,
             start: 0.5,
-            trees: vec![Tree { splits: vec![split(1, 1)], values: vec![0.0, 0.5, -0.5] }],
+            trees: vec![Arc::new(tree)],
             splits: vec![split(0, 0), None, split(1, 0)],
             ask: GrowthAsk::Nodes(vec![Asked { node: 5, ends: vec![vec![true; 3]; 2] }]),
         }
@@ -363,6 +424,45 @@ mod tests {
     }
 
     #[test]
+    fn whatever_decides_the_sums_is_hashed() {
+        let hash = |growth: &Growth| {
+            let mut writer = Writer::new("test");
+            growth.encode(&mut writer);
+            writer.hash()
+        };
+        let changes: [&dyn Fn(&mut Growth); 16] = [
+            &|g| g.factors.clear(),
+            &|g| g.features.truncate(1),
+            &|g| g.features[0] = Feature::Factor(1, vec![2, 0, 1]),
+            &|g| g.features[0] = Feature::Factor(0, vec![2, 1, 0]),
+            &|g| g.features[1] = Feature::Number(0, vec![1.0, 6.0]),
+            &|g| g.features[1] = Feature::Number(1, vec![1.0, 5.0]),
+            &|g| g.response = Response::Level(0, 1),
+            &|g| g.unit = 2.0,
+            &|g| g.start = -0.5,
+            &|g| g.family = Family::Poisson,
+            &|g| g.trees.clear(),
+            &|g| Arc::make_mut(&mut g.trees[0]).values[2] = 0.25,
+            &|g| Arc::make_mut(&mut g.trees[0]).splits[0] = None,
+            &|g| g.splits[1] = Some(Split { feature: 0, bin: 0 }),
+            &|g| g.ask = GrowthAsk::Nodes(vec![Asked { node: 6, ends: Vec::new() }]),
+            &|g| g.ask = GrowthAsk::Totals,
+        ];
+        let mut hashes: Vec<_> = changes
+            .iter()
+            .map(|change| {
+                let mut growth = growth();
+                change(&mut growth);
+                hash(&growth)
+            })
+            .collect();
+        hashes.push(hash(&growth()));
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 17);
+    }
+
+    #[test]
     fn what_points_to_nothing_is_refused() {
         let broken = |change: &dyn Fn(&mut Growth)| {
             let mut growth = growth();
@@ -386,8 +486,8 @@ mod tests {
         assert_eq!(broken(&|g| g.ask = asked(3)), Err(Index), "below a leaf");
         let short = Asked { node: 5, ends: vec![vec![true; 3]] };
         assert_eq!(broken(&|g| g.ask = GrowthAsk::Nodes(vec![short.clone()])), Err(Index));
-        assert_eq!(broken(&|g| g.trees[0].values[1] = f64::NAN), Err(NoNumber));
-        assert_eq!(broken(&|g| g.trees[0].values.truncate(2)), Err(Size));
+        assert_eq!(broken(&|g| Arc::make_mut(&mut g.trees[0]).values[1] = f64::NAN), Err(NoNumber));
+        assert_eq!(broken(&|g| Arc::make_mut(&mut g.trees[0]).values.truncate(2)), Err(Size));
         assert_eq!(broken(&|g| g.start = f64::INFINITY), Err(NoNumber));
         assert_eq!(broken(&|g| g.family = Family::InverseGaussian), Err(NoFamily));
         assert_eq!(broken(&|g| g.family = Family::Binomial), Err(NoFamily));

@@ -396,7 +396,7 @@ impl ReleaseRequest {
         // Doubles are written so that they read back as the same bits.
         match &self.fitting {
             Some(Fitting::Step(step)) => writer.text(&format!("{step:?}")),
-            Some(Fitting::Growth(growth)) => writer.text(&format!("{growth:?}")),
+            Some(Fitting::Growth(growth)) => growth.encode(&mut writer),
             None => {}
         }
         writer.hash()

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::{AddAssign, Range};
+use std::sync::Arc;
 
 use privacy::growth::{Split, Tree};
 
@@ -143,7 +144,7 @@ impl Chunk {
     }
 
     /// Adds trees to the predictors; rows have been parted by the first `placed` splits of the first one.
-    pub(super) fn apply(&mut self, trees: &[Tree], placed: usize) {
+    pub(super) fn apply(&mut self, trees: &[Arc<Tree>], placed: usize) {
         let mut placed = placed;
         for tree in trees {
             if placed == 0 {

@@ -6,6 +6,7 @@
 //! the unit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::glm::{Family, Link, Transform};
 use model::schema::table;
@@ -179,7 +180,7 @@ impl Ensemble {
             let gain = if all > 0.0 { gain / all } else { 0.0 };
             FeatureCard { column: column.clone(), edges, bins, gain }
         };
-        let tree = |tree: &Tree| {
+        let tree = |tree: &Arc<Tree>| {
             let split = |node: usize| tree.splits.get(node).copied().flatten();
             let values = tree.values.iter().enumerate();
             let node = values.map(|(node, value)| NodeCard {
@@ -218,12 +219,12 @@ impl Ensemble {
                 false => Feature::Factor(index, card.bins.clone()),
             });
         }
-        let tree = |nodes: &Vec<NodeCard>| Tree {
-            splits: nodes[..nodes.len() / 2]
-                .iter()
-                .map(|node| node.split.map(|(feature, bin)| Split { feature, bin }))
-                .collect(),
-            values: nodes.iter().map(|node| node.value).collect(),
+        let split = |node: &NodeCard| node.split.map(|(feature, bin)| Split { feature, bin });
+        let tree = |nodes: &Vec<NodeCard>| {
+            Arc::new(Tree {
+                splits: nodes[..nodes.len() / 2].iter().map(split).collect(),
+                values: nodes.iter().map(|node| node.value).collect(),
+            })
         };
         growth.trees = self.trees.iter().map(tree).collect();
         (growth.unit, growth.start) = (self.unit, self.start);

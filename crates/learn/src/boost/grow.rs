@@ -1,6 +1,7 @@
 //! The coordinator's part: from histograms to splits, tree after tree.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use num_traits::ToPrimitive;
 use privacy::growth::{
@@ -357,7 +358,7 @@ impl Boost {
         };
         let values = (0u32..).take(nodes).map(|node| value(node).unwrap_or(0.0)).collect();
         let splits = std::mem::take(&mut self.growth.splits);
-        self.growth.trees.push(Tree { splits, values });
+        self.growth.trees.push(Arc::new(Tree { splits, values }));
         self.nodes.clear();
         self.level = 0;
     }

@@ -11,6 +11,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use model::glm::Family;
 use privacy::growth::{Asked, Feature, Growth, Split, Tree, parent, sibling};
@@ -73,7 +74,7 @@ pub struct Rows {
     bins_of: Vec<usize>,
     chunks: Vec<Chunk>,
     /// Where the predictor began, and which trees it includes; nothing yet when there is no start.
-    applied: Option<(f64, Vec<Tree>)>,
+    applied: Option<(f64, Vec<Arc<Tree>>)>,
     /// Splits of the growing tree that rows have been parted by.
     splits: Vec<Option<Split>>,
     /// For each known node of that tree, the counts of each bin.
@@ -167,7 +168,7 @@ impl Binned {
         };
         let mut counted = vec![[false; 2]; self.len()];
         for rows in order.chunk_by(|a, b| a.0 == b.0) {
-            for tally in 0..=usize::from(event) {
+            for tally in [0, 1].into_iter().take(1 + usize::from(event)) {
                 let has = |row: &u32| self.responses[*row as usize] >= 1.0;
                 let own = rows.iter().map(|(_, row)| *row);
                 let own = own.filter(|row| !event || has(row) == (tally == 0));

@@ -99,7 +99,7 @@ fn told(growth: &Growth, parts: &mut [Hospital], threads: usize) -> Told {
     told
 }
 
-fn grow(family: Family, parts: usize, threads: usize) -> (Vec<Tree>, u32) {
+fn grow(family: Family, parts: usize, threads: usize) -> (Vec<Arc<Tree>>, u32) {
     let all = rows(400);
     let own = |part: usize| Hospital {
         rows: all.iter().filter(|row| row.3 as usize % parts == part).copied().collect(),
@@ -178,7 +178,7 @@ fn trees_are_those_of_a_textbook() {
     for (row, expected) in rows(400).iter().zip(textbook(5)) {
         let bins = [row.0 as usize - 1, whole(row.1)];
         let mut predicted = 3.0;
-        for Tree { splits, values } in &trees {
+        for Tree { splits, values } in trees.iter().map(AsRef::as_ref) {
             let mut node = 0;
             while let Some(Some(split)) = splits.get(node) {
                 let left = bins[usize::from(split.feature)] <= usize::from(split.bin);
