@@ -6,6 +6,7 @@ mod apply;
 mod attack;
 mod partition;
 mod sparcs;
+mod trees;
 
 use privacy::Policy;
 use serde_json::Value;

@@ -69,8 +69,10 @@ async fn any_partition_gives_the_same_bits() {
             ("total_cost ~ drg_code + log(los_days)", "gamma"),
             ("total_cost ~ drg_code*sex + los_days", "gaussian"),
             ("los_days ~ drg_code", "negative-binomial"),
+            ("total_cost ~ drg_code + sex + los_days", "gamma --trees 3 --depth 3"),
         ] {
-            let words = ["fit", formula, "--region", user, "--family", family, "--format", "json"];
+            let base = ["fit", formula, "--region", user, "--format", "json", "--family"];
+            let words: Vec<&str> = base.into_iter().chain(family.split(' ')).collect();
             cards.push(essence(&json(&words).await));
         }
         match &known {

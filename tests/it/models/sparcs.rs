@@ -34,7 +34,7 @@ const MODELS: [(&str, &str, &str, &[&str]); 5] = [
 ];
 
 #[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
-fn discharges() -> Option<PathBuf> {
+pub(super) fn discharges() -> Option<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let file = workspace.join("../shared/data/sparcs/discharges.csv.gz");
     if !file.is_file() {

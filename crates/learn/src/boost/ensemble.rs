@@ -86,8 +86,9 @@ pub enum InvalidEnsemble {
     Field(&'static str),
 }
 
-/// Columns and features of a formula: the bins of numbers are those of the data model, levels of factors
-/// stand in the order of their means, where these are known, else last.
+/// Columns and features of a formula, as the first step asks for them: the bins of numbers are those of
+/// the data model, each level of a factor is a bin. Of more levels than there are bins those with
+/// means near each other are together, where these are known.
 ///
 /// # Errors
 /// [`InvalidEnsemble`].
@@ -132,13 +133,16 @@ pub fn features_of(
     if features.is_empty() { Err(InvalidEnsemble::Nothing) } else { Ok(features) }
 }
 
-/// For each level, its bin.
+/// For each level, its bin: its own, or, where there are more than bins, in the order of means.
 fn ordered(
     factor: &str,
     levels: Option<&Levels>,
     means: &BTreeMap<(String, String), f64>,
 ) -> Vec<u8> {
     let names: &[String] = levels.map_or(&[], |levels| &levels.names);
+    if names.len() <= MAX_FEATURE_BINS {
+        return (0..=u8::MAX).take(names.len()).collect();
+    }
     let mean = |level: &usize| {
         let key = (factor.to_owned(), names[*level].clone());
         means.get(&key).copied().unwrap_or(f64::INFINITY)
@@ -147,12 +151,7 @@ fn ordered(
     order.sort_by(|a, b| mean(a).total_cmp(&mean(b)).then_with(|| names[*a].cmp(&names[*b])));
     let mut bins = vec![0; names.len()];
     for (rank, level) in order.into_iter().enumerate() {
-        let bin = if names.len() > MAX_FEATURE_BINS {
-            rank * MAX_FEATURE_BINS / names.len()
-        } else {
-            rank
-        };
-        bins[level] = bin.to_u8().unwrap_or(u8::MAX);
+        bins[level] = (rank * MAX_FEATURE_BINS / names.len()).to_u8().unwrap_or(u8::MAX);
     }
     bins
 }

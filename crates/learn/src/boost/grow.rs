@@ -410,35 +410,53 @@ fn difference(above: &[Run], own: &[Run]) -> Option<Vec<Run>> {
     Some(beside)
 }
 
-/// A feature with the bins that were told, adjacent ones joined while there are too many.
+/// A feature with the bins that were told, adjacent ones joined while there are too many. Codes are put
+/// in the order of their mean response: that of their mean gradient, the other way round.
 fn coarse(feature: &Feature, runs: &[Run]) -> Feature {
-    let whole = total(runs).rows;
-    let mut ends = Vec::new();
-    let (mut seen, mut taken) = (0, 0);
-    let told: Vec<&Run> = runs.iter().filter(|run| run.sums.rows > 0).collect();
-    let many = told.len() > COARSE_BINS;
-    for (index, run) in told.iter().enumerate() {
-        seen += run.sums.rows;
-        let left = COARSE_BINS.saturating_sub(ends.len()).max(1) as u64;
-        let share = (whole - taken) / left;
-        if !many || seen >= share || index + 1 == told.len() {
-            (taken, seen) = (taken + seen, 0);
-            ends.push(run.end);
-        }
-    }
-    // The last run goes on to the end.
-    ends.pop();
+    let mut told: Vec<&Run> = runs.iter().filter(|run| run.sums.rows > 0).collect();
     match feature {
-        Feature::Number(input, edges) => Feature::Number(
-            *input,
-            ends.iter().filter_map(|end| edges.get(*end).copied()).collect(),
-        ),
+        Feature::Number(input, edges) => {
+            let ends = fewer(&told).into_iter().map(|last| told[last].end);
+            // The last run goes on to the end.
+            let inner = ends.filter_map(|end| edges.get(end).copied());
+            Feature::Number(*input, inner.collect())
+        }
         Feature::Factor(factor, bins) => {
-            let bin = |old: &u8| ends.partition_point(|end| *end < usize::from(*old));
-            let bins = bins.iter().map(|old| bin(old).to_u8().unwrap_or(u8::MAX));
-            Feature::Factor(*factor, bins.collect())
+            let mean = |run: &Run| {
+                let rows = run.sums.rows.to_f64().unwrap_or(f64::NAN);
+                -Sums::value(run.sums.g) / rows
+            };
+            told.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+            let lasts = fewer(&told);
+            let bin = |old: &u8| {
+                let run = runs.iter().find(|run| run.end >= usize::from(*old));
+                let place = told.iter().position(|told| run.is_some_and(|run| run.end == told.end));
+                // A code without rows stands with the last.
+                let place = place.unwrap_or(told.len());
+                let last = lasts.len().saturating_sub(1);
+                lasts.partition_point(|last| *last < place).min(last).to_u8().unwrap_or(u8::MAX)
+            };
+            Feature::Factor(*factor, bins.iter().map(bin).collect())
         }
     }
+}
+
+/// The last of each of at most [`COARSE_BINS`] stretches of runs with about as many rows each.
+fn fewer(runs: &[&Run]) -> Vec<usize> {
+    if runs.len() <= COARSE_BINS {
+        return (0..runs.len()).collect();
+    }
+    let mut left: u64 = runs.iter().map(|run| run.sums.rows).sum();
+    let (mut lasts, mut seen) = (Vec::new(), 0);
+    for (index, run) in runs.iter().enumerate() {
+        seen += run.sums.rows;
+        let share = left / COARSE_BINS.saturating_sub(lasts.len()).max(1) as u64;
+        if seen >= share || index + 1 == runs.len() {
+            (left, seen) = (left - seen, 0);
+            lasts.push(index);
+        }
+    }
+    lasts
 }
 
 #[cfg(test)]

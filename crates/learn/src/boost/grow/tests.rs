@@ -298,13 +298,16 @@ fn sums_that_no_stays_have_are_not_believed() {
 
 #[test]
 fn bins_become_as_many_as_told_and_no_more_than_are_wanted() {
-    let run = |end, rows| Run { end, sums: Sums { rows, g: 0, h: 0 } };
+    let run = |end, rows| Run { end, sums: Sums { rows, g: end as i128, h: 0 } };
     let number = Feature::Number(0, (1..9).map(f64::from).collect());
     let told = [run(1, 20), run(4, 0), run(5, 11), run(8, 30)];
     assert_eq!(coarse(&number, &told), Feature::Number(0, vec![2.0, 6.0]));
     let factor = Feature::Factor(0, vec![3, 0, 2, 1]);
-    let told = [run(0, 20), run(2, 11), run(3, 30)];
-    assert_eq!(coarse(&factor, &told), Feature::Factor(0, vec![2, 0, 1, 1]));
+    let mut told = [run(0, 20), run(2, 11), run(3, 30)];
+    // The larger the gradient, the smaller the response: level by level 3/30, 0/20, 2/11, 2/11.
+    assert_eq!(coarse(&factor, &told), Feature::Factor(0, vec![1, 2, 0, 0]));
+    told[1].sums.rows = 0;
+    assert_eq!(coarse(&factor, &told), Feature::Factor(0, vec![0, 1, 1, 1]), "nobody has them");
     let many = Feature::Number(0, (1..250).map(f64::from).collect());
     let told: Vec<Run> = (0..250).map(|end| run(end, 1 + end as u64 % 7)).collect();
     let bins = coarse(&many, &told).bins();
