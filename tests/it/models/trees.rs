@@ -378,6 +378,7 @@ async fn orders_and_policies_bound_trees() {
         ("total_cost ~ drg_code:sex", "gamma", &["--trees", "2"], "drg_code:sex"),
         ("total_cost ~ sex + offset(los_days)", "gamma", &["--trees", "2"], "no offset"),
         ("total_cost ~ 1", "gamma", &["--trees", "2"], "at least one column"),
+        ("total_cost ~ drg_code + mdc_code", "gamma", &["--trees", "2"], "say the same"),
     ] {
         let said = ask(formula, family, words).await;
         assert!(said.contains(part), "{formula} {words:?}: {said}");

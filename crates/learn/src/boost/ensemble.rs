@@ -72,6 +72,12 @@ pub enum InvalidEnsemble {
         "trees take columns as they are: {0} is an interaction or has a transform, and trees need neither"
     )]
     Term(String),
+    /// Two columns of which one says what the other does, only coarser.
+    #[error(
+        "{0} and {1} say the same, one coarser than the other: the difference of their parts may be a few \
+         patients, and trees need only one"
+    )]
+    Nested(String, String),
     /// There is an offset.
     #[error("trees have no offset")]
     Offset,
@@ -128,9 +134,21 @@ pub fn features_of(
                 return Err(InvalidEnsemble::Term(names.collect::<Vec<_>>().join(":")));
             }
         };
+        let nested = features.iter().find(|(other, _)| are_nested(other, name));
+        if let Some((other, _)) = nested {
+            return Err(InvalidEnsemble::Nested(other.clone(), name.clone()));
+        }
         features.push((name.clone(), feature));
     }
     if features.is_empty() { Err(InvalidEnsemble::Nothing) } else { Ok(features) }
+}
+
+/// Columns of which each is a coarser or finer view of the others.
+const NESTED: [&[&str]; 2] =
+    [&["drg_code", "adrg_code", "mdc_code", "drg_type"], &["age_years", "age_band"]];
+
+fn are_nested(first: &str, second: &str) -> bool {
+    NESTED.iter().any(|group| group.contains(&first) && group.contains(&second))
 }
 
 /// For each level, its bin: its own, or, where there are more than bins, in the order of means.
