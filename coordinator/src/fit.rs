@@ -274,7 +274,12 @@ impl Fitter<'_> {
         let (silent, _) = mpsc::channel(1);
         let State { rounds, registry, .. } = self.state;
         let until = self.question_end();
-        let outcome = rounds.lead(registry, &roster.without, &request, until, &silent).await?;
+        let leading = rounds.lead(registry, &roster.without, &request, until, &silent);
+        let outcome = leading.await.map_err(|failure| match failure {
+            // The fit's own time is over, whoever was still to answer.
+            _ if self.state.clock.monotonic() >= self.until => AskError::Deadline,
+            failure => failure.into(),
+        })?;
         roster.bytes += outcome.bytes;
         if self.state.clock.monotonic() >= self.until {
             return Err(AskError::Deadline);

@@ -106,6 +106,7 @@ pub(crate) fn encode_growth(growth: &Growth) -> v1::Growth {
         }),
         unit: growth.unit,
         family: growth.family.as_str().to_owned(),
+        planned: growth.planned,
         start: growth.start,
         trees: growth.trees.iter().map(tree).collect(),
         splits: encode_splits(&growth.splits),
@@ -135,6 +136,7 @@ pub(crate) fn decode_growth(wire: v1::Growth) -> Result<Growth, Refusal> {
         response,
         unit: wire.unit,
         family: Family::named(&wire.family).ok_or_else(wrong)?,
+        planned: wire.planned,
         start: wire.start,
         trees: wire.trees.into_iter().map(tree).collect::<Result<_, Refusal>>()?,
         splits: decode_splits(wire.splits)?,
@@ -154,11 +156,13 @@ mod tests {
 
     use super::*;
 
-    fn request(values: Vec<f64>, event: bool, totals: bool, bits: Vec<bool>) -> ReleaseRequest {
+    fn request(values: &[f64], event: bool, totals: bool, bits: Vec<bool>) -> ReleaseRequest {
         let levels = Domain::closed(vec!["a".into(), "b".into(), "c".into()]).unwrap();
         let days = Number { input: 0, transform: Transform::Identity };
         let edges = (1..10).map(f64::from).collect();
         let split = |feature, bin| Some(Split { feature, bin });
+        // Within what trees may lead to.
+        let small = values.iter().map(|value| value / f64::MAX).collect();
         let ask = match totals {
             true => GrowthAsk::Totals,
             false => {
@@ -172,8 +176,9 @@ mod tests {
             response: if event { Response::Level(1, 2) } else { Response::Number(days) },
             unit: 1024.0,
             family: if event { Family::Binomial } else { Family::Gamma },
-            start: values[0],
-            trees: vec![Arc::new(Tree { splits: vec![split(1, 8)], values })],
+            planned: 2,
+            start: values[0] / f64::MAX,
+            trees: vec![Arc::new(Tree { splits: vec![split(1, 8)], values: small })],
             splits: if totals { Vec::new() } else { vec![split(0, 1)] },
             ask,
         };
@@ -196,7 +201,7 @@ mod tests {
             totals in any::<bool>(),
             bits in prop::collection::vec(any::<bool>(), 10),
         ) {
-            let request = request(values, event, totals, bits);
+            let request = request(&values, event, totals, bits);
             let wire = encode_request(&request, 1_000);
             prop_assert!(wire.domains.is_empty() && wire.measures.is_empty());
             let read = decode_request(wire).unwrap();

@@ -94,6 +94,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
         width: m.width,
         bins: m.bins,
         tallies: m.tallies,
+        whole: m.whole,
     };
     v1::Terms {
         region: terms.region.clone(),
@@ -131,6 +132,7 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         width: m.width,
         bins: m.bins,
         tallies: m.tallies,
+        whole: m.whole,
     };
     let measures = shape.measures.iter().map(measure).collect();
     Ok(Terms {

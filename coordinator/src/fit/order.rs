@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use learn::boost::{Options, features_of, link_of};
+use learn::boost::{BoostError, Options, features_of, link_of};
 use learn::formula::{Formula, Outcome};
 use model::glm::{Family, Link, Transform};
 use model::schema::table;
@@ -81,7 +81,9 @@ impl Order {
             }
         }
         let trees = request.trees.map(|trees| options(&trees, request.ridge));
-        if trees.is_some() {
+        if let Some(options) = trees {
+            let wrong = |error: BoostError| refuse("--trees", sentence(&error.to_string()));
+            options.check().map_err(wrong)?;
             let others = [request.firth, request.cluster, weight.is_some()];
             check_trees(family, link, &formula, others)?;
         }
@@ -117,13 +119,20 @@ impl Order {
         names
     }
 
+    /// The condition, and that no column of the formula is empty: levels are asked for over the very stays
+    /// that are fitted, so that no difference of the two is told.
     pub(super) fn filter(&self) -> String {
-        // On a line of its own, so that a comment cannot swallow what stands behind it.
-        if self.condition.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE (\n{}\n)", self.condition)
+        let columns = self.leading().into_iter().chain(self.numbers());
+        let mut conditions: Vec<String> =
+            columns.map(|name| format!("{name} IS NOT NULL")).collect();
+        if !self.condition.is_empty() {
+            // On a line of its own, so that a comment cannot swallow what stands behind it.
+            conditions.insert(0, format!("(\n{}\n)", self.condition));
         }
+        if conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", conditions.join(" AND "))
     }
 
     /// A question about the condition alone.
@@ -190,7 +199,8 @@ fn check_trees(
     }
     let words = ["--firth", "--cluster", "--weights"];
     if let Some((word, _)) = words.iter().zip(others).find(|(_, given)| *given) {
-        return Err(refuse(word, "Trees are fitted without it."));
+        let reason = format!("Boosted trees cannot be fitted with {word}; leave it out.");
+        return Err(refuse(word, reason));
     }
     let known = features_of(formula, &BTreeMap::new(), &BTreeMap::new());
     known.map(|_| ()).map_err(|error| refuse("formula", sentence(&error.to_string())))

@@ -43,12 +43,14 @@ fn the_carrier_reads_each_column_once() {
     wanted.weight = "age_years".to_owned();
     let order = Order::new(wanted, "m".to_owned()).unwrap();
     let expected = "SELECT sex, severity, died, sum(age_years) FROM stay WHERE (\nsex <> 'U' -- \
-                    both\n) GROUP BY sex, severity, died";
+                    both\n) AND sex IS NOT NULL AND severity IS NOT NULL AND died IS NOT NULL AND \
+                    age_years IS NOT NULL GROUP BY sex, severity, died";
     assert_eq!(order.carrier(), expected);
     let order = Order::new(request("los_days ~ 1", "poisson"), "m".to_owned()).unwrap();
-    assert_eq!(order.carrier(), "SELECT sum(los_days) FROM stay");
+    assert_eq!(order.carrier(), "SELECT sum(los_days) FROM stay WHERE los_days IS NOT NULL");
     let order = Order::new(request("died ~ 1", "binomial"), "m".to_owned()).unwrap();
-    assert_eq!(order.carrier(), "SELECT died, count(*) FROM stay GROUP BY died");
+    let expected = "SELECT died, count(*) FROM stay WHERE died IS NOT NULL GROUP BY died";
+    assert_eq!(order.carrier(), expected);
 }
 
 #[test]

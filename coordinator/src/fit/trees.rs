@@ -7,7 +7,8 @@ use learn::boost::{Boost, Ensemble, Options, Told, features_of, link_of};
 use learn::card::{DesignCard, FitCard};
 use learn::design::Design;
 use learn::fit::STAYS_PER_PARAMETER;
-use model::glm::{Dispersion, Family};
+use learn::formula::Outcome;
+use model::glm::{Dispersion, Family, Transform};
 use num_traits::ToPrimitive as _;
 use privacy::growth::{Growth, GrowthAsk};
 use privacy::step::{Scalar, UNITS};
@@ -45,8 +46,7 @@ impl Fitter<'_> {
         let wrong = |error: &dyn std::fmt::Display| refuse("model", sentence(&error.to_string()));
         let (columns, mut growth) = self.template(found)?;
         self.check_trees(found.stays, options)?;
-        // Before anything is asked.
-        Boost::new(growth.clone(), options).map_err(|error| wrong(&error))?;
+        growth.planned = count(options.trees);
         let whole = match self.whole(question, growth.clone(), roster).await? {
             Ok(whole) => whole,
             Err(why) => return Ok(Attempt::Changed(why)),
@@ -82,6 +82,12 @@ impl Fitter<'_> {
                     .to_owned(),
             );
         }
+        for (name, _) in columns.iter().zip(&growth.features).filter(|(_, f)| f.bins() < 2) {
+            roster.notes.push(format!(
+                "no tree is split by {name}: no two parts of it have enough patients each (for events, with and \
+                 without it)"
+            ));
+        }
         let names: Vec<String> = order.formula.factors().iter().map(|&n| n.to_owned()).collect();
         let numbers = order.formula.numbers().iter().map(|&n| n.to_owned()).collect();
         let design = Design { columns: Vec::new(), names: Vec::new(), factors: names, numbers };
@@ -101,9 +107,10 @@ impl Fitter<'_> {
             .map_err(|error| refuse("formula", sentence(&error.to_string())))?;
         let (columns, features) = features.into_iter().unzip();
         let growth = learn::card::growth(&order.formula, &found.levels, order.family);
-        // A power of two: sums of amounts stay small and no bit of them is lost.
+        // A power of two near the mean of amounts, so that their gradients are of ordinary size.
+        let is_plain = matches!(order.formula.outcome, Outcome::Number(_, Transform::Identity));
         let unit = match order.family {
-            Family::Gaussian | Family::Gamma => found.unit,
+            Family::Gaussian | Family::Gamma if is_plain => found.unit,
             _ => 1.0,
         };
         Ok((columns, Growth { features, unit, ..growth }))

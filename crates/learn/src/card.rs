@@ -351,6 +351,7 @@ pub fn growth(formula: &Formula, levels: &BTreeMap<String, Levels>, family: Fami
         response,
         unit: 1.0,
         family,
+        planned: 0,
         start: 0.0,
         trees: Vec::new(),
         splits: Vec::new(),

@@ -4,7 +4,6 @@ use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::blind::{GuardKey, RoundKey};
 use crate::domain::Domain;
-use crate::growth::GrowthAsk;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::request::{Fitting, ReleaseRequest, Scope};
 use crate::roster::Roster;
@@ -242,9 +241,7 @@ fn admit_step(fitting: &Fitting, policy: &Policy, pooled: bool) -> Result<(), Re
             ("parameters", step.columns.len(), most, "Use fewer terms or coarser codes.")
         }
         Fitting::Growth(growth) => {
-            // The one that grows counts too.
-            let grows = usize::from(matches!(growth.ask, GrowthAsk::Nodes(_)));
-            ("trees", growth.trees.len() + grows, policy.models.trees, "Fit fewer trees.")
+            ("trees", growth.planned as usize, policy.models.trees, "Fit fewer trees.")
         }
     };
     if size > most as usize {

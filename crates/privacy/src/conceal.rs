@@ -209,8 +209,11 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
     let capped = |count: u64| u128::from(count.min(cap));
     columns.add(0, capped(group.persons));
     columns.add(1, capped(group.stays));
-    // Set, not added: a hospital is one contributor however its groups fall together.
-    columns.set(2, 1);
+    // Set, not added: a hospital is one contributor however its groups fall together. A node of a tree
+    // may have nobody here and its sibling somebody.
+    if group.rows > 0 {
+        columns.set(2, 1);
+    }
     // A listing asks which places pass, and rows are what the coordinator would read of those: less
     // the rows of a common code, they would be the count of a rare one in the same bucket, and less
     // those of another round, of what failed in between.

@@ -18,8 +18,12 @@
 //!   formed from released means.
 //!
 //! What does not: that a coordinator asks for the trees that its sums call for is its own word, as with
-//! the coefficients of [`mod@crate::step`]; and many trees over the same patients tell much about few, as
-//! any exact model does. Hospitals bound their number.
+//! the coefficients of [`mod@crate::step`]. Runs are nested within one tree only: two trees, or two fits,
+//! part the same patients at unlike places, and the difference of two exact sums may be about few.
+//! Hospitals bound the trees of a fit, and questions a day.
+//!
+//! A measure that does not pass takes its group with it, rows and all, and no remainder is told: both would
+//! count the few beside it.
 //!
 //! Gradients are those of Friedman, *Annals of Statistics* 29 (2001) 1189, second derivatives as in
 //! Chen and Guestrin, KDD 2016. Each is rounded once per stay to 2^-30 and kept within ±2^20.
@@ -43,6 +47,8 @@ pub const MAX_TREES: usize = 2_000;
 pub const MAX_FEATURE_BINS: usize = 256;
 /// What a gradient is multiplied with before it is rounded: 2^30.
 pub const GRADIENT_UNITS: f64 = (1u64 << 30) as f64;
+/// Largest predictor that trees may lead to.
+pub const FARTHEST: f64 = (1u64 << 16) as f64;
 /// log2 of the largest gradient, in [`GRADIENT_UNITS`].
 pub const GRADIENT_BITS: u32 = 50;
 
@@ -116,6 +122,8 @@ pub struct Growth {
     pub unit: f64,
     /// Gaussian, gamma, Poisson or binomial, with its usual link, of gamma the logarithm.
     pub family: Family,
+    /// How many trees there are to be; what a hospital's policy looks at.
+    pub planned: u32,
     /// The predictor before the first tree.
     pub start: f64,
     /// Finished trees; a step shares them with the one before.
@@ -139,7 +147,7 @@ pub enum InvalidGrowth {
     #[error("a tree points to a feature, level, input or node that the request does not have")]
     Index,
     /// A number is not finite.
-    #[error("a value of a tree is not a number")]
+    #[error("a value of a tree is no number, or leads too far")]
     Number,
     /// No gradients are known.
     #[error("trees have the family gaussian, gamma, poisson or binomial")]
@@ -178,6 +186,7 @@ impl Growth {
         let sized = (1..=MAX_FEATURES).contains(&self.features.len())
             && self.factors.len() <= MAX_FACTORS
             && self.trees.len() <= MAX_TREES
+            && self.trees.len() + usize::from(self.grows()) <= self.planned as usize
             && self.features.iter().all(|feature| (1..=MAX_FEATURE_BINS).contains(&feature.bins()));
         if !sized {
             return Err(InvalidGrowth::Size);
@@ -189,9 +198,15 @@ impl Growth {
             return Err(InvalidGrowth::Family);
         }
         self.check_columns(inputs)?;
-        let finite = self.start.is_finite() && self.unit.is_finite() && self.unit > 0.0;
-        let mut values = self.trees.iter().flat_map(|tree| &tree.values);
-        if !finite || !values.all(|value| value.is_finite()) {
+        // A predictor that is far out would make of the bound of gradients a threshold of choice.
+        let largest = |tree: &Arc<Tree>| {
+            tree.values.iter().fold(0.0, |most: f64, value| {
+                if value.is_nan() { *value } else { most.max(value.abs()) }
+            })
+        };
+        let farthest = self.start.abs() + self.trees.iter().map(largest).sum::<f64>();
+        let is_power = self.unit.is_normal() && self.unit > 0.0 && self.unit.to_bits() << 12 == 0;
+        if !is_power || farthest.is_nan() || farthest > FARTHEST {
             return Err(InvalidGrowth::Number);
         }
         for Tree { splits, values } in self.trees.iter().map(AsRef::as_ref) {
@@ -285,6 +300,7 @@ impl Growth {
             }
         }
         writer.text(&format!("{:?} {:?}", self.response, self.family));
+        writer.number(u64::from(self.planned));
         write_doubles(writer, &[self.unit, self.start]);
         writer.number(self.trees.len() as u64);
         for tree in &self.trees {
@@ -302,6 +318,12 @@ impl Growth {
                 writer.bytes(&ends.iter().map(|end| u8::from(*end)).collect::<Vec<_>>());
             }
         }
+    }
+
+    /// Whether it asks for a tree that is not among the finished ones.
+    #[must_use]
+    pub const fn grows(&self) -> bool {
+        matches!(self.ask, GrowthAsk::Nodes(_))
     }
 
     /// Whether the response is an event, so that those with it are told apart.
@@ -324,12 +346,12 @@ impl Growth {
         }
     }
 
-    /// Sets of persons behind the measure: of a node, those of its sibling, or with an event those with
-    /// and without it in both; of the totals, as [`crate::Step::supports`] has them.
+    /// Sets of persons behind the measure: of a node, those with a gradient out of bounds and those of its
+    /// sibling, or with an event (whose gradients are in bounds) those with and without it in both; of the totals, as [`crate::Step::supports`] has them.
     #[must_use]
     pub const fn supports(&self) -> u32 {
         match (&self.ask, self.is_event()) {
-            (GrowthAsk::Nodes(_), false) => 1,
+            (GrowthAsk::Nodes(_), false) => 2,
             (GrowthAsk::Nodes(_), true) => 4,
             (GrowthAsk::Totals, false) => 5,
             (GrowthAsk::Totals, true) => 7,
@@ -393,6 +415,7 @@ mod tests {
             response: Response::Number(Number { input: 1, transform: Transform::Identity }),
             unit: 1.0,
             family: Family::Gamma,
+            planned: 2,
             start: 0.5,
             trees: vec![Arc::new(tree)],
             splits: vec![split(0, 0), None, split(1, 0)],
@@ -413,7 +436,7 @@ mod tests {
     fn a_step_counts_both_siblings() {
         let number = growth();
         assert_eq!(number.check(2), Ok(()));
-        assert_eq!((number.measure(), number.supports()), (Measure::Gradients(3, 2), 1));
+        assert_eq!((number.measure(), number.supports()), (Measure::Gradients(3, 2), 2));
         assert_eq!(number.places(), 2);
         let event =
             Growth { response: Response::Level(0, 2), family: Family::Binomial, ..growth() };
@@ -430,7 +453,8 @@ mod tests {
             growth.encode(&mut writer);
             writer.hash()
         };
-        let changes: [&dyn Fn(&mut Growth); 16] = [
+        let changes: [&dyn Fn(&mut Growth); 17] = [
+            &|g| g.planned = 3,
             &|g| g.factors.clear(),
             &|g| g.features.truncate(1),
             &|g| g.features[0] = Feature::Factor(1, vec![2, 0, 1]),
@@ -459,7 +483,7 @@ mod tests {
         hashes.push(hash(&growth()));
         hashes.sort_unstable();
         hashes.dedup();
-        assert_eq!(hashes.len(), 17);
+        assert_eq!(hashes.len(), 18);
     }
 
     #[test]
@@ -489,6 +513,9 @@ mod tests {
         assert_eq!(broken(&|g| Arc::make_mut(&mut g.trees[0]).values[1] = f64::NAN), Err(NoNumber));
         assert_eq!(broken(&|g| Arc::make_mut(&mut g.trees[0]).values.truncate(2)), Err(Size));
         assert_eq!(broken(&|g| g.start = f64::INFINITY), Err(NoNumber));
+        assert_eq!(broken(&|g| g.start = -1e5), Err(NoNumber), "too far");
+        assert_eq!(broken(&|g| g.unit = 3.0), Err(NoNumber));
+        assert_eq!(broken(&|g| g.planned = 1), Err(Size), "one more than planned");
         assert_eq!(broken(&|g| g.family = Family::InverseGaussian), Err(NoFamily));
         assert_eq!(broken(&|g| g.family = Family::Binomial), Err(NoFamily));
     }

@@ -232,7 +232,7 @@ pub struct Models {
 
 impl Default for Models {
     fn default() -> Self {
-        Self { fit: true, parameters: 128, trees: 500 }
+        Self { fit: true, parameters: 128, trees: 400 }
     }
 }
 

@@ -227,7 +227,8 @@ impl<'a> Checked<'a> {
                 let is_joined = is_bin && ends.next() != Some(&true);
                 group.cells.push(if is_joined { JOINED } else { value });
             }
-            if binned > rows {
+            let gradients = is_histogram && self.shape.measures()[index].tallies > 1;
+            if binned > rows || (gradients && binned != rows) {
                 return Err(RevealError::Check);
             }
         }

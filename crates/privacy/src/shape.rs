@@ -52,6 +52,9 @@ pub struct MeasureShape {
     /// Sets of persons of which each run of bins must hold the minimum; 0 for anything but a
     /// histogram.
     pub tallies: u32,
+    /// A group of which this does not pass is withheld as a whole, its number of rows too, and no
+    /// remainder is told: sums of models, whose groups follow from each other.
+    pub whole: bool,
 }
 
 /// A check column and what it is a combination of.
@@ -103,8 +106,10 @@ impl Shape {
     /// [`TooLarge`].
     pub fn new(cells: usize, measures: Vec<MeasureShape>) -> Result<Self, TooLarge> {
         let sane = |m: &MeasureShape| {
-            let fits = m.width == m.bins || m.width == GRADIENT_CELLS * m.bins;
-            let is_histogram = fits && m.money == 0 && (1..=MAX_TALLIES).contains(&m.tallies);
+            let gradients = m.bins.checked_mul(GRADIENT_CELLS);
+            let fits = m.width == m.bins || Some(m.width) == gradients;
+            let is_histogram =
+                fits && m.bins > 0 && m.money == 0 && (1..=MAX_TALLIES).contains(&m.tallies);
             m.supports <= 1 << 10
                 && m.money <= 2
                 && m.width <= 1 << 12
@@ -133,6 +138,7 @@ impl Shape {
                 width: count(measure.width())?,
                 bins: count(measure.bins())?,
                 tallies: count(measure.tallies())?,
+                whole: matches!(measure, Measure::Step | Measure::Gradients(..)),
             })
         });
         Self::new(request.cells(), measures.collect::<Result<_, _>>()?)
@@ -258,12 +264,12 @@ mod tests {
     #[test]
     fn columns_follow_each_other_without_gap_or_overlap() {
         let measures = vec![
-            MeasureShape { supports: 0, money: 0, width: 1, bins: 0, tallies: 0 },
-            MeasureShape { supports: 4, money: 1, width: 3, bins: 0, tallies: 0 },
-            MeasureShape { supports: 4, money: 0, width: 7, bins: 7, tallies: 1 },
-            MeasureShape { supports: 8, money: 2, width: 6, bins: 0, tallies: 0 },
-            MeasureShape { supports: 4, money: 0, width: 2, bins: 2, tallies: 1 },
-            MeasureShape { supports: 1, money: 0, width: 12, bins: 4, tallies: 2 },
+            MeasureShape { supports: 0, money: 0, width: 1, bins: 0, tallies: 0, whole: false },
+            MeasureShape { supports: 4, money: 1, width: 3, bins: 0, tallies: 0, whole: false },
+            MeasureShape { supports: 4, money: 0, width: 7, bins: 7, tallies: 1, whole: false },
+            MeasureShape { supports: 8, money: 2, width: 6, bins: 0, tallies: 0, whole: false },
+            MeasureShape { supports: 4, money: 0, width: 2, bins: 2, tallies: 1, whole: false },
+            MeasureShape { supports: 1, money: 0, width: 12, bins: 4, tallies: 2, whole: false },
         ];
         let shape = Shape::new(5, measures).unwrap();
         let mut columns: Vec<usize> = (0..GROUP_GUARDS).collect();
@@ -283,9 +289,22 @@ mod tests {
     fn an_upload_is_bounded() {
         assert!(Shape::new(0, Vec::new()).is_err());
         assert!(Shape::new(1 << 23, Vec::new()).is_err(), "more than one column each");
-        let wide = MeasureShape { supports: 0, money: 0, width: 1 << 13, bins: 0, tallies: 0 };
+        let wide = MeasureShape {
+            supports: 0,
+            money: 0,
+            width: 1 << 13,
+            bins: 0,
+            tallies: 0,
+            whole: false,
+        };
         assert!(Shape::new(1, vec![wide]).is_err());
-        let lopsided = MeasureShape { supports: 0, money: 0, width: 3, bins: 2, tallies: 1 };
+        let lopsided =
+            MeasureShape { supports: 0, money: 0, width: 3, bins: 2, tallies: 1, whole: false };
         assert!(Shape::new(1, vec![lopsided]).is_err(), "a bin without a cell");
+        let vast = MeasureShape { bins: 1 << 31, width: 0, ..lopsided };
+        assert!(Shape::new(1, vec![vast]).is_err(), "and no overflow");
+        let none =
+            MeasureShape { supports: 0, money: 0, width: 0, bins: 0, tallies: 1, whole: false };
+        assert!(Shape::new(1, vec![none]).is_err(), "a tally without bins");
     }
 }

@@ -134,10 +134,11 @@ impl Terms {
         self.hospitals.iter().for_each(|hospital| writer.text(hospital.as_str()));
         writer.number(self.shape.cells() as u64);
         writer.number(self.shape.measures().len() as u64);
-        for MeasureShape { supports, money, width, bins, tallies } in self.shape.measures() {
+        for MeasureShape { supports, money, width, bins, tallies, whole } in self.shape.measures() {
             [supports, money, width].into_iter().for_each(|n| writer.number(u64::from(*n)));
-            // Bins have one tally unless the upper half says that they have more.
-            writer.number(u64::from(*bins) | u64::from(tallies.saturating_sub(1)) << 32);
+            // Bins have one tally, and groups more parts than one, unless the upper half says otherwise.
+            let more = u64::from(tallies.saturating_sub(1)) | u64::from(*whole) << 16;
+            writer.number(u64::from(*bins) | more << 32);
         }
         writer.hash()
     }

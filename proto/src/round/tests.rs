@@ -8,8 +8,8 @@ use super::*;
 
 fn terms() -> Terms {
     let measures = vec![
-        MeasureShape { supports: 4, money: 1, width: 2, bins: 0, tallies: 0 },
-        MeasureShape { supports: 4, money: 0, width: 3, bins: 3, tallies: 1 },
+        MeasureShape { supports: 4, money: 1, width: 2, bins: 0, tallies: 0, whole: true },
+        MeasureShape { supports: 4, money: 0, width: 3, bins: 3, tallies: 1, whole: false },
     ];
     Terms {
         region: "east".into(),

@@ -318,6 +318,13 @@ async fn no_leaf_is_of_a_few_patients() {
         }
     }
     assert!(leaves > 6 * 3, "trees have grown: {leaves} leaves");
+    // What a node was parted by can part its children again.
+    let of = |tree: &[NodeCard], node: usize| tree[node].split.map(|(feature, _)| feature);
+    let again = |tree: &Vec<NodeCard>| {
+        (1..tree.len())
+            .any(|node| of(tree, node).is_some() && of(tree, node) == of(tree, (node - 1) / 2))
+    };
+    assert!(ensemble.trees.iter().any(again));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,7 +380,12 @@ async fn orders_and_policies_bound_trees() {
         (plain, "inverse-gaussian", &["--trees", "2"], "gaussian, gamma, poisson, binomial"),
         (plain, "gamma", &["--trees", "2", "--link", "identity"], "have the link log"),
         (plain, "gamma", &["--trees", "2", "--learning-rate", "2"], "learning rate"),
-        (plain, "gamma", &["--trees", "2", "--weights", "los_days"], "fitted without it"),
+        (
+            plain,
+            "gamma",
+            &["--trees", "2", "--weights", "los_days"],
+            "cannot be fitted with --weights",
+        ),
         ("total_cost ~ log(los_days)", "gamma", &["--trees", "2"], "log(los_days)"),
         ("total_cost ~ drg_code:sex", "gamma", &["--trees", "2"], "drg_code:sex"),
         ("total_cost ~ sex + offset(los_days)", "gamma", &["--trees", "2"], "no offset"),

@@ -1,10 +1,10 @@
 //! The rows of one thread: which node each is in, its gradients, and sums over nodes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
-use privacy::growth::{Split, Tree};
+use privacy::growth::{GRADIENT_BITS, Split, Tree};
 
 use super::rows::Scored;
 
@@ -167,14 +167,20 @@ impl Chunk {
         }
     }
 
-    pub(super) fn differentiate(&mut self, of: impl Fn(f64, f64) -> (i64, i64)) {
-        let mut largest = 0;
+    /// Takes derivatives; the persons of whom one had to be kept in bounds.
+    pub(super) fn differentiate(&mut self, of: impl Fn(f64, f64) -> (i64, i64)) -> HashSet<u32> {
+        let (mut largest, mut beyond) = (0, HashSet::new());
         let rows = self.responses.iter().zip(&self.predictors).zip(&mut self.weights);
-        for ((y, eta), weight) in rows {
+        for (((y, eta), weight), person) in rows.zip(&self.persons) {
             (weight.g, weight.h) = of(*y, *eta);
-            largest = largest.max(weight.g.unsigned_abs()).max(weight.h.unsigned_abs());
+            let size = weight.g.unsigned_abs().max(weight.h.unsigned_abs());
+            largest = largest.max(size);
+            if size >= 1 << GRADIENT_BITS {
+                beyond.insert(*person);
+            }
         }
         self.largest = largest;
+        beyond
     }
 
     /// Rows of a node.

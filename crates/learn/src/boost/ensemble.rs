@@ -78,6 +78,9 @@ pub enum InvalidEnsemble {
          patients, and trees need only one"
     )]
     Nested(String, String),
+    /// No level of a factor has enough patients.
+    #[error("{0} has no level with enough patients; leave it out")]
+    NoLevels(String),
     /// There is an offset.
     #[error("trees have no offset")]
     Offset,
@@ -93,8 +96,8 @@ pub enum InvalidEnsemble {
 }
 
 /// Columns and features of a formula, as the first step asks for them: the bins of numbers are those of
-/// the data model, each level of a factor is a bin. Of more levels than there are bins those with
-/// means near each other are together, where these are known.
+/// the data model; each level of a factor is a bin, in the order of their means where these are known, and
+/// of more levels than there are bins neighbours are together.
 ///
 /// # Errors
 /// [`InvalidEnsemble`].
@@ -134,9 +137,14 @@ pub fn features_of(
                 return Err(InvalidEnsemble::Term(names.collect::<Vec<_>>().join(":")));
             }
         };
-        let nested = features.iter().find(|(other, _)| are_nested(other, name));
-        if let Some((other, _)) = nested {
-            return Err(InvalidEnsemble::Nested(other.clone(), name.clone()));
+        let others = features.iter().map(|(other, _)| other.as_str());
+        let same = |other: &&str| *other == name || are_nested(other, name);
+        let other = others.chain([formula.outcome_column()]).find(same).map(str::to_owned);
+        if let Some(other) = other {
+            return Err(InvalidEnsemble::Nested(other, name.clone()));
+        }
+        if feature.bins() == 0 && levels.contains_key(name) {
+            return Err(InvalidEnsemble::NoLevels(name.clone()));
         }
         features.push((name.clone(), feature));
     }
@@ -144,23 +152,32 @@ pub fn features_of(
 }
 
 /// Columns of which each is a coarser or finer view of the others.
-const NESTED: [&[&str]; 2] =
-    [&["drg_code", "adrg_code", "mdc_code", "drg_type"], &["age_years", "age_band"]];
+const NESTED: [&[&str]; 6] = [
+    &["drg_code", "adrg_code", "mdc_code", "drg_type"],
+    &["age_years", "age_band", "age_days"],
+    &["los_days", "los_band"],
+    &["died", "disposition"],
+    &[
+        "dip_code",
+        "dip_combination",
+        "treatment_class",
+        "principal_diagnosis",
+        "principal_procedure",
+    ],
+    &["hospital_tier", "hospital_county"],
+];
 
 fn are_nested(first: &str, second: &str) -> bool {
     NESTED.iter().any(|group| group.contains(&first) && group.contains(&second))
 }
 
-/// For each level, its bin: its own, or, where there are more than bins, in the order of means.
+/// For each level, its bin, in the order of means: adjacent ones are joined when few patients have them.
 fn ordered(
     factor: &str,
     levels: Option<&Levels>,
     means: &BTreeMap<(String, String), f64>,
 ) -> Vec<u8> {
     let names: &[String] = levels.map_or(&[], |levels| &levels.names);
-    if names.len() <= MAX_FEATURE_BINS {
-        return (0..=u8::MAX).take(names.len()).collect();
-    }
     let mean = |level: &usize| {
         let key = (factor.to_owned(), names[*level].clone());
         means.get(&key).copied().unwrap_or(f64::INFINITY)
@@ -169,7 +186,11 @@ fn ordered(
     order.sort_by(|a, b| mean(a).total_cmp(&mean(b)).then_with(|| names[*a].cmp(&names[*b])));
     let mut bins = vec![0; names.len()];
     for (rank, level) in order.into_iter().enumerate() {
-        bins[level] = (rank * MAX_FEATURE_BINS / names.len()).to_u8().unwrap_or(u8::MAX);
+        let bin = match names.len() > MAX_FEATURE_BINS {
+            true => rank * MAX_FEATURE_BINS / names.len(),
+            false => rank,
+        };
+        bins[level] = bin.to_u8().unwrap_or(u8::MAX);
     }
     bins
 }
@@ -245,6 +266,7 @@ impl Ensemble {
         };
         growth.trees = self.trees.iter().map(tree).collect();
         (growth.unit, growth.start) = (self.unit, self.start);
+        growth.planned = growth.trees.len().to_u32().unwrap_or(u32::MAX);
         (growth.splits, growth.ask) = (Vec::new(), GrowthAsk::Totals);
         Ok(growth)
     }

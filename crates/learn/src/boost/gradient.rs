@@ -32,7 +32,7 @@ pub(super) fn gradient(family: Family, y: f64, eta: f64) -> (i64, i64) {
 }
 
 fn fixed(value: f64) -> i64 {
-    // NaN does not arise from finite predictors; an infinite mean is kept in bounds.
+    // Predictors are finite and not far out; an infinite mean is kept in bounds, and counted.
     let units = value.clamp(-LIMIT, LIMIT) * GRADIENT_UNITS;
     (units + 0.5f64.copysign(units)).as_()
 }

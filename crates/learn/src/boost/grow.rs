@@ -12,6 +12,10 @@ use privacy::measure::JOINED;
 
 /// Bins of a feature after the first tree's root has been seen; LightGBM has 255.
 const COARSE_BINS: usize = 64;
+/// Most nodes of all trees: a step carries them, and so does the card.
+const MAX_NODES: usize = 1 << 16;
+/// Least learning rate.
+const LEAST_RATE: f64 = 1e-4;
 /// Least sum of second derivatives on either side of a split.
 const LEAST_CURVATURE: f64 = 1e-3;
 
@@ -30,6 +34,23 @@ pub struct Options {
     pub penalty: f64,
 }
 
+impl Options {
+    /// Whether trees can be grown so.
+    ///
+    /// # Errors
+    /// [`BoostError::Options`].
+    pub fn check(&self) -> Result<(), BoostError> {
+        let Self { trees, depth, rate, least_stays, penalty } = *self;
+        let sane = (1..=MAX_TREES).contains(&trees)
+            && (1..=MAX_DEPTH).contains(&depth)
+            && trees << (depth + 1) <= MAX_NODES
+            && (LEAST_RATE..=1.0).contains(&rate)
+            && least_stays > 0
+            && (0.0..=1e12).contains(&penalty);
+        if sane { Ok(()) } else { Err(BoostError::Options) }
+    }
+}
+
 /// What was told of one asked node: for each feature, unless it was withheld, rows (or `None` for a bin
 /// that is counted in the next one), `Σg` and `Σh` of each bin.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +67,9 @@ impl Told {
         let own = growth.features[place % growth.features.len()].bins();
         let mut bins = vec![(None, 0, 0); own];
         for (bin, rows) in cells[..width].iter().enumerate().filter(|(_, rows)| **rows != JOINED) {
-            let (known, g, h) = &mut bins[bin.min(own - 1)];
+            let Some((known, g, h)) = bins.get_mut(bin.min(own.saturating_sub(1))) else {
+                continue;
+            };
             *known = Some(known.unwrap_or(0) + rows.to_u64().unwrap_or(u64::MAX));
             *g += cells[width + bin];
             *h += cells[2 * width + bin];
@@ -60,7 +83,9 @@ impl Told {
 pub enum BoostError {
     /// Sizes beyond what is grown.
     #[error(
-        "there are 1 to {MAX_TREES} trees of 1 to {MAX_DEPTH} levels, at a learning rate above 0 and up to 1"
+        "there are 1 to {MAX_TREES} trees of 1 to {MAX_DEPTH} levels with at most {MAX_NODES} nodes \
+         together, a learning rate of {LEAST_RATE} to 1, at least one stay on each side of a split and a \
+         penalty of 0 to 1e12"
     )]
     Options,
     /// Nothing is told of the root.
@@ -69,7 +94,10 @@ pub enum BoostError {
     )]
     Withheld,
     /// No feature parts the rows.
-    #[error("no column has two parts with enough patients in each, so there is nothing to grow by")]
+    #[error(
+        "no column has two parts with enough patients in each (for events, with and without it) and unlike \
+         means, so there is nothing to grow by"
+    )]
     NoSplit,
     /// Sums that no set of stays has.
     #[error("a hospital sent sums that no stays have: {0}. The fit is not believed")]
@@ -137,15 +165,8 @@ impl Boost {
     /// # Errors
     /// [`BoostError::Options`].
     pub fn new(growth: Growth, options: Options) -> Result<Self, BoostError> {
-        let Options { trees, depth, rate, least_stays, penalty } = options;
-        let sane = (1..=MAX_TREES).contains(&trees)
-            && (1..=MAX_DEPTH).contains(&depth)
-            && (rate > 0.0 && rate <= 1.0)
-            && least_stays > 0
-            && (penalty.is_finite() && penalty >= 0.0);
-        if !sane {
-            return Err(BoostError::Options);
-        }
+        options.check()?;
+        let growth = Growth { planned: options.trees.to_u32().unwrap_or(u32::MAX), ..growth };
         let gains = vec![0.0; growth.features.len()];
         Ok(Self { options, growth, nodes: BTreeMap::new(), level: 0, is_coarse: false, gains })
     }
@@ -245,8 +266,7 @@ impl Boost {
         if self.level == 0 && !self.is_coarse {
             return self.coarsen();
         }
-        self.part();
-        Ok(())
+        self.part()
     }
 
     /// Keeps what is told of a node, and of its sibling by difference.
@@ -263,10 +283,26 @@ impl Boost {
         check(&features, sums)?;
         let above = parent(node).and_then(|above| self.nodes.get(&above));
         let above = above.map(|above| above.features.clone()).unwrap_or_default();
+        let wrong = BoostError::Impossible("a part of a tree is not one of the whole");
+        let features = above.iter().zip(features).map(|(above, own)| nested(above, own));
+        let mut features: Vec<Vec<Run>> = features.collect::<Option<_>>().ok_or(wrong)?;
         let beside = above.iter().zip(&features).map(|(above, own)| difference(above, own));
-        let beside: Vec<Vec<Run>> = beside
-            .collect::<Option<_>>()
-            .ok_or(BoostError::Impossible("a part of a tree has more stays than the whole"))?;
+        let mut beside: Vec<Vec<Run>> = beside.collect::<Option<_>>().ok_or(wrong)?;
+        // By the feature that parted them, siblings have nothing in common: of each run of the parent one
+        // has all and the other nothing, and no more is to be told.
+        let split = parent(node).and_then(|above| *self.growth.splits.get(above as usize)?);
+        if let Some(Split { feature, bin }) = split {
+            let feature = usize::from(feature);
+            let runs = above.get(feature).cloned().unwrap_or_default();
+            let last = runs.last().map_or(0, |run| run.end);
+            let (mut left, right): (Vec<Run>, Vec<Run>) =
+                runs.into_iter().partition(|run| run.end <= usize::from(bin));
+            // Nobody is above.
+            left.last_mut().into_iter().for_each(|run| run.end = last);
+            let is_left = node % 2 == 1;
+            (features[feature], beside[feature]) =
+                if is_left { (left, right) } else { (right, left) };
+        }
         if let Some(other) = sibling(node).and_then(|node| self.nodes.get_mut(&node)) {
             check(&beside, other.sums)?;
             other.features = beside;
@@ -292,7 +328,7 @@ impl Boost {
     }
 
     /// Splits the nodes of the level, and ends the tree when it cannot grow further.
-    fn part(&mut self) {
+    fn part(&mut self) -> Result<(), BoostError> {
         let first = (1u32 << self.level) - 1;
         let mut grown = false;
         for node in first..2 * first + 1 {
@@ -308,10 +344,14 @@ impl Boost {
             });
             self.growth.splits.push(chosen);
         }
+        if !grown && self.level == 0 && self.growth.trees.is_empty() {
+            return Err(BoostError::NoSplit);
+        }
         self.level += 1;
         if !grown || self.level >= self.options.depth || self.asked().is_empty() {
             self.finish();
         }
+        Ok(())
     }
 
     /// The feature and run after which a node is best parted, and what that gains; the first of equals.
@@ -389,8 +429,19 @@ fn check(features: &[Vec<Run>], sums: Sums) -> Result<(), BoostError> {
     Ok(())
 }
 
-/// A parent's runs less those of one child, which end only where the parent's do; nothing where one of
-/// them is withheld.
+/// A child's runs, which end only where its parent's do; `None` where they do not. Under a minimum of one
+/// empty bins are runs of their own, and say nothing.
+fn nested(above: &[Run], own: Vec<Run>) -> Option<Vec<Run>> {
+    let known = |run: &Run| above.iter().any(|above| above.end == run.end);
+    if above.is_empty() || own.iter().all(known) {
+        return Some(own);
+    }
+    let (kept, others): (Vec<Run>, Vec<Run>) = own.into_iter().partition(known);
+    others.iter().all(|run| run.sums == Sums::default()).then_some(kept)
+}
+
+/// A parent's runs less those of one child; `None` unless each of these is a part of them. No runs where
+/// one of them is withheld.
 fn difference(above: &[Run], own: &[Run]) -> Option<Vec<Run>> {
     if above.is_empty() || own.is_empty() {
         return Some(Vec::new());
@@ -399,12 +450,16 @@ fn difference(above: &[Run], own: &[Run]) -> Option<Vec<Run>> {
     let mut beside = Vec::new();
     for run in own {
         let mut sums = Sums::default();
+        let mut end = None;
         for part in above.by_ref() {
             sums = sums.with(part.sums);
+            end = Some(part.end);
             if part.end >= run.end {
                 break;
             }
         }
+        // The witness has ended a run where the parent has none.
+        end.filter(|end| *end == run.end)?;
         beside.push(Run { end: run.end, sums: sums.without(run.sums)? });
     }
     Some(beside)
@@ -416,9 +471,10 @@ fn coarse(feature: &Feature, runs: &[Run]) -> Feature {
     let mut told: Vec<&Run> = runs.iter().filter(|run| run.sums.rows > 0).collect();
     match feature {
         Feature::Number(input, edges) => {
-            let ends = fewer(&told).into_iter().map(|last| told[last].end);
+            let mut ends: Vec<usize> = fewer(&told).iter().map(|last| told[*last].end).collect();
             // The last run goes on to the end.
-            let inner = ends.filter_map(|end| edges.get(end).copied());
+            ends.pop();
+            let inner = ends.into_iter().filter_map(|end| edges.get(end).copied());
             Feature::Number(*input, inner.collect())
         }
         Feature::Factor(factor, bins) => {

@@ -10,7 +10,7 @@
 //! Where there are rows, there is at least one person.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use model::glm::Family;
@@ -80,6 +80,8 @@ pub struct Rows {
     /// For each known node of that tree, the counts of each bin.
     counts: HashMap<u32, Vec<Counts>>,
     threads: usize,
+    /// Persons with a gradient that is kept in bounds.
+    beyond: HashSet<u32>,
 }
 
 impl Binned {
@@ -138,8 +140,11 @@ impl Binned {
         self.persons.append(&mut other.persons);
     }
 
-    /// Bytes that a row takes in [`Rows`] beside its bins.
-    pub const ROW_BYTES: usize = 48;
+    /// Bytes that a row takes while it is read and put in order, and afterwards.
+    #[must_use]
+    pub const fn row_bytes(features: usize) -> (usize, usize) {
+        (2 * features + 84, features + 48)
+    }
 
     /// Number of rows.
     #[must_use]
@@ -211,6 +216,7 @@ impl Rows {
             splits: Vec::new(),
             counts: HashMap::new(),
             threads,
+            beyond: HashSet::new(),
         }
     }
 
@@ -236,7 +242,9 @@ impl Rows {
     /// Brings the predictors to what `growth` says, and rows to their nodes.
     fn advance(&mut self, growth: &Growth) {
         let family = self.family;
-        let known = self.applied.as_ref().filter(|(start, trees)| {
+        // Until all is done nothing is known: work that ends half way must not be gone on with.
+        let applied = self.applied.take();
+        let known = applied.filter(|(start, trees)| {
             start.to_bits() == growth.start.to_bits() && growth.trees.starts_with(trees)
         });
         let known = known.map(|(_, trees)| trees.len());
@@ -249,15 +257,17 @@ impl Rows {
             let finished = growth.trees.get(first).filter(|_| known.is_some());
             let in_place = finished.filter(|tree| tree.splits.starts_with(&grown));
             let in_place = in_place.map_or(0, |_| grown.len());
-            self.each(|chunk| {
+            let beyond = self.each(|chunk| {
                 if known.is_none() {
                     chunk.begin(start);
                 }
                 chunk.apply(&growth.trees[first..], in_place);
                 chunk.gather();
-                chunk.differentiate(|y, eta| gradient(family, y, eta));
+                let beyond = chunk.differentiate(|y, eta| gradient(family, y, eta));
                 chunk.part(&growth.splits, 0);
+                beyond
             });
+            self.beyond = beyond.into_iter().flatten().collect();
         } else if grown.len() < growth.splits.len() {
             self.each(|chunk| chunk.part(&growth.splits, grown.len()));
         }
@@ -290,6 +300,9 @@ impl Rows {
         let persons = (0..tallies).map(|tally| whole(&own_counts, 1 + tally)).max().unwrap_or(0);
         let nodes = [asked.node, sibling(asked.node).unwrap_or(asked.node)];
         let mut sets = Vec::new();
+        if tallies == 1 {
+            sets.push(self.beyond.len() as u64);
+        }
         for (side, node) in sides.iter().zip(nodes).skip(usize::from(tallies == 1)) {
             let rows_of = match tallies {
                 1 => [whole(side, 0), 0],

@@ -61,7 +61,9 @@ impl Engine {
         growth: &Growth,
     ) -> Result<Partial, ComputeError> {
         let kept = self.kept(prepared, &admitted, growth).await?;
-        let selected = kept.selected;
+        let (selected, key) = (kept.selected, kept.key);
+        // The sums of finished trees are the last that a fit asks for.
+        let is_last = growth.ask == GrowthAsk::Totals && !growth.trees.is_empty();
         let (growth, request) = (growth.clone(), admitted.request());
         let (pooled, cap) = (request.scope() == Scope::Pooled, admitted.thresholds().persons_cap());
         let working = spawn_blocking(move || {
@@ -72,6 +74,10 @@ impl Engine {
             }
         });
         let groups = working.await.map_err(engine_error)??;
+        if is_last {
+            let mut all = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|kept| kept.key != key);
+        }
         Ok(Partial::new(admitted, groups, selected, prepared.checked.selective))
     }
 
@@ -91,9 +97,8 @@ impl Engine {
                 return Ok(known);
             }
             // Room is made before rows are read.
-            while all.len() >= KEPT_FITS {
-                all.remove(0);
-            }
+            let surplus = (all.len() + 1).saturating_sub(KEPT_FITS);
+            all.drain(..surplus);
         }
         let inputs = admitted.request().inputs().len();
         let selectivity = admitted.thresholds().selectivity;
@@ -110,12 +115,19 @@ impl Engine {
             all.append(binned);
             memory.grow(part_memory.size());
         }
+        let count = all.len();
         let threads = self.context.state().config().target_partitions();
         let sorting = spawn_blocking(move || Rows::new(&shared, &all, threads));
         let rows = Mutex::new(sorting.await.map_err(engine_error)?);
+        memory.resize(count * Binned::row_bytes(growth.features.len()).1);
         let selected = reader.selected_persons();
         let kept = Arc::new(Kept { key, rows, selected, _memory: memory });
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&kept));
+        let mut all = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two steps of one fit at the same time read twice and keep once.
+        all.retain(|other| other.key != key);
+        let surplus = (all.len() + 1).saturating_sub(KEPT_FITS);
+        all.drain(..surplus);
+        all.push(Arc::clone(&kept));
         Ok(kept)
     }
 
@@ -166,7 +178,7 @@ async fn read(
         let before = binned.len();
         let persons = reader.read(&batch).map_err(refuse_kernel)?;
         binned.add(&growth, &reader.places, &reader.values, persons.values());
-        let row_bytes = Binned::ROW_BYTES + growth.features.len();
+        let (row_bytes, _) = Binned::row_bytes(growth.features.len());
         memory.try_grow((binned.len() - before) * row_bytes).map_err(|_| {
             let reason =
                 "The rows of these trees take more memory than the node has for questions.";
@@ -215,8 +227,12 @@ fn histograms(rows: &mut Rows, growth: &Growth, asked: &[Asked]) -> Vec<PartialG
             });
         }
     }
-    // A node without rows here is a group that this hospital does not have.
-    groups.retain(|group| group.rows > 0);
+    // Whoever has nobody in a node may have somebody in its sibling, and that must be counted.
+    let counts = |group: &PartialGroup| {
+        let sets = group.supports.iter().flat_map(Support::sets);
+        sets.chain(&group.bins).any(|persons| *persons > 0)
+    };
+    groups.retain(|group| group.rows > 0 || counts(group));
     groups
 }
 

@@ -46,6 +46,7 @@ fn growth(family: Family) -> Growth {
         response: if event { Response::Level(1, 2) } else { Response::Number(number(1)) },
         unit: 1.0,
         family,
+        planned: 5,
         start: if family == Family::Gaussian { 3.0 } else { 0.5 },
         trees: Vec::new(),
         splits: Vec::new(),
@@ -265,7 +266,7 @@ fn a_set_with_rows_is_never_empty() {
         growth.ask = GrowthAsk::Nodes(asked.clone());
         let mut hospital = Hospital { rows: all.clone(), kept: None };
         let sums = &hospital.answer(&growth, &asked, 1)[0];
-        let expected: &[u64] = if family == Family::Binomial { &[1, 1, 1, 0] } else { &[1] };
+        let expected: &[u64] = if family == Family::Binomial { &[1, 1, 1, 0] } else { &[0, 1] };
         assert_eq!(sums.sets, expected, "{family:?}");
     }
 }
@@ -326,6 +327,8 @@ fn options_are_bounded() {
         Options { rate: f64::NAN, ..OPTIONS },
         Options { least_stays: 0, ..OPTIONS },
         Options { penalty: -1.0, ..OPTIONS },
+        Options { penalty: f64::NAN, ..OPTIONS },
+        Options { trees: 1_000, depth: 8, ..OPTIONS },
     ] {
         assert_eq!(refused(options), Some(BoostError::Options), "{options:?}");
     }

@@ -24,6 +24,7 @@ fn request() -> ReleaseRequest {
         response: Response::Number(Number { input: 1, transform: Transform::Identity }),
         unit: 1.0,
         family: Family::Poisson,
+        planned: 1,
         start: 0.0,
         trees: Vec::new(),
         splits: vec![Some(Split { feature: 0, bin: 1 })],
@@ -51,7 +52,7 @@ fn group(own: [u64; BINS], beside: [u64; BINS]) -> PartialGroup {
         stays: sum,
         persons: sum,
         cells: rows.into_iter().chain(gradients).chain(rows).collect(),
-        supports: vec![[beside.iter().sum()].into_iter().collect::<Support>()],
+        supports: vec![[0, beside.iter().sum()].into_iter().collect::<Support>()],
         bins: own.into_iter().chain(beside).collect(),
     }
 }
@@ -106,15 +107,36 @@ fn bins_of_too_few_hospitals_are_joined() {
 
 #[test]
 fn a_node_beside_few_tells_nothing() {
-    // Two patients went right: the left child is the parent but for them.
+    // Two patients went right: the left child is the parent but for them, and so is its number of rows.
     let mut groups = vec![group([9; BINS], [0; BINS]); 3];
     groups[1] = group([9; BINS], [0, 1, 1, 0]);
     let combined = told(&groups);
-    let group = combined.groups.values().next().unwrap();
-    assert_eq!((group.withheld.as_slice(), combined.withheld_measures), ([true].as_slice(), 1));
-    assert!(group.cells.iter().all(|cell| *cell == 0));
+    assert!(combined.groups.is_empty());
+    assert_eq!((combined.withheld_rows, combined.withheld_rows_known), (0, false));
+    // The same when they are where nobody went left.
+    let mut groups = vec![group([9; BINS], [0; BINS]); 4];
+    groups[3] = group([0; BINS], [0, 5, 0, 0]);
+    assert!(told(&groups).groups.is_empty());
+    groups[3] = group([0; BINS], [0; BINS]);
+    assert_eq!(told(&groups).groups.len(), 1, "and nobody went right");
     // And a node of few is no group at all.
     let groups = vec![self::group([1, 1, 1, 0], [9; BINS]); 3];
+    assert!(told(&groups).groups.is_empty());
+}
+
+#[test]
+fn a_hospital_without_the_node_is_no_contributor() {
+    let mut groups = vec![group([0; BINS], [20; BINS]); 3];
+    groups[0] = group([20; BINS], [20; BINS]);
+    groups[1] = group([20; BINS], [20; BINS]);
+    assert!(told(&groups).groups.is_empty(), "two hospitals have it, and three are asked for");
+}
+
+#[test]
+fn gradients_of_a_few_that_are_out_of_bounds_take_the_node_with_them() {
+    let mut groups = vec![group([9; BINS], [9; BINS]); 3];
+    assert_eq!(told(&groups).groups.len(), 1);
+    groups[2].supports = vec![[1, 36].into_iter().collect::<Support>()];
     assert!(told(&groups).groups.is_empty());
 }
 
