@@ -23,6 +23,7 @@ use crate::client::{consilium, user_folder};
 const REFERENCE: &str = include_str!("../../testdata/models/sparcs_trees.json");
 /// How far test error and discrimination may lie from LightGBM's.
 const TOLERANCE: f64 = 0.01;
+const DEFAULT_TOLERANCES: [f64; 3] = [TOLERANCE, TOLERANCE, 0.05];
 /// Hospitals that the facilities of the discharges are dealt to.
 const HOSPITALS: usize = 6;
 const TERMS: &str = "age_band + sex + severity + drg_code + los_days";
@@ -148,13 +149,27 @@ fn deviance(family: &str, y: f64, mean: f64) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trees_predict_unseen_stays_as_well_as_lightgbm() {
+    against_lightgbm(open_policy(), [TOLERANCE; 3]).await;
+}
+
+/// Under the default minimum of eleven patients and three hospitals bins are joined, most of all those of
+/// events, of which each run needs eleven with and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn trees_under_the_default_rules_predict_nearly_as_well() {
+    let mut policy = privacy::Policy::default();
+    policy.usage.requests_per_day = 1_000_000;
+    against_lightgbm(policy, DEFAULT_TOLERANCES).await;
+}
+
+/// `tolerances` are those of the models in the order of the reference.
+async fn against_lightgbm(policy: privacy::Policy, tolerances: [f64; 3]) {
     let Some(file) = discharges() else { return };
     let folder = tempfile::tempdir().unwrap();
     let all = Discharges::read(&file);
     let hospitals = all.train(folder.path());
     let unseen = folder.path().join("unseen.csv");
     all.test(&unseen);
-    let region = Region::builder().hospitals(hospitals).policy(open_policy());
+    let region = Region::builder().hospitals(hospitals).policy(policy);
     let region = region.start().await.unwrap();
     let user = user_folder(&region, folder.path());
     let user = user.to_str().unwrap();
@@ -165,14 +180,16 @@ async fn trees_predict_unseen_stays_as_well_as_lightgbm() {
     let names = ["--trees", "--depth", "--learning-rate", "--least-stays"];
     let options: Vec<&str> =
         names.iter().zip(&options).flat_map(|(name, value)| [*name, value.as_str()]).collect();
-    for expected in reference["models"].as_array().unwrap() {
+    let expected = reference["models"].as_array().unwrap();
+    for (expected, tolerance) in expected.iter().zip(tolerances) {
         let family = expected["family"].as_str().unwrap();
         let response = expected["response"].as_str().unwrap();
         let column = if family == "binomial" { "died" } else { "total_cost" };
         let formula = format!("{response} ~ {TERMS}");
         let words = ["fit", &formula, "--region", user, "--family", family, "--format", "json"];
         let card = json(&[&words[..], &options, &["--name", family]].concat()).await;
-        assert_eq!(card["fit"]["stays"], expected["train"], "{family}");
+        let left = expected["train"].as_u64().unwrap() - card["fit"]["stays"].as_u64().unwrap();
+        assert!(left < 50, "{family}: {left} stays are in levels of a few patients");
         assert_eq!(card["ensemble"]["trees"].as_array().unwrap().len(), 25);
         let fit = |name: &str| number(&card["fit"][name]);
         assert!(fit("deviance") < fit("null_deviance"), "{family}");
@@ -182,13 +199,13 @@ async fn trees_predict_unseen_stays_as_well_as_lightgbm() {
         let done = consilium(&words).await;
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let rows = predicted(&out, column);
-        assert_eq!(rows.len() as u64, expected["test"].as_u64().unwrap(), "{family}");
+        assert!(rows.len() as u64 + 50 > expected["test"].as_u64().unwrap(), "{family}");
         let found = mean(rows.iter().map(|(y, mean)| deviance(family, *y, *mean)));
         let wanted = number(&expected["mean_deviance"]);
-        assert!(found <= wanted * (1.0 + TOLERANCE), "{family}: {found}, LightGBM {wanted}");
+        assert!(found <= wanted * (1.0 + tolerance), "{family}: {found}, LightGBM {wanted}");
         if let Some(wanted) = expected["auc"].as_f64() {
             let found = auc(&rows);
-            assert!(found >= wanted * (1.0 - TOLERANCE), "AUC {found}, LightGBM {wanted}");
+            assert!(found >= wanted * (1.0 - tolerance), "AUC {found}, LightGBM {wanted}");
         }
     }
     observed_and_expected(user).await;
