@@ -1,17 +1,18 @@
 //! The coordinator's part: from histograms to splits, tree after tree.
 
+mod runs;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use num_traits::ToPrimitive;
 use privacy::growth::{
-    Asked, Feature, GRADIENT_UNITS, Growth, GrowthAsk, MAX_DEPTH, MAX_TREES, Split, Tree, parent,
-    sibling,
+    Asked, Feature, Growth, GrowthAsk, MAX_DEPTH, MAX_TREES, Split, Tree, parent, sibling,
 };
 use privacy::measure::JOINED;
 
-/// Bins of a feature after the first tree's root has been seen; LightGBM has 255.
-const COARSE_BINS: usize = 64;
+use runs::{Run, Sums, coarse, difference, nested, runs, total};
+
 /// Most nodes of all trees: a step carries them, and so does the card.
 const MAX_NODES: usize = 1 << 16;
 /// Least learning rate.
@@ -102,41 +103,6 @@ pub enum BoostError {
     /// Sums that no set of stays has.
     #[error("a hospital sent sums that no stays have: {0}. The fit is not believed")]
     Impossible(&'static str),
-}
-
-/// Consecutive bins that were told together.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Run {
-    /// Last bin.
-    end: usize,
-    sums: Sums,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Sums {
-    rows: u64,
-    g: i128,
-    h: i128,
-}
-
-impl Sums {
-    const fn with(self, other: Self) -> Self {
-        Self { rows: self.rows + other.rows, g: self.g + other.g, h: self.h + other.h }
-    }
-
-    fn without(self, other: Self) -> Option<Self> {
-        let rows = self.rows.checked_sub(other.rows)?;
-        Some(Self { rows, g: self.g - other.g, h: self.h - other.h })
-    }
-
-    fn value(units: i128) -> f64 {
-        units.to_f64().unwrap_or(f64::NAN) / GRADIENT_UNITS
-    }
-
-    fn gain(self, penalty: f64) -> f64 {
-        let (g, h) = (Self::value(self.g), Self::value(self.h));
-        if h + penalty > 0.0 { g * g / (h + penalty) } else { 0.0 }
-    }
 }
 
 /// What is known of a node: its sums, and for each feature its runs, none where it was withheld.
@@ -404,19 +370,6 @@ impl Boost {
     }
 }
 
-/// Runs from what was told of each bin.
-fn runs(bins: &[(Option<u64>, i128, i128)]) -> Vec<Run> {
-    let told = bins.iter().enumerate();
-    told.filter_map(|(end, (rows, g, h))| {
-        Some(Run { end, sums: Sums { rows: (*rows)?, g: *g, h: *h } })
-    })
-    .collect()
-}
-
-fn total(runs: &[Run]) -> Sums {
-    runs.iter().fold(Sums::default(), |sum, run| sum.with(run.sums))
-}
-
 /// All features of a node have the same rows in them, and second derivatives are not below zero.
 fn check(features: &[Vec<Run>], sums: Sums) -> Result<(), BoostError> {
     let told = || features.iter().filter(|runs| !runs.is_empty());
@@ -427,92 +380,6 @@ fn check(features: &[Vec<Run>], sums: Sums) -> Result<(), BoostError> {
         return Err(BoostError::Impossible("a second derivative is below zero"));
     }
     Ok(())
-}
-
-/// A child's runs, which end only where its parent's do; `None` where they do not. Under a minimum of one
-/// empty bins are runs of their own, and say nothing.
-fn nested(above: &[Run], own: Vec<Run>) -> Option<Vec<Run>> {
-    let known = |run: &Run| above.iter().any(|above| above.end == run.end);
-    if above.is_empty() || own.iter().all(known) {
-        return Some(own);
-    }
-    let (kept, others): (Vec<Run>, Vec<Run>) = own.into_iter().partition(known);
-    others.iter().all(|run| run.sums == Sums::default()).then_some(kept)
-}
-
-/// A parent's runs less those of one child; `None` unless each of these is a part of them. No runs where
-/// one of them is withheld.
-fn difference(above: &[Run], own: &[Run]) -> Option<Vec<Run>> {
-    if above.is_empty() || own.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut above = above.iter();
-    let mut beside = Vec::new();
-    for run in own {
-        let mut sums = Sums::default();
-        let mut end = None;
-        for part in above.by_ref() {
-            sums = sums.with(part.sums);
-            end = Some(part.end);
-            if part.end >= run.end {
-                break;
-            }
-        }
-        // The witness has ended a run where the parent has none.
-        end.filter(|end| *end == run.end)?;
-        beside.push(Run { end: run.end, sums: sums.without(run.sums)? });
-    }
-    Some(beside)
-}
-
-/// A feature with the bins that were told, adjacent ones joined while there are too many. Codes are put
-/// in the order of their mean response: that of their mean gradient, the other way round.
-fn coarse(feature: &Feature, runs: &[Run]) -> Feature {
-    let mut told: Vec<&Run> = runs.iter().filter(|run| run.sums.rows > 0).collect();
-    match feature {
-        Feature::Number(input, edges) => {
-            let mut ends: Vec<usize> = fewer(&told).iter().map(|last| told[*last].end).collect();
-            // The last run goes on to the end.
-            ends.pop();
-            let inner = ends.into_iter().filter_map(|end| edges.get(end).copied());
-            Feature::Number(*input, inner.collect())
-        }
-        Feature::Factor(factor, bins) => {
-            let mean = |run: &Run| {
-                let rows = run.sums.rows.to_f64().unwrap_or(f64::NAN);
-                -Sums::value(run.sums.g) / rows
-            };
-            told.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
-            let lasts = fewer(&told);
-            let bin = |old: &u8| {
-                let run = runs.iter().find(|run| run.end >= usize::from(*old));
-                let place = told.iter().position(|told| run.is_some_and(|run| run.end == told.end));
-                // A code without rows stands with the last.
-                let place = place.unwrap_or(told.len());
-                let last = lasts.len().saturating_sub(1);
-                lasts.partition_point(|last| *last < place).min(last).to_u8().unwrap_or(u8::MAX)
-            };
-            Feature::Factor(*factor, bins.iter().map(bin).collect())
-        }
-    }
-}
-
-/// The last of each of at most [`COARSE_BINS`] stretches of runs with about as many rows each.
-fn fewer(runs: &[&Run]) -> Vec<usize> {
-    if runs.len() <= COARSE_BINS {
-        return (0..runs.len()).collect();
-    }
-    let mut left: u64 = runs.iter().map(|run| run.sums.rows).sum();
-    let (mut lasts, mut seen) = (Vec::new(), 0);
-    for (index, run) in runs.iter().enumerate() {
-        seen += run.sums.rows;
-        let share = left / COARSE_BINS.saturating_sub(lasts.len()).max(1) as u64;
-        if seen >= share || index + 1 == runs.len() {
-            (left, seen) = (left - seen, 0);
-            lasts.push(index);
-        }
-    }
-    lasts
 }
 
 #[cfg(test)]

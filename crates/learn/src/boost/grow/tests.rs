@@ -7,6 +7,7 @@ use privacy::Domain;
 use privacy::step::{Number, Response};
 
 use super::super::{Binned, NodeSums, Rows};
+use super::runs::COARSE_BINS;
 use super::*;
 
 type Cell = (Option<u64>, i128, i128);
