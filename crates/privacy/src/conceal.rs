@@ -160,7 +160,9 @@ fn lay_out(partial: Partial, round: &Round) -> Vec<u128> {
     let factors = round.round_key.factors(cells * shape.money_sums());
     let local_minimum = u64::from(round.local_minimum);
     for group in partial.into_groups() {
-        if group.persons < local_minimum || group.stays < local_minimum {
+        // A minimum of one keeps nothing back, not even who stands beside a node of nobody here.
+        let is_small = group.persons < local_minimum || group.stays < local_minimum;
+        if is_small && local_minimum > 1 {
             continue;
         }
         let Some(cell) = cell_of(&group, &places, request.domains()) else { continue };

@@ -200,13 +200,12 @@ impl Growth {
         self.check_columns(inputs)?;
         // A predictor that is far out would make of the bound of gradients a threshold of choice.
         let largest = |tree: &Arc<Tree>| {
-            tree.values.iter().fold(0.0, |most: f64, value| {
-                if value.is_nan() { *value } else { most.max(value.abs()) }
-            })
+            tree.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
         };
+        let finite = self.trees.iter().flat_map(|tree| &tree.values).all(|value| value.is_finite());
         let farthest = self.start.abs() + self.trees.iter().map(largest).sum::<f64>();
         let is_power = self.unit.is_normal() && self.unit > 0.0 && self.unit.to_bits() << 12 == 0;
-        if !is_power || farthest.is_nan() || farthest > FARTHEST {
+        if !is_power || !finite || farthest.is_nan() || farthest > FARTHEST {
             return Err(InvalidGrowth::Number);
         }
         for Tree { splits, values } in self.trees.iter().map(AsRef::as_ref) {
