@@ -120,7 +120,7 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
         let peak = memory::peak_mb(alone, &mut bounds, context);
         report.node_rss_mb = Some(runtime()?.block_on(peak)?);
     }
-    print(&report, args.format, context)
+    print(&report, args.format, context, || table(&report))
 }
 
 fn region(
@@ -197,11 +197,17 @@ async fn measure(
     })
 }
 
-fn print(report: &Report, format: ListFormat, context: &Context) -> Result<(), Failure> {
+/// Prints a report as JSON, or what `table` makes of it.
+fn print<R: Serialize>(
+    report: &R,
+    format: ListFormat,
+    context: &Context,
+    table: impl FnOnce() -> String,
+) -> Result<(), Failure> {
     let text = match format {
         ListFormat::Json => serde_json::to_string(report)
             .map_err(|error| Failure::Internal(format!("the report has no JSON form: {error}")))?,
-        ListFormat::Table => table(report),
+        ListFormat::Table => table(),
     };
     context.console.data(|out| writeln!(out, "{text}"))
 }

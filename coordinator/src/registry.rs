@@ -1,5 +1,6 @@
 //! The region's hospitals: persistent connections and what is known of each.
 
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -64,8 +65,12 @@ impl Absence {
         if let Some(refusal) = service::status::refusal_of(status) {
             return Self::Refused(Box::new(refusal));
         }
+        // A request that waits when its connection goes is cancelled here and not by the node;
+        // unlike a status that was received, it has a cause.
+        let lost = status.source().is_some();
         match status.code() {
-            Code::DeadlineExceeded | Code::Cancelled => Self::Deadline,
+            Code::DeadlineExceeded => Self::Deadline,
+            Code::Cancelled if !lost => Self::Deadline,
             Code::NotFound => Self::NoSnapshot,
             Code::PermissionDenied | Code::Unauthenticated => Self::Identity,
             Code::Internal => Self::Failed,
@@ -203,5 +208,19 @@ impl Registry {
     pub(crate) async fn code_lists(&self) -> Vec<v1::DescribeResponse> {
         let all = join_all(self.sites.iter().map(|site| site.describe(&self.clock, true))).await;
         all.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_not_a_deadline() {
+        let told = Status::cancelled("the node gave up");
+        assert_eq!(Absence::of(&told), Absence::Deadline);
+        let mut lost = Status::cancelled("operation was canceled");
+        lost.set_source(Arc::new(std::io::Error::other("connection closed")));
+        assert_eq!(Absence::of(&lost), Absence::Unreachable);
     }
 }

@@ -20,8 +20,8 @@ use service::Shutdown;
 
 use super::questions::pooled;
 use super::times::milliseconds;
-use super::{Times, note};
-use crate::args::{BenchArgs, ListFormat};
+use super::{Times, note, print};
+use crate::args::BenchArgs;
 use crate::client::Client;
 use crate::demo::configure::cores;
 use crate::demo::running::Running;
@@ -77,10 +77,8 @@ pub(super) fn run(
     let measuring = Box::pin(measure(formula, args, prepared, context, queries.handle()));
     let report = runtime()?.block_on(measuring)?;
     queries.shutdown_background();
-    let text = match args.format {
-        ListFormat::Json => serde_json::to_string(&report)
-            .map_err(|error| Failure::Internal(format!("the report has no JSON form: {error}")))?,
-        ListFormat::Table => format!(
+    print(&report, args.format, context, || {
+        format!(
             "{} hospitals, {} stays, {} parameters: {} rounds, {} bytes\nfederated {:.1} ms, a round {:.1} \
              ms\npooled {:.1} ms in {} steps, and {:.1} ms to read   ratio {:.2}\nlargest difference {:.1e} \
              standard errors, {} pairs withheld",
@@ -97,9 +95,8 @@ pub(super) fn run(
             report.ratio,
             report.largest_difference,
             report.withheld_pairs
-        ),
-    };
-    context.console.data(|out| writeln!(out, "{text}"))
+        )
+    })
 }
 
 async fn measure(

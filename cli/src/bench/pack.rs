@@ -12,8 +12,8 @@ use service::Shutdown;
 
 use super::questions::{folders, plain};
 use super::times::milliseconds;
-use super::{Times, note};
-use crate::args::{BenchArgs, ListFormat};
+use super::{Times, note, print};
+use crate::args::BenchArgs;
 use crate::benchmark::args::Selection;
 use crate::benchmark::ask::DRG_COST;
 use crate::benchmark::{self, Regional};
@@ -65,10 +65,8 @@ pub(super) fn run(args: &BenchArgs, prepared: &Prepared, context: &Context) -> R
     let measuring = Box::pin(measure(args, prepared, context, queries.handle()));
     let report = runtime()?.block_on(measuring)?;
     queries.shutdown_background();
-    let text = match args.format {
-        ListFormat::Json => serde_json::to_string(&report)
-            .map_err(|error| Failure::Internal(format!("the report has no JSON form: {error}")))?,
-        ListFormat::Table => format!(
+    print(&report, args.format, context, || {
+        format!(
             "{} hospitals, {} stays, {} groups: {} rounds, {} bytes\nfederated {:.1} ms   first {:.1} \
              ms\npooled without percentiles {:.1} ms   ratio {:.2}\npooled with percentiles {:.1} \
              ms   ratio {:.2}",
@@ -83,9 +81,8 @@ pub(super) fn run(args: &BenchArgs, prepared: &Prepared, context: &Context) -> R
             report.ratio,
             report.pooled_with_percentiles_ms,
             report.ratio_with_percentiles
-        ),
-    };
-    context.console.data(|out| writeln!(out, "{text}"))
+        )
+    })
 }
 
 async fn measure(

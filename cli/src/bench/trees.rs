@@ -13,10 +13,10 @@ use serde::Serialize;
 use service::Shutdown;
 
 use super::fit::{Rows, internal};
-use super::note;
 use super::questions::pooled;
 use super::times::milliseconds;
-use crate::args::{BenchArgs, ListFormat};
+use super::{note, print};
+use crate::args::BenchArgs;
 use crate::client::Client;
 use crate::demo::configure::cores;
 use crate::demo::running::Running;
@@ -66,10 +66,8 @@ pub(super) fn run(
     let measuring = Box::pin(measure(formula, args, prepared, context, queries.handle()));
     let report = runtime()?.block_on(measuring)?;
     queries.shutdown_background();
-    let text = match args.format {
-        ListFormat::Json => serde_json::to_string(&report)
-            .map_err(|error| Failure::Internal(format!("the report has no JSON form: {error}")))?,
-        ListFormat::Table => format!(
+    print(&report, args.format, context, || {
+        format!(
             "{} hospitals, {} stays, {} features of {} bins, {} trees of depth {}: {} rounds, {} \
              bytes\nfederated {:.1} ms, a round {:.1} ms\npooled {:.1} ms, and {:.1} ms to read   ratio \
              {:.2}\n{} trees the same, deviance {:.6e}",
@@ -88,9 +86,8 @@ pub(super) fn run(
             report.ratio,
             report.same_trees,
             report.deviance,
-        ),
-    };
-    context.console.data(|out| writeln!(out, "{text}"))
+        )
+    })
 }
 
 async fn measure(
@@ -181,13 +178,7 @@ fn grow(rows: &Rows, card: &Card) -> Result<Vec<Arc<Tree>>, Failure> {
         let mut told = Told::default();
         for (node, sums) in kept.nodes(&growth, asked).iter().enumerate() {
             for (feature, sums) in sums.features.iter().enumerate() {
-                let mut cells = vec![0i128; 3 * width];
-                for (bin, (rows, g, h)) in sums.bins.iter().enumerate() {
-                    cells[bin] = i128::from(*rows);
-                    cells[width + bin] = *g;
-                    cells[2 * width + bin] = *h;
-                }
-                told.set(&growth, node * growth.features.len() + feature, &cells);
+                told.set(&growth, node * growth.features.len() + feature, &sums.cells(width));
             }
         }
         boost.take(&told).map_err(internal)?;

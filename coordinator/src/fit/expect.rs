@@ -45,11 +45,6 @@ pub(crate) async fn expect(
         family: card.family.clone(),
         link: card.link.clone(),
         condition: card.condition.clone(),
-        trees: card.ensemble.as_ref().map(|_| v1::TreeOptions {
-            trees: 1,
-            least_stays: 1,
-            ..v1::TreeOptions::default()
-        }),
         ..v1::FitRequest::default()
     };
     let order = Order::new(request, card.name.clone())?;

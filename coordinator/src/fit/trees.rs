@@ -10,9 +10,9 @@ use learn::fit::STAYS_PER_PARAMETER;
 use learn::formula::Outcome;
 use model::glm::{Dispersion, Family, Transform};
 use num_traits::ToPrimitive as _;
-use privacy::growth::{Growth, GrowthAsk};
+use privacy::Combined;
+use privacy::growth::Growth;
 use privacy::step::{Scalar, UNITS};
-use privacy::{Combined, Fitting};
 use proto::v1;
 use query::question::Question;
 
@@ -44,19 +44,19 @@ impl Fitter<'_> {
     ) -> Result<Attempt, AskError> {
         let order = self.order;
         let wrong = |error: &dyn std::fmt::Display| refuse("model", sentence(&error.to_string()));
-        let (columns, mut growth) = self.template(found)?;
+        let (columns, growth) = self.template(found)?;
         self.check_trees(found.stays, options)?;
-        growth.planned = count(options.trees);
-        let whole = match self.whole(question, growth.clone(), roster).await? {
+        let mut boost = Boost::new(growth, options).map_err(|error| wrong(&error))?;
+        let whole = match self.whole(question, boost.totals(), roster).await? {
             Ok(whole) => whole,
             Err(why) => return Ok(Attempt::Changed(why)),
         };
         let mean = whole.at(Scalar::Response) / whole.at(Scalar::Weight);
-        growth.start = link_of(order.family).of(mean);
-        if !growth.start.is_finite() {
+        let start = link_of(order.family).of(mean);
+        if !start.is_finite() {
             return Err(refuse("model", "Every stay has the event, or none has it."));
         }
-        let mut boost = Boost::new(growth, options).map_err(|error| wrong(&error))?;
+        boost.begin(start);
         while let Some(growth) = boost.next() {
             let combined = match self.round(question, growth.clone().into(), roster).await? {
                 Round::Told(combined) => combined,
@@ -137,8 +137,7 @@ impl Fitter<'_> {
         growth: Growth,
         roster: &mut Roster,
     ) -> Result<Result<Whole, String>, AskError> {
-        let fitting: Fitting = Growth { ask: GrowthAsk::Totals, ..growth }.into();
-        let combined = match self.round(question, fitting, roster).await? {
+        let combined = match self.round(question, growth.into(), roster).await? {
             Round::Told(combined) => combined,
             Round::Changed(why) => return Ok(Err(why)),
         };

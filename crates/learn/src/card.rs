@@ -446,7 +446,7 @@ impl Card {
         }
         if let Some(ensemble) = &self.ensemble {
             let index = |feature: &FeatureCard| self.design.index(feature);
-            let growth = ensemble.into_growth(growth(&formula, &levels, family), index);
+            let growth = ensemble.to_growth(growth(&formula, &levels, family), index);
             let growth = growth.map_err(|_| field("ensemble"))?;
             growth.check(self.design.numbers.len()).map_err(|_| field("ensemble"))?;
             return Ok(growth.into());

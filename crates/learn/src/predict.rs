@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use model::glm::{Link, Transform};
+use privacy::Fitting;
 use privacy::domain::OTHER;
+use privacy::growth::{Feature, Growth};
 
-use crate::boost::{Ensemble, FeatureCard};
 use crate::card::{Card, InvalidCard, transform_named};
 
 /// A fitted model, ready for rows.
@@ -22,8 +23,8 @@ pub struct Predictor {
 enum Form {
     /// Coefficients, and an offset.
     Terms(Vec<Term>, Option<(usize, Transform)>),
-    /// Trees; for each feature, the index of its factor or number.
-    Trees(Ensemble, Vec<usize>),
+    /// Trees, as nodes apply them.
+    Trees(Box<Growth>),
 }
 
 #[derive(Debug)]
@@ -55,8 +56,8 @@ impl Predictor {
     /// [`InvalidCard`].
     pub fn new(card: &Card) -> Result<Self, InvalidCard> {
         let (_, link) = card.law()?;
-        // Formula, levels and coefficients fit together.
-        card.totals()?;
+        // Formula, levels and coefficients, or trees, fit together.
+        let fitting = card.totals()?;
         let names: Vec<&str> =
             card.design.factors.iter().map(|factor| factor.column.as_str()).collect();
         let factors: Vec<Factor> = card
@@ -69,11 +70,8 @@ impl Predictor {
                 Factor { other: levels.get(OTHER).copied(), levels }
             })
             .collect();
-        if let Some(ensemble) = &card.ensemble {
-            let features = ensemble.features.iter();
-            let indices = features.map(|feature| card.design.index(feature).map(usize::from));
-            let indices = indices.collect::<Option<_>>().ok_or(InvalidCard::Field("ensemble"))?;
-            return Ok(Self { link, factors, form: Form::Trees(ensemble.clone(), indices) });
+        if let Fitting::Growth(growth) = fitting {
+            return Ok(Self { link, factors, form: Form::Trees(growth) });
         }
         let wrong = || InvalidCard::Field("coefficients");
         let number = |(column, transform): &(String, String)| {
@@ -112,9 +110,15 @@ impl Predictor {
                 let eta = linear(terms, *offset, &levels, row.numbers)?;
                 self.link.mean(eta).mu
             }
-            Form::Trees(ensemble, indices) => {
-                let bins = bins(ensemble, indices, &levels, row.numbers)?;
-                self.link.mean(ensemble.predictor(&bins)).mu * ensemble.unit
+            Form::Trees(growth) => {
+                // The place of a level is one more than its number: NULL is the first.
+                let bin = |feature: &Feature| {
+                    feature.bin_of(|factor| levels[factor] + 1, |number| row.numbers[number])
+                };
+                let bins: Vec<u8> = growth.features.iter().map(bin).collect::<Option<_>>()?;
+                let eta =
+                    growth.trees.iter().fold(growth.start, |eta, tree| eta + tree.value(&bins));
+                self.link.mean(eta).mu * growth.unit
             }
         };
         mean.is_finite().then_some(mean)
@@ -142,22 +146,4 @@ fn linear(
         }
     }
     Some(eta)
-}
-
-/// The bin of each feature.
-fn bins(
-    ensemble: &Ensemble,
-    indices: &[usize],
-    levels: &[usize],
-    numbers: &[f64],
-) -> Option<Vec<u8>> {
-    let bin = |(feature, index): (&FeatureCard, &usize)| {
-        if !feature.bins.is_empty() {
-            return feature.bins.get(levels[*index]).copied();
-        }
-        let value = numbers[*index];
-        let bin = feature.edges.partition_point(|edge| *edge <= value);
-        u8::try_from(bin).ok().filter(|_| !value.is_nan())
-    };
-    ensemble.features.iter().zip(indices).map(bin).collect()
 }

@@ -185,9 +185,41 @@ pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name == name)
 }
 
+/// Columns of stays of which each is a coarser or finer view of the others, so that the difference of a
+/// part by one and a part by another can be a few patients.
+const NESTED: [&[&str]; 6] = [
+    &["drg_code", "adrg_code", "mdc_code", "drg_type"],
+    &["age_years", "age_band", "age_days"],
+    &["los_days", "los_band"],
+    &["died", "disposition"],
+    &[
+        "dip_code",
+        "dip_combination",
+        "treatment_class",
+        "principal_diagnosis",
+        "principal_procedure",
+    ],
+    &["hospital_tier", "hospital_county"],
+];
+
+/// Whether one of two columns of stays says what the other does, only coarser.
+#[must_use]
+pub fn are_nested(first: &str, second: &str) -> bool {
+    NESTED.iter().any(|group| group.contains(&first) && group.contains(&second))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nested_columns_are_columns() {
+        let stays = table("stay").unwrap();
+        for name in NESTED.iter().copied().flatten() {
+            assert!(stays.column(name).is_some(), "{name}");
+        }
+        assert!(are_nested("drg_code", "mdc_code") && !are_nested("drg_code", "los_days"));
+    }
 
     #[test]
     fn every_table_is_governed_by_the_same_rules() {

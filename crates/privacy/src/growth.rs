@@ -70,6 +70,25 @@ impl Feature {
             Self::Number(_, edges) => edges.len() + 1,
         }
     }
+
+    /// The bin of a row: `place` is that of its value in the domain of a factor, `value` a number's, NaN
+    /// where there is none. `None` when the row has none of the feature's.
+    pub fn bin_of(
+        &self,
+        place: impl FnOnce(usize) -> usize,
+        value: impl FnOnce(usize) -> f64,
+    ) -> Option<u8> {
+        match self {
+            Self::Factor(factor, bins) => {
+                bins.get(place(usize::from(*factor)).checked_sub(1)?).copied()
+            }
+            Self::Number(input, edges) => {
+                let value = value(usize::from(*input));
+                let bin = edges.partition_point(|edge| *edge <= value);
+                u8::try_from(bin).ok().filter(|_| !value.is_nan())
+            }
+        }
+    }
 }
 
 /// Where rows part: those in bins up to `bin` go left.
@@ -89,6 +108,19 @@ pub struct Tree {
     pub splits: Vec<Option<Split>>,
     /// For each node of all levels, what it adds to the predictor if it is a leaf.
     pub values: Vec<f64>,
+}
+
+impl Tree {
+    /// What the leaf of a row adds that is in these bins.
+    #[must_use]
+    pub fn value(&self, bins: &[u8]) -> f64 {
+        let mut node = 0;
+        while let Some(Some(Split { feature, bin })) = self.splits.get(node) {
+            let is_left = bins.get(usize::from(*feature)).is_some_and(|own| own <= bin);
+            node = if is_left { 2 * node + 1 } else { 2 * node + 2 };
+        }
+        self.values.get(node).copied().unwrap_or_default()
+    }
 }
 
 /// A node whose histograms are asked for.

@@ -43,6 +43,23 @@ pub(super) fn discharges() -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
+/// What a script of the reference says today; `None` where the data or the script's package is absent.
+#[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
+pub(super) fn rerun(script: &str, package: &str) -> Option<Value> {
+    let file = discharges()?;
+    let import = format!("import {package}, pandas");
+    let there = Command::new("python3").args(["-c", &import]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!("NOT TESTED: python3 has no {package}");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/models");
+    let output = Command::new("python3").arg("-B").arg(folder.join(script)).arg(file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
 async fn region(file: &Path, folder: &Path, policy: Policy) -> Region {
     let parts = split_source(file, "Permanent.Facility.Id", folder).unwrap();
     let hospitals = parts.into_iter().map(|part| HospitalSource {
@@ -158,18 +175,8 @@ async fn withheld_pairs_leave_the_estimate_as_it_is() {
 
 /// The reference is what its script prints, where Python has what it needs.
 #[test]
-#[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn the_reference_is_what_statsmodels_says() {
-    let Some(file) = discharges() else { return };
-    let there = Command::new("python3").args(["-c", "import statsmodels, pandas"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        eprintln!("NOT TESTED: python3 has no statsmodels");
-        return;
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/models/sparcs_models.py");
-    let output = Command::new("python3").arg(script).arg(file).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let Some(found) = rerun("sparcs_models.py", "statsmodels") else { return };
     let kept: Value = serde_json::from_str(REFERENCE).unwrap();
     assert_eq!(found["source_sha256"], kept["source_sha256"]);
     let (found, kept) = (found["models"].as_array().unwrap(), kept["models"].as_array().unwrap());

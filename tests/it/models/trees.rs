@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cli::client::Client;
 use flate2::read::GzDecoder;
@@ -16,7 +15,7 @@ use service::Clock;
 use tests::fixture::{self, Stay};
 use tests::{HospitalSource, Region};
 
-use super::sparcs::discharges;
+use super::sparcs::{discharges, rerun};
 use super::{json, number, open_policy, refusal};
 use crate::client::{consilium, user_folder};
 
@@ -226,19 +225,9 @@ async fn observed_and_expected(user: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
-async fn the_reference_is_what_lightgbm_says() {
-    let Some(file) = discharges() else { return };
-    let there = Command::new("python3").args(["-c", "import lightgbm, pandas"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        eprintln!("NOT TESTED: python3 has no lightgbm");
-        return;
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/models/sparcs_trees.py");
-    let output = Command::new("python3").arg("-B").arg(script).arg(file).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+#[test]
+fn the_reference_is_what_lightgbm_says() {
+    let Some(found) = rerun("sparcs_trees.py", "lightgbm") else { return };
     let kept: Value = serde_json::from_str(REFERENCE).unwrap();
     assert_eq!(found["source_sha256"], kept["source_sha256"]);
     let (found, kept) = (found["models"].as_array().unwrap(), kept["models"].as_array().unwrap());

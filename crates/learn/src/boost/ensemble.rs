@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::glm::{Family, Link, Transform};
-use model::schema::table;
+use model::schema::{are_nested, table};
 use num_traits::ToPrimitive;
 use privacy::growth::{Feature, Growth, GrowthAsk, MAX_FEATURE_BINS, Split, Tree};
 use serde::{Deserialize, Serialize};
@@ -151,26 +151,6 @@ pub fn features_of(
     if features.is_empty() { Err(InvalidEnsemble::Nothing) } else { Ok(features) }
 }
 
-/// Columns of which each is a coarser or finer view of the others.
-const NESTED: [&[&str]; 6] = [
-    &["drg_code", "adrg_code", "mdc_code", "drg_type"],
-    &["age_years", "age_band", "age_days"],
-    &["los_days", "los_band"],
-    &["died", "disposition"],
-    &[
-        "dip_code",
-        "dip_combination",
-        "treatment_class",
-        "principal_diagnosis",
-        "principal_procedure",
-    ],
-    &["hospital_tier", "hospital_county"],
-];
-
-fn are_nested(first: &str, second: &str) -> bool {
-    NESTED.iter().any(|group| group.contains(&first) && group.contains(&second))
-}
-
 /// For each level, its bin, in the order of means: adjacent ones are joined when few patients have them.
 fn ordered(
     factor: &str,
@@ -243,7 +223,7 @@ impl Ensemble {
     ///
     /// # Errors
     /// [`InvalidEnsemble::Field`].
-    pub fn into_growth(
+    pub fn to_growth(
         &self,
         mut growth: Growth,
         index: impl Fn(&FeatureCard) -> Option<u16>,
@@ -269,20 +249,5 @@ impl Ensemble {
         growth.planned = growth.trees.len().to_u32().unwrap_or(u32::MAX);
         (growth.splits, growth.ask) = (Vec::new(), GrowthAsk::Totals);
         Ok(growth)
-    }
-
-    /// The predictor of a row that is in these bins.
-    #[must_use]
-    pub fn predictor(&self, bins: &[u8]) -> f64 {
-        let mut eta = self.start;
-        for nodes in &self.trees {
-            let mut node = 0;
-            while let Some((feature, bin)) = nodes.get(node).and_then(|node| node.split) {
-                let own = bins.get(usize::from(feature)).copied().unwrap_or(0);
-                node = if own <= bin { 2 * node + 1 } else { 2 * node + 2 };
-            }
-            eta += nodes.get(node).map_or(0.0, |node| node.value);
-        }
-        eta
     }
 }

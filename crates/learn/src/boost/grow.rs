@@ -126,7 +126,7 @@ pub struct Boost {
 }
 
 impl Boost {
-    /// Trees that have not begun. `growth` has no trees yet and starts at the mean.
+    /// Trees that have not begun. `growth` has no trees yet.
     ///
     /// # Errors
     /// [`BoostError::Options`].
@@ -135,6 +135,11 @@ impl Boost {
         let growth = Growth { planned: options.trees.to_u32().unwrap_or(u32::MAX), ..growth };
         let gains = vec![0.0; growth.features.len()];
         Ok(Self { options, growth, nodes: BTreeMap::new(), level: 0, is_coarse: false, gains })
+    }
+
+    /// Puts the predictor before the first tree.
+    pub const fn begin(&mut self, start: f64) {
+        self.growth.start = start;
     }
 
     /// The same, with features whose bins stay as they are.
@@ -161,7 +166,7 @@ impl Boost {
         self.growth.trees.len()
     }
 
-    /// The step that asks for the sums of the finished ensemble.
+    /// The step that asks for sums over all stays, at the trees that are finished.
     #[must_use]
     pub fn totals(&self) -> Growth {
         Growth { splits: Vec::new(), ask: GrowthAsk::Totals, ..self.growth.clone() }

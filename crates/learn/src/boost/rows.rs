@@ -43,6 +43,20 @@ pub struct FeatureSums {
     pub tallies: Vec<Vec<u64>>,
 }
 
+impl FeatureSums {
+    /// The cells of a measure of gradients with so many bins: rows of each bin, then `Σg`, then `Σh`.
+    #[must_use]
+    pub fn cells(&self, width: usize) -> Vec<i128> {
+        let mut cells = vec![0; 3 * width];
+        for (bin, (rows, g, h)) in self.bins.iter().enumerate() {
+            cells[bin] = i128::from(*rows);
+            cells[width + bin] = *g;
+            cells[2 * width + bin] = *h;
+        }
+        cells
+    }
+}
+
 /// What has been added up in one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSums {
@@ -107,16 +121,8 @@ impl Binned {
                 }
             };
             let Some(response) = response.filter(|y| growth.family.admits(*y)) else { continue };
-            let bin = |feature: &Feature| match feature {
-                Feature::Factor(factor, bins) => {
-                    let place = factors[usize::from(*factor)][row];
-                    bins.get((place as usize).checked_sub(1)?).copied()
-                }
-                Feature::Number(input, edges) => {
-                    let value = inputs[usize::from(*input)][row];
-                    let bin = edges.partition_point(|edge| *edge <= value);
-                    u8::try_from(bin).ok().filter(|_| !value.is_nan())
-                }
+            let bin = |feature: &Feature| {
+                feature.bin_of(|factor| factors[factor][row] as usize, |input| inputs[input][row])
             };
             let mut complete = true;
             for (own, feature) in own.iter_mut().zip(&growth.features) {
@@ -160,7 +166,7 @@ impl Binned {
 
     /// For each row, whether its person is counted by it: of rows with a response of at least 1, and of
     /// the others, or, unless the response is an event, of all.
-    fn counted(&self, features: usize, event: bool) -> Vec<[bool; 2]> {
+    fn counting(&self, features: usize, event: bool) -> Vec<[bool; 2]> {
         let mut order: Vec<(u32, u32)> = self.persons.iter().copied().zip(0..).collect();
         order.sort_unstable();
         let content = |row: &u32| {
@@ -194,7 +200,7 @@ impl Rows {
     #[must_use]
     pub fn new(growth: &Growth, all: &Binned, threads: usize) -> Self {
         let features = growth.features.len();
-        let counted = all.counted(features, growth.is_event());
+        let counted = all.counting(features, growth.is_event());
         let threads = threads.max(1);
         let bins_of: Vec<usize> = growth.features.iter().map(Feature::bins).collect();
         let size = all.len().div_ceil(threads).clamp(1, MAX_CHUNK_ROWS);

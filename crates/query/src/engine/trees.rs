@@ -19,7 +19,7 @@ use privacy::{Admitted, Domain, Partial, Scope, Step, sha256};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{ComputeError, Engine, Prepared, refuse_kernel};
-use crate::kernel::step::Reader;
+use crate::kernel::step::{Reader, group_of};
 
 /// Fits whose rows are kept; of more, the one that was used longest ago is read again.
 const KEPT_FITS: usize = 2;
@@ -201,16 +201,6 @@ fn histograms(rows: &mut Rows, growth: &Growth, asked: &[Asked]) -> Vec<PartialG
     for NodeSums { rows, persons, sets, features } in nodes {
         for feature in features {
             let place = groups.len();
-            let padded = |of: &dyn Fn(&(u64, i128, i128)) -> i128| {
-                let mut cells: Vec<i128> = feature.bins.iter().map(of).collect();
-                cells.resize(width, 0);
-                cells
-            };
-            let cells = [
-                padded(&|(rows, _, _)| i128::from(*rows)),
-                padded(&|(_, g, _)| *g),
-                padded(&|(_, _, h)| *h),
-            ];
             let mut bins = Vec::with_capacity(width * feature.tallies.len());
             for tally in &feature.tallies {
                 bins.extend_from_slice(tally);
@@ -221,7 +211,7 @@ fn histograms(rows: &mut Rows, growth: &Growth, asked: &[Asked]) -> Vec<PartialG
                 rows,
                 stays: rows,
                 persons,
-                cells: cells.concat(),
+                cells: feature.cells(width),
                 supports: vec![sets.iter().copied().collect::<Support>()],
                 bins,
             });
@@ -277,14 +267,5 @@ fn totals(
         kernel.add(&batch).map_err(|error| refuse_kernel(error.into()))?;
     }
     let sums = kernel.finish().into_iter().filter(|sum| sum.place < Scalar::ALL.len());
-    let group = |sum: learn::kernel::Sum| PartialGroup {
-        key: vec![Some(sum.place.to_string())],
-        rows: sum.rows,
-        stays: sum.rows,
-        persons: sum.persons,
-        cells: vec![sum.sum],
-        supports: vec![sum.sets.into_iter().collect::<Support>()],
-        bins: Vec::new(),
-    };
-    Ok(sums.map(group).collect())
+    Ok(sums.map(group_of).collect())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, UInt32Type};
-use learn::kernel::{Batch, Kernel, NOWHERE, Plan, TooManyPatterns};
+use learn::kernel::{Batch, Kernel, NOWHERE, Plan, Sum, TooManyPatterns};
 use privacy::Domain;
 use privacy::few::Few;
 use privacy::measure::ROWS_CAP;
@@ -77,16 +77,20 @@ impl StepKernel {
 
     /// One group for each place that some stay is about.
     pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
-        let group = |sum: learn::kernel::Sum| PartialGroup {
-            key: vec![Some(sum.place.to_string())],
-            rows: sum.rows,
-            stays: sum.rows,
-            persons: sum.persons,
-            cells: vec![sum.sum],
-            supports: vec![sum.sets.into_iter().collect::<Support>()],
-            bins: Vec::new(),
-        };
-        self.kernel.finish().into_iter().map(group).collect()
+        self.kernel.finish().into_iter().map(group_of).collect()
+    }
+}
+
+/// The group of a place.
+pub(crate) fn group_of(sum: Sum) -> PartialGroup {
+    PartialGroup {
+        key: vec![Some(sum.place.to_string())],
+        rows: sum.rows,
+        stays: sum.rows,
+        persons: sum.persons,
+        cells: vec![sum.sum],
+        supports: vec![sum.sets.into_iter().collect::<Support>()],
+        bins: Vec::new(),
     }
 }
 

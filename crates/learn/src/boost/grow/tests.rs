@@ -88,11 +88,7 @@ fn told(growth: &Growth, parts: &mut [Hospital], threads: usize) -> Told {
         for (node, sums) in part.answer(growth, asked, threads).iter().enumerate() {
             for (feature, sums) in sums.features.iter().enumerate() {
                 let cells = &mut cells[node * growth.features.len() + feature];
-                for (bin, (rows, g, h)) in sums.bins.iter().enumerate() {
-                    cells[bin] += i128::from(*rows);
-                    cells[width + bin] += g;
-                    cells[2 * width + bin] += h;
-                }
+                cells.iter_mut().zip(sums.cells(width)).for_each(|(sum, own)| *sum += own);
             }
         }
     }
