@@ -379,6 +379,7 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::Pack => "not a question of an approved pack",
         RefusalCode::Scheme => "unlike grouper schemes",
         RefusalCode::Model => "model that cannot be fitted",
+        RefusalCode::Differencing => "nearly the same patients as before",
         RefusalCode::Request => "malformed request",
     }
 }
@@ -410,6 +411,7 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::Pack => "不属于已批准的问题包",
         RefusalCode::Scheme => "分组方案不一致",
         RefusalCode::Model => "模型无法拟合",
+        RefusalCode::Differencing => "与先前问题的患者几乎相同",
         RefusalCode::Request => "请求格式有误",
     }
 }

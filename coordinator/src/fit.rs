@@ -4,7 +4,7 @@
 //! [`learn::fit::Fit`] says which sums it needs; this leads the rounds. When a hospital is lost or
 //! ingests anew in the middle, the fit begins again over those that are left: an estimate is never
 //! a mixture. Levels behind which too few patients stand become part of `OTHER`, and where `OTHER`
-//! itself is too small its stays are left out; both is said in the card.
+//! itself is too small the smallest level joins it; the card says so.
 
 mod cluster;
 mod expect;

@@ -417,6 +417,8 @@ impl Rounds {
                 sid,
                 family,
                 hospitals: &hospitals,
+                // The witness keeps those.
+                told: &[],
             })
         });
         match work.await.map_err(internal)? {

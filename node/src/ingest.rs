@@ -20,6 +20,7 @@ use model::manifest::{
 };
 use model::schema::{self, TABLES};
 use query::mapping::{self as engine, Source, Statement};
+use query::marks::{PERSON_KEYS, STAY_KEYS};
 use ring::rand::SecureRandom as _;
 
 mod combine;
@@ -396,9 +397,7 @@ fn write(
     }
     let people = &mut filled.people;
     let persons = u64::try_from(people.persons.len()).unwrap_or(u64::MAX);
-    for (name, numbers) in
-        [("stay_keys.parquet", &mut people.stays), ("person_keys.parquet", &mut people.persons)]
-    {
+    for (name, numbers) in [(STAY_KEYS, &mut people.stays), (PERSON_KEYS, &mut people.persons)] {
         incoming.write_keys(name, &Numbers::into_ordered(std::mem::take(numbers)))?;
     }
     let quarantine = filled.quarantine.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use privacy::roster::SignedRoster;
 use privacy::shape::MeasureShape;
 use privacy::sign::Signature;
 use privacy::terms::Signatures;
-use privacy::{Floor, ReleaseRequest, Shape, Sid, Terms};
+use privacy::{Floor, ReleaseRequest, Shape, Sid, Sketched, Terms};
 
 use crate::chunks::{is_set, pack};
 use crate::request::{decode_request, encode_request};
@@ -84,6 +84,23 @@ pub fn decode_sid(bytes: &[u8]) -> Result<Sid, Refusal> {
     bytes32(bytes, "sid")
 }
 
+const fn encode_sketched(sketched: Sketched) -> v1::Sketched {
+    match sketched {
+        Sketched::Nothing => v1::Sketched::Nothing,
+        Sketched::Cells => v1::Sketched::Cells,
+        Sketched::Whole => v1::Sketched::Whole,
+    }
+}
+
+const fn decode_sketched(wire: v1::Sketched) -> Option<Sketched> {
+    match wire {
+        v1::Sketched::Unspecified => None,
+        v1::Sketched::Nothing => Some(Sketched::Nothing),
+        v1::Sketched::Cells => Some(Sketched::Cells),
+        v1::Sketched::Whole => Some(Sketched::Whole),
+    }
+}
+
 /// Terms as they travel.
 #[must_use]
 pub fn encode_terms(terms: &Terms) -> v1::Terms {
@@ -110,6 +127,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
         shape: Some(v1::RoundShape {
             cells: u32::try_from(terms.shape.cells()).unwrap_or(u32::MAX),
             measures: terms.shape.measures().iter().map(measure).collect(),
+            sketched: encode_sketched(terms.shape.sketched()).into(),
         }),
         lifetime_ms: terms.lifetime_ms,
     }
@@ -135,6 +153,7 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         whole: m.whole,
     };
     let measures = shape.measures.iter().map(measure).collect();
+    let sketched = decode_sketched(shape.sketched()).ok_or_else(|| malformed("shape"))?;
     Ok(Terms {
         region: wire.region,
         nonce_a: bytes32(&wire.nonce_a, "nonce_a")?,
@@ -151,7 +170,8 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         },
         roster: bytes32(&wire.roster, "roster")?,
         hospitals: wire.hospitals.into_iter().map(hospital).collect::<Result<_, _>>()?,
-        shape: Shape::new(shape.cells as usize, measures).map_err(|_| malformed("shape"))?,
+        shape: Shape::new(shape.cells as usize, measures, sketched)
+            .map_err(|_| malformed("shape"))?,
         lifetime_ms: wire.lifetime_ms,
     })
 }

@@ -5,6 +5,7 @@
 
 mod absent_not_zero;
 mod conditional;
+mod differencing;
 mod distinct;
 mod error_texts;
 mod explain;

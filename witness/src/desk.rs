@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use model::{Refusal, RefusalCode};
 use privacy::roster::{Roster, SignedRoster};
+use privacy::sketch::Known;
 use privacy::{Scope, Sid, Terms};
 use proto::{decode_sid, decode_terms, v1};
 use record::{Entry, Kind, RecordError, Standing, StandingError, Store};
@@ -36,6 +37,8 @@ pub(crate) struct Desk {
     pub(crate) openings: Arc<Semaphore>,
     /// Cosigning reads, compares and writes; one at a time.
     pub(crate) cosigning: Mutex<()>,
+    /// The populations that rounds have told; judging and recording hold it together.
+    pub(crate) known: Mutex<Known>,
 }
 
 /// Runs `work` on a thread that may wait.
@@ -56,16 +59,19 @@ pub(crate) fn unrecorded(error: &RecordError) -> Status {
 }
 
 impl Desk {
+    /// # Errors
+    /// When the populations of earlier rounds cannot be read.
     pub(crate) fn new(
         standing: Standing,
         store: Store,
         rules: Option<Rules>,
         limits: Limits,
         clock: Clock,
-    ) -> Self {
+    ) -> Result<Self, RecordError> {
         let book = Mutex::new(Book::new(limits.max_open_rounds));
         let openings = Arc::new(Semaphore::new(limits.max_concurrent));
-        Self { standing, store, rules, limits, clock, book, openings, cosigning: Mutex::new(()) }
+        let (cosigning, known) = (Mutex::new(()), Mutex::new(store.populations()?));
+        Ok(Self { standing, store, rules, limits, clock, book, openings, cosigning, known })
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {

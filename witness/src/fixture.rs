@@ -19,6 +19,7 @@ use privacy::reveal::Total;
 use privacy::roster::{HospitalKeys, SignedRoster};
 use privacy::seal::{SealKey, seal};
 use privacy::sign::{Context, Signature, SigningKey};
+use privacy::sketch::{Population, Sketch, Sketched};
 use privacy::terms::Signatures;
 use privacy::{
     Floor, Input, Measure, Offer, Partial, Policy, ReleaseRequest, Round, Scope, Shape, Terms,
@@ -266,7 +267,11 @@ impl World {
         groups: &[PartialGroup],
     ) -> (Vec<u8>, UploadProof) {
         let round = self.round(agreed, number);
-        let partial = Partial::new(round.admitted().clone(), groups.to_vec(), 1_000, false);
+        let nobody = match agreed.terms.shape.sketched() {
+            Sketched::Nothing => Population::Untold,
+            _ => Population::Cells(vec![Sketch::default(); groups.len()]),
+        };
+        let partial = Partial::new(round.admitted().clone(), groups.to_vec(), nobody, 1_000, false);
         let (secret, own) = ([50 + number; 32], hospital(number));
         let concealed = conceal(partial, &round, &Seed::new(Zeroizing::new(secret)));
         let bytes = concealed.entries().iter().flat_map(|cell| cell.to_le_bytes()).collect();
@@ -324,7 +329,7 @@ fn open_desk(
     let standing = Standing::open(&files, "east").unwrap();
     let party = "spiffe://east/witness/main".parse().unwrap();
     let store = Store::open(&folder.join(record::FILE), &party, "2026-11-21T08:30:00Z").unwrap();
-    Arc::new(Desk::new(standing, store, rules, limits, hand.clock()))
+    Arc::new(Desk::new(standing, store, rules, limits, hand.clock()).unwrap())
 }
 
 pub(crate) fn round_key(nonce: u8) -> RoundKey {

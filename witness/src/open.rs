@@ -10,14 +10,15 @@
 //! is more; a shape's bound makes that at most 256 MiB. `limits.max_concurrent` openings are under
 //! way at a time, and each ends with its round's life.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::stream::{BoxStream, Stream, StreamExt as _};
 use model::{Refusal, RefusalCode};
 use privacy::Sid;
-use privacy::open::{Opened, Tampered};
+use privacy::open::{Opened, Tampered, Told, Unopened, Verdict};
 use privacy::sign::Signature;
+use privacy::sketch::MAX_KNOWN;
 use proto::{add_cells, decode_sid, encode_opened, v1};
 use record::rounds::FEWEST_APART;
 use record::{Entry, Kind, RoundError};
@@ -71,6 +72,15 @@ impl From<Status> for Ended {
 impl From<Tampered> for Ended {
     fn from(_: Tampered) -> Self {
         Self::Tampered
+    }
+}
+
+impl From<Unopened> for Ended {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Tampered(tampered) => tampered.into(),
+            Unopened::Differenced => Self::Refused(differenced()),
+        }
     }
 }
 
@@ -154,14 +164,45 @@ impl Desk {
         on_thread(move || desk.decide(round, sums, survivors, place)).await?
     }
 
-    /// Records the round, then judges. Seeds and keys are erased when this returns.
+    /// Judges, records the round with the populations that it tells, and adds up masks. Seeds and keys are
+    /// erased when this returns.
     fn decide(
         &self,
         round: Round,
-        sums: Vec<u128>,
+        mut sums: Vec<u128>,
         survivors: Survivors,
         place: OwnedSemaphorePermit,
     ) -> Result<Ready, Ended> {
+        round.unmask(&mut sums, &survivors)?;
+        let verdict = self.judge_and_record(&round, &sums, &survivors)?;
+        drop(sums);
+        fault::point("witness.open.recorded");
+        let (opened, signature) = round.open(&verdict, &survivors, self.standing.key());
+        fault::point("witness.open.judged");
+        tracing::info!(cells = round.terms().shape.cells(), "opened a round");
+        let sid = *round.sid();
+        if let Some(discovery) = round.into_discovery(survivors) {
+            self.book().keep_discovery(&sid, discovery);
+        }
+        Ok(Ready { opened, signature, place })
+    }
+}
+
+impl Desk {
+    /// One round at a time: of two rounds at once neither would know what the other is about to tell.
+    fn judge_and_record(
+        &self,
+        round: &Round,
+        guards: &[u128],
+        survivors: &Survivors,
+    ) -> Result<Verdict, Ended> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = round.judge(guards, survivors, &known)?;
+        let is_new = |one: &&Told| !known.contains(&one.sketch, one.whole);
+        let told: Vec<Told> = verdict.told.iter().filter(is_new).cloned().collect();
+        if known.len() + told.len() > MAX_KNOWN {
+            return Err(too_many_populations().into());
+        }
         let now = self.clock.now();
         fault::point("witness.open.before_record");
         let recorded = self.store.open_round(&record::Round {
@@ -170,17 +211,13 @@ impl Desk {
             sid: *round.sid(),
             family: round.terms().family,
             hospitals: survivors.hospitals(),
+            told: &told,
         });
         recorded.map_err(unrecordable)?;
-        fault::point("witness.open.recorded");
-        let (opened, signature) = round.judge(sums, &survivors, self.standing.key())?;
-        fault::point("witness.open.judged");
-        tracing::info!(cells = round.terms().shape.cells(), "opened a round");
-        let sid = *round.sid();
-        if let Some(discovery) = round.into_discovery(survivors) {
-            self.book().keep_discovery(&sid, discovery);
-        }
-        Ok(Ready { opened, signature, place })
+        told.iter().for_each(|one| {
+            known.add(&one.sketch, one.whole);
+        });
+        Ok(verdict)
     }
 }
 
@@ -236,6 +273,20 @@ where
 fn out_of_order() -> Refusal {
     let reason = "An opening is a header, then cells.";
     refuse(RefusalCode::Request, "parts", reason, "Use matching versions of Consilium.")
+}
+
+/// Whatever the difference is: that the guard applied, and never how near.
+fn differenced() -> Refusal {
+    let reason = "The question is about nearly the same patients as an earlier one, or together with earlier \
+                  ones leaves few.";
+    let instead = "Ask about the same patients as before, or about others who are more.";
+    refuse(RefusalCode::Differencing, "WHERE", reason, instead)
+}
+
+fn too_many_populations() -> Refusal {
+    let reason =
+        "The witness keeps as many populations as it may, and cannot compare a further one.";
+    refuse(RefusalCode::Differencing, "WHERE", reason, "Ask about patients of earlier questions.")
 }
 
 fn tampered() -> Refusal {

@@ -12,10 +12,11 @@ use privacy::blind::GuardKey;
 use privacy::conceal::{Receipt, guard_binding, seed_binding};
 use privacy::discover::{buckets_digest, names_digest, unite};
 use privacy::mask::Seed;
-use privacy::open::{Opened, Tampered, judge, mask_sums, unmask};
+use privacy::open::{Opened, Tampered, Unopened, Verdict, judge, mask_sums, unmask};
 use privacy::roster::Roster;
 use privacy::seal::{SealKey, seal};
 use privacy::sign::{Context, Signature, SigningKey};
+use privacy::sketch::Known;
 use privacy::{Floor, Sid, Terms};
 use proto::{UploadProof, decode_signature, decode_upload, v1};
 use service::random::NoRandomness;
@@ -196,24 +197,35 @@ impl Round {
         Ok((hospital.clone(), seed))
     }
 
-    /// Decides on the summed witnessed columns which cells pass, and adds up the masks of these.
-    /// A round without measures is a discovery: then the passing buckets are signed too.
+    /// Takes the masks away from the summed witnessed columns.
+    pub(crate) fn unmask(&self, sums: &mut [u128], survivors: &Survivors) -> Result<(), Tampered> {
+        unmask(sums, &self.terms.shape, &self.sid, &survivors.seeds)
+    }
+
+    /// Decides on the summed guards which cells pass beside the populations that are `known`.
     pub(crate) fn judge(
         &self,
-        mut sums: Vec<u128>,
+        guards: &[u128],
+        survivors: &Survivors,
+        known: &Known,
+    ) -> Result<Verdict, Unopened> {
+        let Terms { shape, floor, .. } = &self.terms;
+        judge(guards, shape, floor, &self.guard_key, survivors.hospitals.len(), known)
+    }
+
+    /// Adds up the masks of what passes. A round without measures is a discovery: then the passing
+    /// buckets are signed too.
+    pub(crate) fn open(
+        &self,
+        verdict: &Verdict,
         survivors: &Survivors,
         key: &SigningKey,
-    ) -> Result<(Opened, Option<Signature>), Tampered> {
-        let (shape, seeds) = (&self.terms.shape, &survivors.seeds);
-        unmask(&mut sums, shape, &self.sid, seeds)?;
-        let hospitals = survivors.hospitals.len();
-        let verdict = judge(&sums, shape, &self.terms.floor, &self.guard_key, hospitals)?;
-        drop(sums);
-        let opened = mask_sums(&verdict, shape, &self.sid, seeds);
+    ) -> (Opened, Option<Signature>) {
+        let opened = mask_sums(verdict, &self.terms.shape, &self.sid, &survivors.seeds);
         let signature = self
             .is_discovery()
             .then(|| key.sign(Context::Buckets, &buckets_digest(&self.sid, &opened.places)));
-        Ok((opened, signature))
+        (opened, signature)
     }
 
     fn is_discovery(&self) -> bool {

@@ -117,7 +117,7 @@ async fn bind_unboxed(config: Config) -> Result<Bound, WitnessError> {
     let record = config.data_dir.join(record::FILE);
     let store = Store::open(&record, &expected, &rfc3339(clock.now()))?;
     let (listener, address) = listen(Role::Witness, &config.listen).await?;
-    let desk = Desk::new(standing, store, config.rules.in_force(), config.limits, clock);
+    let desk = Desk::new(standing, store, config.rules.in_force(), config.limits, clock)?;
     Ok(Bound { listener, address, identity, desk: Arc::new(desk) })
 }
 

@@ -17,6 +17,7 @@ use privacy::Combined;
 use privacy::mask::{CELL_BYTES, Expander, Seed, write_cells};
 use privacy::open::{Opened, judge, mask_sums, unmask};
 use privacy::reveal::{Total, reveal};
+use privacy::sketch::Known;
 use serde::Serialize;
 
 use super::bare::Bare;
@@ -172,7 +173,7 @@ impl Simulation<'_> {
         timed(clock, &mut spent.unmasking, || unmask(&mut sums, shape, sid, &seeds))
             .map_err(wrong)?;
         let verdict = timed(clock, &mut spent.judging, || {
-            judge(&sums, shape, &terms.floor, &parties.guard_key, hospitals)
+            judge(&sums, shape, &terms.floor, &parties.guard_key, hospitals, &Known::default())
         });
         let verdict = verdict.map_err(wrong)?;
         drop(sums);

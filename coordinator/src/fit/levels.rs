@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub(super) stays: u64,
     /// What a response under an identity link is divided by.
     pub(super) unit: f64,
+    /// Stays of each level that is told: column and level.
+    sizes: BTreeMap<(String, String), u64>,
     /// Mean response of each level that is told: column and level.
     pub(super) means: BTreeMap<(String, String), f64>,
 }
@@ -173,6 +175,7 @@ impl Found {
         };
         for row in &rows {
             let key = (factor.to_owned(), row.label.clone());
+            self.sizes.insert(key.clone(), row.stays);
             self.means.extend(row.mean.map(|mean| (key, mean)));
         }
         self.levels.insert(factor.to_owned(), Levels { names, reference, text });
@@ -180,8 +183,9 @@ impl Found {
         Ok(())
     }
 
-    /// Merges levels that a step has found to be too small: `columns` names them, `factor=level`.
-    /// False when nothing can be merged.
+    /// Merges levels that a step has found to be too small: `columns` names them, `factor=level`. Where
+    /// `OTHER` itself is too small, the smallest level joins it: stays that were left out would be the
+    /// difference to a question about all. False when nothing can be merged.
     pub(super) fn merge(&mut self, columns: &[String]) -> bool {
         let mut changed = false;
         for (factor, levels) in &mut self.levels {
@@ -189,15 +193,20 @@ impl Found {
             let mut rare: Vec<String> =
                 levels.names.iter().filter(|level| is_rare(level)).cloned().collect();
             let merged = self.merged.entry(factor.clone()).or_default();
-            rare.retain(|level| *level != levels.reference);
+            let other_is_rare = rare.iter().any(|level| level == OTHER);
+            rare.retain(|level| *level != levels.reference && level != OTHER);
+            if other_is_rare && rare.is_empty() {
+                let size = |level: &&String| self.sizes.get(&(factor.clone(), (*level).clone()));
+                let kept = levels.names.iter();
+                let kept = kept.filter(|level| **level != levels.reference && *level != OTHER);
+                rare.extend(kept.min_by_key(size).cloned());
+            }
             changed |= !rare.is_empty();
-            // Without OTHER its stays have no place any more and are left out.
             levels.names.retain(|level| !rare.contains(level));
-            let others = rare.iter().filter(|level| *level != OTHER);
-            merged.extend(others.clone().cloned());
-            if levels.text && others.count() > 0 && !levels.has_other() {
+            if levels.text && !rare.is_empty() && !levels.has_other() {
                 levels.names.push(OTHER.to_owned());
             }
+            merged.extend(rare);
         }
         changed
     }
@@ -208,22 +217,26 @@ mod tests {
     use super::*;
 
     fn found() -> Found {
-        let names = ["a", "b", "c", OTHER].map(str::to_owned).to_vec();
+        let names = ["a", "b", "c", "d", OTHER].map(str::to_owned).to_vec();
+        let size = |(level, stays): (&str, u64)| (("drg_code".to_owned(), level.to_owned()), stays);
+        let sizes = [("a", 90), ("b", 12), ("c", 20), ("d", 30)].map(size).into();
         let levels = Levels { names, reference: "a".to_owned(), text: true };
-        Found { levels: BTreeMap::from([("drg_code".to_owned(), levels)]), ..Found::default() }
+        let levels = BTreeMap::from([("drg_code".to_owned(), levels)]);
+        Found { levels, sizes, ..Found::default() }
     }
 
     #[test]
-    fn rare_levels_join_the_others_and_rare_others_are_left_out() {
+    fn rare_levels_join_the_others_and_so_does_the_smallest_where_these_are_rare() {
         let mut found = found();
         assert!(found.merge(&["drg_code=b".to_owned()]));
-        assert_eq!(found.levels["drg_code"].names, ["a", "c", OTHER]);
+        assert_eq!(found.levels["drg_code"].names, ["a", "c", "d", OTHER]);
         assert_eq!(found.merged["drg_code"], ["b"]);
         assert!(found.merge(&["drg_code=OTHER".to_owned()]));
-        assert_eq!(found.levels["drg_code"].names, ["a", "c"]);
-        // Merged again, the rest is a level again.
-        assert!(found.merge(&["drg_code=c".to_owned()]));
+        assert_eq!(found.levels["drg_code"].names, ["a", "d", OTHER], "c has fewer stays");
+        assert!(found.merge(&["drg_code=OTHER".to_owned()]));
         assert_eq!(found.levels["drg_code"].names, ["a", OTHER]);
+        assert_eq!(found.merged["drg_code"], ["b", "c", "d"]);
+        assert!(!found.merge(&["drg_code=OTHER".to_owned()]), "nobody is left out");
         assert!(!found.merge(&["sex=M:drg_code=a".to_owned(), "(Intercept)".to_owned()]));
     }
 }

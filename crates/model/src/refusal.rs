@@ -74,6 +74,8 @@ refusal_codes! {
     Scheme = "scheme",
     /// A model that a rule or a hospital does not admit, or that cannot be fitted.
     Model = "model",
+    /// The population differs by too few persons from that of an earlier question.
+    Differencing = "differencing",
     /// A message that no correct coordinator sends.
     Request = "request",
 }

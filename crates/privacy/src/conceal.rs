@@ -23,6 +23,7 @@ use crate::mask::{CELL_BYTES, Expander, Seed, write_cells};
 use crate::partial::{Partial, PartialGroup};
 use crate::shape::{Check, DOMINANCE_COLUMNS, Shape, money_sums};
 use crate::sign;
+use crate::sketch::{Population, Sketch, Sketched};
 
 /// Cells that are hashed at a time; a call of the hash for each would cost more than its work.
 const HASHED_CELLS: usize = 4_096;
@@ -159,7 +160,11 @@ fn lay_out(partial: Partial, round: &Round) -> Vec<u128> {
     let order = round.round_key.order(cells);
     let factors = round.round_key.factors(cells * shape.money_sums());
     let local_minimum = u64::from(round.local_minimum);
-    for group in partial.into_groups() {
+    let (groups, population) = partial.into_parts();
+    let Some(sketches) = write_whole(population, groups.len(), shape, &mut entries) else {
+        return entries;
+    };
+    for (index, group) in groups.into_iter().enumerate() {
         // A minimum of one keeps nothing back, not even who stands beside a node of nobody here.
         let is_small = group.persons < local_minimum || group.stays < local_minimum;
         if is_small && local_minimum > 1 {
@@ -167,12 +172,36 @@ fn lay_out(partial: Partial, round: &Round) -> Vec<u128> {
         }
         let Some(cell) = cell_of(&group, &places, request.domains()) else { continue };
         let Some(&place) = order.get(cell) else { continue };
-        let columns = Columns { entries: &mut entries, cells, place: place as usize };
+        let mut columns = Columns { entries: &mut entries, cells, place: place as usize };
         let of_cell = cell * shape.money_sums()..(cell + 1) * shape.money_sums();
-        write_group(&group, round, &factors[of_cell], columns);
+        write_group(&group, round, &factors[of_cell], columns.reborrow());
+        if let Some(sketch) = sketches.get(index) {
+            columns.merge_sketch(shape, sketch);
+        }
     }
     write_checks(&mut entries, round);
     entries
+}
+
+/// Writes the population of a whole request, and hands back those of its groups. `None` when they are
+/// not what the round's shape calls for: then nothing at all may be told.
+fn write_whole(
+    population: Population,
+    groups: usize,
+    shape: &Shape,
+    entries: &mut [u128],
+) -> Option<Vec<Sketch>> {
+    match (shape.sketched(), population) {
+        (Sketched::Nothing, Population::Untold) => Some(Vec::new()),
+        (Sketched::Cells, Population::Cells(each)) => (each.len() == groups).then_some(each),
+        (Sketched::Whole, Population::Whole(whole)) => {
+            let start = shape.sketches().start * shape.cells();
+            let places = entries.iter_mut().skip(start);
+            places.zip(whole.to_cells()).for_each(|(place, cell)| *place = cell);
+            Some(Vec::new())
+        }
+        _ => None,
+    }
 }
 
 /// The cell of a group in the product of the domains, the last dimension running fastest.
@@ -196,6 +225,19 @@ impl Columns<'_> {
         self.entries[column * self.cells + self.place] = value;
     }
 
+    fn reborrow(&mut self) -> Columns<'_> {
+        Columns { entries: self.entries, cells: self.cells, place: self.place }
+    }
+
+    /// Groups that fall together are one population, and each counter stays within its bits.
+    fn merge_sketch(&mut self, shape: &Shape, sketch: &Sketch) {
+        let columns = shape.sketches();
+        let at = |column: usize| self.entries[column * self.cells + self.place];
+        let mut whole = Sketch::from_cells(columns.clone().map(at));
+        whole.merge(sketch);
+        columns.zip(whole.to_cells()).for_each(|(column, cell)| self.set(column, cell));
+    }
+
     fn add(&mut self, column: usize, value: u128) {
         let entry = &mut self.entries[column * self.cells + self.place];
         *entry = entry.wrapping_add(value);
@@ -211,6 +253,9 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut colu
     let capped = |count: u64| u128::from(count.min(cap));
     columns.add(0, capped(group.persons));
     columns.add(1, capped(group.stays));
+    if let Some(sizes) = shape.sizes() {
+        columns.add(sizes, group.rows.checked_ilog2().map_or(0, |power| 1 << power));
+    }
     // Set, not added: a hospital is one contributor however its groups fall together. A node of a tree
     // may have nobody here and its sibling somebody.
     if group.rows > 0 {

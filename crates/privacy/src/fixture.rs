@@ -18,7 +18,7 @@ use crate::conceal::{Concealed, conceal};
 use crate::domain::{Domain, Outside};
 use crate::mask::Seed;
 use crate::measure::{Input, Measure};
-use crate::open::{Opened, Tampered, Verdict, judge, mask_sums, slots, unmask};
+use crate::open::{Opened, Tampered, Unopened, Verdict, judge, mask_sums, slots, unmask};
 use crate::partial::{Partial, PartialGroup, Support};
 use crate::policy::{Minimum, Policy, Pooled, Selectivity};
 use crate::request::{ReleaseRequest, RequestParts, Scope};
@@ -26,6 +26,7 @@ use crate::reveal::{RevealError, Total, reveal};
 use crate::roster::{HospitalKeys, Roster, SignedRoster};
 use crate::shape::Shape;
 use crate::sign::{SigningKey, derive};
+use crate::sketch::{Known, Population, Sketch, Sketched};
 use crate::terms::{Floor, Signatures, Terms};
 
 /// One row of a relation; every row is a stay of its own.
@@ -354,7 +355,8 @@ impl Fixture {
 
     pub(crate) fn upload_groups(&self, index: usize, groups: Vec<PartialGroup>) -> Concealed {
         let round = self.round(index);
-        let partial = Partial::new(round.admitted().clone(), groups, 1_000, false);
+        let nobody = blank(&round, groups.len());
+        let partial = Partial::new(round.admitted().clone(), groups, nobody, 1_000, false);
         conceal(partial, &round, &self.seed(index))
     }
 
@@ -382,7 +384,12 @@ impl Fixture {
     pub(crate) fn judge(&self, sums: &[u128], survivors: &[usize]) -> Result<Verdict, Tampered> {
         let guards = self.guards(sums, survivors);
         let Terms { shape, floor, .. } = &self.terms;
-        judge(&guards, shape, floor, &self.guard_key, survivors.len())
+        let known = Known::default();
+        match judge(&guards, shape, floor, &self.guard_key, survivors.len(), &known) {
+            Ok(verdict) => Ok(verdict),
+            Err(Unopened::Tampered(tampered)) => Err(tampered),
+            Err(Unopened::Differenced) => panic!("nothing is known"),
+        }
     }
 
     pub(crate) fn open(&self, data: &[Vec<Row>], survivors: &[usize]) -> Opening {
@@ -409,6 +416,15 @@ impl Fixture {
             cell * domain.size() + domain.places().of_label(*code).unwrap()
         });
         self.round_key.order(self.terms.shape.cells())[cell] as usize
+    }
+}
+
+/// Populations of nobody in particular, as the round calls for them.
+pub(crate) fn blank(round: &Round, groups: usize) -> Population {
+    match round.terms.shape.sketched() {
+        Sketched::Nothing => Population::Untold,
+        Sketched::Cells => Population::Cells(vec![Sketch::default(); groups]),
+        Sketched::Whole => Population::Whole(Box::default()),
     }
 }
 

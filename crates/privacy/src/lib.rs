@@ -14,8 +14,10 @@
 //! [`Released`], and `Offer` → [`Round`] → [`Partial`] → [`Concealed`]. Only `Released` and
 //! `Concealed` have a wire form, so nothing that skipped the rules can be encoded.
 //!
-//! What is not here yet: dominance of single persons, complementary suppression, the differencing
-//! guard and noise.
+//! Pairs of pooled sums that differ by a few persons are not both told ([`sketch`]).
+//!
+//! What is not here yet: dominance of single persons, complementary suppression over margins, and
+//! noise.
 
 pub mod admit;
 pub mod bins;
@@ -41,6 +43,7 @@ pub mod roster;
 pub mod seal;
 pub mod shape;
 pub mod sign;
+pub mod sketch;
 pub mod step;
 pub mod terms;
 
@@ -56,5 +59,6 @@ pub use partial::Partial;
 pub use policy::Policy;
 pub use request::{Claim, Fitting, ReleaseRequest, Scope};
 pub use shape::Shape;
+pub use sketch::{Population, Sketched};
 pub use step::Step;
 pub use terms::{Floor, Sid, Terms};

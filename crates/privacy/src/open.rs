@@ -12,6 +12,14 @@
 //! What it can know of money, how exact the rule of dominance is under the blinding, and why
 //! guards are held against bounds before they are believed, is derived in [`mod@crate::blind`].
 //!
+//! *Differencing.* A cell whose population differs from one that was told before by fewer persons than
+//! the minimum does not pass, and a request whose whole population does so is not opened at all,
+//! nor one that with an earlier whole and an earlier cell leaves so few ([`mod@crate::sketch`]).
+//!
+//! *Complementary suppression.* When the groups that do not pass are together too few to be told, they
+//! would follow from a total and the groups that do; so the smallest of these is withheld as well,
+//! until the withheld are enough.
+//!
 //! The number of rows beside all passing groups is told when the withheld groups together reach
 //! the floor: their persons and stays added up (who is in two groups counts twice), and at least
 //! one of them with enough hospitals. It is never the number of a single group.
@@ -27,8 +35,10 @@ use num_bigint::BigUint;
 use crate::bins::{Tally, runs};
 use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
 use crate::mask::{ColumnKey, Expander, Seed};
+use crate::measure::ROWS_CAP;
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};
+use crate::sketch::{Known, Sketch, Sketched};
 use crate::terms::{Floor, Sid};
 
 /// The seeds of the hospitals that took part.
@@ -38,6 +48,26 @@ pub type Seeds = [(HospitalId, Seed)];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the sums do not belong to these hospitals' uploads")]
 pub struct Tampered;
+
+/// Why nothing of a round is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unopened {
+    /// The sums are not those of the uploads.
+    #[error(transparent)]
+    Tampered(#[from] Tampered),
+    /// The request's population differs too little from what was told before.
+    #[error("the population differs by too few persons from that of an earlier question")]
+    Differenced,
+}
+
+/// A population that is about to be told, to be known from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// It.
+    pub sketch: Sketch,
+    /// It is that of the whole request.
+    pub whole: bool,
+}
 
 /// Which cells pass: bit 0 is the group, bit `n + 1` measure `n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +82,8 @@ pub struct Verdict {
     pub withheld_measures: u64,
     /// The withheld groups together would pass, so their number of rows may be told.
     pub remainder_passes: bool,
+    /// The populations that are told.
+    pub told: Vec<Told>,
 }
 
 /// What goes back to the coordinator. Of a cell that does not pass it holds nothing but that there
@@ -98,20 +130,23 @@ fn column_keys(seeds: &Seeds, sid: &Sid, column: u32) -> Vec<ColumnKey> {
 
 /// Judges every cell by its opened guards.
 ///
+/// `known` are the populations of earlier rounds.
+///
 /// # Errors
-/// [`Tampered`] when a guard check fails or a guard is one that no set of hospitals can give. The
+/// [`Unopened::Tampered`] when a guard check fails or a guard is one that no set of hospitals can give. The
 /// bounds are part of the check, see [`mod@crate::blind`]: without them 2^127 could be added to any
-/// two columns.
+/// two columns. [`Unopened::Differenced`].
 pub fn judge(
     guards: &[u128],
     shape: &Shape,
     floor: &Floor,
     key: &GuardKey,
     hospitals: usize,
-) -> Result<Verdict, Tampered> {
+    known: &Known,
+) -> Result<Verdict, Unopened> {
     let cells = shape.cells();
     if guards.len() != shape.witnessed().len() * cells {
-        return Err(Tampered);
+        return Err(Tampered.into());
     }
     let column = |index: usize| &guards[index * cells..(index + 1) * cells];
     let mut check = vec![0u128; cells];
@@ -120,38 +155,15 @@ pub fn judge(
     }
     let judge = Judge { guards, shape, floor, hospitals: hospitals as u128 };
     judge.check_bounds()?;
-    let mut verdict = Verdict {
-        cells: Vec::with_capacity(cells),
-        runs: Vec::new(),
-        withheld_groups: 0,
-        withheld_measures: 0,
-        remainder_passes: false,
-    };
-    let mut remainder = [0u128; 3];
     for (place, expected) in check.iter().enumerate() {
         if column(shape.guards())[place] != *expected {
-            return Err(Tampered);
+            return Err(Tampered.into());
         }
-        let bits = judge.cell(place);
-        if bits & 1 == 1 {
-            let all = shape.measures().len();
-            verdict.withheld_measures += all as u64 - u64::from((bits >> 1).count_ones());
-            (0..all)
-                .filter(|index| bits >> (index + 1) & 1 == 1)
-                .for_each(|index| verdict.runs.extend(judge.runs(index, place)));
-        } else if judge.group(place).iter().any(|count| *count > 0) {
-            verdict.withheld_groups += 1;
-            let counts = judge.group(place);
-            remainder[0] += counts[0];
-            remainder[1] += counts[1];
-            remainder[2] = remainder[2].max(counts[2]);
-        }
-        verdict.cells.push(bits);
     }
-    // Groups of a model's sums are about the same persons, who would be added up once for each.
-    let whole = shape.measures().iter().any(|measure| measure.whole);
-    verdict.remainder_passes = !whole && (verdict.withheld_groups == 0 || judge.reaches(remainder));
-    Ok(verdict)
+    let mut bits: Vec<u64> = (0..cells).map(|place| judge.cell(place)).collect();
+    judge.keep_apart(&mut bits, known)?;
+    let remainder_passes = judge.complete(&mut bits);
+    Ok(judge.verdict(bits, remainder_passes))
 }
 
 struct Judge<'a> {
@@ -205,7 +217,140 @@ impl Judge<'_> {
                 bounded &= hospitals.all(|index| fits(index, 1));
             }
         }
+        bounded &= self.shape.sizes().is_none_or(|index| fits(index, u128::from(ROWS_CAP)));
+        let sketches = self.shape.sketches().flat_map(column);
+        bounded &= sketches.into_iter().all(|cell| Sketch::is_possible(*cell, self.hospitals));
         if bounded { Ok(()) } else { Err(Tampered) }
+    }
+
+    /// Fewest persons by which two populations that are told may differ.
+    fn fewest_apart(&self) -> usize {
+        self.floor.persons.max(self.floor.stays) as usize
+    }
+
+    fn sketch(&self, place: usize) -> Sketch {
+        Sketch::from_cells(self.shape.sketches().map(|column| self.at(column, place)))
+    }
+
+    /// The population of the whole request.
+    fn whole(&self) -> Sketch {
+        let cells = self.shape.cells();
+        match self.shape.sketched() {
+            Sketched::Nothing => Sketch::default(),
+            Sketched::Whole => {
+                let start = self.shape.sketches().start * cells;
+                Sketch::from_cells(self.guards[start..].iter().copied())
+            }
+            Sketched::Cells => {
+                let mut whole = Sketch::default();
+                (0..cells).for_each(|place| whole.merge(&self.sketch(place)));
+                whole
+            }
+        }
+    }
+
+    /// Whether populations are compared: of a listing nothing is told but which places pass, and with
+    /// a minimum of one nobody is protected from being told apart.
+    fn compares(&self) -> bool {
+        self.shape.sketched() != Sketched::Nothing && self.fewest_apart() > 1
+    }
+
+    /// Withholds cells whose population comes too close to a known one.
+    fn keep_apart(&self, bits: &mut [u64], known: &Known) -> Result<(), Unopened> {
+        if !self.compares() {
+            return Ok(());
+        }
+        let (most, whole) = (self.fewest_apart() - 1, self.whole());
+        let is_rest = |rest: &Sketch| *rest != Sketch::default();
+        // What an earlier whole has beside this one is told by subtraction, and what this one has
+        // beside an earlier one.
+        let mut rests = known.wholes().map(|earlier| earlier.without(&whole)).filter(is_rest);
+        if known.has_near(&whole, most) || rests.any(|rest| known.has_near(&rest, most)) {
+            return Err(Unopened::Differenced);
+        }
+        if self.shape.sketched() == Sketched::Whole {
+            return Ok(());
+        }
+        let mut cells = Known::default();
+        for (place, bits) in bits.iter_mut().enumerate().filter(|(_, bits)| **bits & 1 == 1) {
+            let sketch = self.sketch(place);
+            if known.has_near(&sketch, most) {
+                *bits = 0;
+            } else {
+                cells.add(&sketch, false);
+            }
+        }
+        let mut rests = known.wholes().map(|earlier| whole.without(earlier)).filter(is_rest);
+        if rests.any(|rest| cells.has_near(&rest, most)) {
+            return Err(Unopened::Differenced);
+        }
+        Ok(())
+    }
+
+    /// Withholds the smallest passing groups until those that are withheld are together enough to be
+    /// told, or nobody. Whether they are.
+    fn complete(&self, bits: &mut [u64]) -> bool {
+        // Groups of a model's sums are about the same persons, who would be added up once for each.
+        if self.shape.measures().iter().any(|measure| measure.whole) {
+            return false;
+        }
+        let mut withheld = [0u128; 3];
+        let mut add = |[persons, stays, hospitals]: [u128; 3]| {
+            withheld[0] += persons;
+            withheld[1] += stays;
+            withheld[2] = withheld[2].max(hospitals);
+            withheld == [0; 3] || self.reaches(withheld)
+        };
+        let mut passes = true;
+        for place in (0..bits.len()).filter(|place| bits[*place] & 1 == 0) {
+            passes = add(self.group(place));
+        }
+        if passes || self.shape.sketched() != Sketched::Cells || !self.compares() {
+            return passes;
+        }
+        let mut passing: Vec<usize> = (0..bits.len()).filter(|p| bits[*p] & 1 == 1).collect();
+        let size = |place: usize| self.shape.sizes().map_or(0, |column| self.at(column, place));
+        passing.sort_by_key(|place| (size(*place), self.group(*place)));
+        for place in passing {
+            bits[place] = 0;
+            if add(self.group(place)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What the verdicts on all cells say together.
+    fn verdict(&self, cells: Vec<u64>, remainder_passes: bool) -> Verdict {
+        let all = self.shape.measures().len();
+        let mut verdict = Verdict {
+            runs: Vec::new(),
+            withheld_groups: 0,
+            withheld_measures: 0,
+            remainder_passes,
+            told: Vec::new(),
+            cells,
+        };
+        let compares = self.compares();
+        for (place, bits) in verdict.cells.iter().enumerate() {
+            if bits & 1 == 1 {
+                verdict.withheld_measures += all as u64 - u64::from((bits >> 1).count_ones());
+                (0..all)
+                    .filter(|index| bits >> (index + 1) & 1 == 1)
+                    .for_each(|index| verdict.runs.extend(self.runs(index, place)));
+                if compares && self.shape.sketched() == Sketched::Cells {
+                    verdict.told.push(Told { sketch: self.sketch(place), whole: false });
+                }
+            } else if self.group(place).iter().any(|count| *count > 0) {
+                verdict.withheld_groups += 1;
+            }
+        }
+        let is_told = verdict.cells.iter().any(|bits| bits & 1 == 1);
+        let whole = remainder_passes || self.shape.sketched() == Sketched::Whole;
+        if compares && is_told && whole {
+            verdict.told.push(Told { sketch: self.whole(), whole: true });
+        }
+        verdict
     }
 
     fn cell(&self, place: usize) -> u64 {

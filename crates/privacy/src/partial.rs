@@ -1,6 +1,7 @@
 //! What a node has computed and not yet shown. It has no wire form, on purpose.
 
 use crate::admit::Admitted;
+use crate::sketch::Population;
 
 /// One group inside one hospital.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl FromIterator<u64> for Support {
 pub struct Partial {
     admitted: Admitted,
     groups: Vec<PartialGroup>,
+    population: Population,
     selected_persons: u64,
     selective: bool,
 }
@@ -64,17 +66,18 @@ pub struct Partial {
 impl Partial {
     /// The result of computing `admitted`.
     ///
-    /// `selected_persons` counts the distinct persons of the whole relation, exact up to the
+    /// `population` says who is behind the groups. `selected_persons` counts the distinct persons of the whole relation, exact up to the
     /// selectivity floor; `selective` says that the relation filters or joins, so that the floor
     /// applies.
     #[must_use]
     pub const fn new(
         admitted: Admitted,
         groups: Vec<PartialGroup>,
+        population: Population,
         selected_persons: u64,
         selective: bool,
     ) -> Self {
-        Self { admitted, groups, selected_persons, selective }
+        Self { admitted, groups, population, selected_persons, selective }
     }
 
     /// What was asked.
@@ -97,5 +100,10 @@ impl Partial {
 
     pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
         self.groups
+    }
+
+    /// The groups, and who is behind them.
+    pub(crate) fn into_parts(self) -> (Vec<PartialGroup>, Population) {
+        (self.groups, self.population)
     }
 }

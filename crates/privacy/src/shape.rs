@@ -10,6 +10,8 @@
 //! | supports | for each measure, the sets of persons that must be none or the minimum | witness |
 //! | dominance | for each money sum, the blinded sum in two limbs and its square in three | witness |
 //! | bins | for each tally of a histogram, the persons of each bin, then for each, 1 for a hospital with it | witness |
+//! | sketches | who is in each cell, or in the whole ([`mod@crate::sketch`]) | witness |
+//! | sizes | rows of each cell, in each hospital rounded down to a power of two | witness |
 //! | guard check | a secret combination of the columns above, against a lying coordinator | witness |
 //! | rows | rows of the group | coordinator, passing groups |
 //! | values | the cells of each measure | coordinator, passing measures |
@@ -23,6 +25,7 @@ use std::ops::Range;
 
 use crate::measure::Measure;
 use crate::request::ReleaseRequest;
+use crate::sketch::{SKETCH_COLUMNS, Sketched};
 
 /// Guard columns that every group has: persons, stays, contributors.
 pub const GROUP_GUARDS: usize = 3;
@@ -79,6 +82,7 @@ impl MeasureShape {
 pub struct Shape {
     cells: usize,
     measures: Vec<MeasureShape>,
+    sketched: Sketched,
 }
 
 /// A form that no request has.
@@ -104,7 +108,11 @@ impl Shape {
     ///
     /// # Errors
     /// [`TooLarge`].
-    pub fn new(cells: usize, measures: Vec<MeasureShape>) -> Result<Self, TooLarge> {
+    pub fn new(
+        cells: usize,
+        measures: Vec<MeasureShape>,
+        sketched: Sketched,
+    ) -> Result<Self, TooLarge> {
         let sane = |m: &MeasureShape| {
             let gradients = m.bins.checked_mul(GRADIENT_CELLS);
             let fits = m.width == m.bins || Some(m.width) == gradients;
@@ -118,7 +126,7 @@ impl Shape {
         if cells == 0 || measures.len() > MAX_MASKED_MEASURES || !measures.iter().all(sane) {
             return Err(TooLarge);
         }
-        let shape = Self { cells, measures };
+        let shape = Self { cells, measures, sketched };
         let entries = shape.columns().checked_mul(cells).ok_or(TooLarge)?;
         if entries > MAX_ENTRIES { Err(TooLarge) } else { Ok(shape) }
     }
@@ -141,7 +149,12 @@ impl Shape {
                 whole: matches!(measure, Measure::Step | Measure::Gradients(..)),
             })
         });
-        Self::new(request.cells(), measures.collect::<Result<_, _>>()?)
+        let sketched = match request.fitting() {
+            Some(_) => Sketched::Whole,
+            None if request.is_listing() => Sketched::Nothing,
+            None => Sketched::Cells,
+        };
+        Self::new(request.cells(), measures.collect::<Result<_, _>>()?, sketched)
     }
 
     /// Groups of the domain.
@@ -156,6 +169,12 @@ impl Shape {
         &self.measures
     }
 
+    /// Whose populations it describes.
+    #[must_use]
+    pub const fn sketched(&self) -> Sketched {
+        self.sketched
+    }
+
     fn total(&self, of: impl Fn(&MeasureShape) -> u32) -> usize {
         self.measures.iter().map(|measure| of(measure) as usize).sum()
     }
@@ -167,6 +186,29 @@ impl Shape {
             + self.total(|m| m.supports)
             + DOMINANCE_COLUMNS * self.total(|m| m.money)
             + 2 * self.total(|m| m.bins * m.tallies)
+            + self.sketch_columns()
+    }
+
+    const fn sketch_columns(&self) -> usize {
+        match self.sketched {
+            Sketched::Nothing => 0,
+            Sketched::Cells => SKETCH_COLUMNS + 1,
+            Sketched::Whole => SKETCH_COLUMNS.div_ceil(self.cells),
+        }
+    }
+
+    /// The column of sizes, where cells have sketches.
+    #[must_use]
+    pub fn sizes(&self) -> Option<usize> {
+        (self.sketched == Sketched::Cells).then(|| self.guards() - 1)
+    }
+
+    /// Columns of sketches: of cells, one cell each; of the whole, one after the other, without the
+    /// round's order.
+    #[must_use]
+    pub fn sketches(&self) -> Range<usize> {
+        let end = self.guards();
+        end - self.sketch_columns()..end - usize::from(self.sizes().is_some())
     }
 
     /// Columns that go to the witness: the guards and their check.
@@ -196,7 +238,7 @@ impl Shape {
     pub fn bins(&self, index: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
         let tallies = |m: &MeasureShape| (m.bins * m.tallies) as usize;
         let before: usize = self.measures[..index].iter().map(tallies).sum();
-        let start = self.guards() - 2 * self.total(|m| m.bins * m.tallies) + 2 * before;
+        let start = self.sketches().start - 2 * self.total(|m| m.bins * m.tallies) + 2 * before;
         let MeasureShape { bins, tallies, .. } = self.measures[index];
         let bins = bins as usize;
         (0..tallies as usize).map(move |tally| {
@@ -271,24 +313,29 @@ mod tests {
             MeasureShape { supports: 4, money: 0, width: 2, bins: 2, tallies: 1, whole: false },
             MeasureShape { supports: 1, money: 0, width: 12, bins: 4, tallies: 2, whole: false },
         ];
-        let shape = Shape::new(5, measures).unwrap();
+        let shape = Shape::new(5, measures, Sketched::Whole).unwrap();
         let mut columns: Vec<usize> = (0..GROUP_GUARDS).collect();
         (0..6).for_each(|m| columns.extend(shape.supports(m)));
         (0..6).for_each(|m| columns.extend(shape.dominance(m)));
         for (persons, hospitals) in (0..6).flat_map(|m| shape.bins(m)) {
             columns.extend(persons.chain(hospitals));
         }
+        columns.extend(shape.sketches());
         columns.push(shape.guards());
         (0..7).for_each(|part| columns.extend(shape.value_columns(part).0));
         (0..7).for_each(|part| columns.extend(shape.value_columns(part).1));
         assert_eq!(columns, (0..shape.columns()).collect::<Vec<_>>());
-        assert_eq!(shape.witnessed(), 0..3 + 21 + 15 + 18 + 16 + 1);
+        assert_eq!(shape.witnessed(), 0..3 + 21 + 15 + 18 + 16 + 5 + 1);
+    }
+
+    fn bare(cells: usize, measures: Vec<MeasureShape>) -> Result<Shape, TooLarge> {
+        Shape::new(cells, measures, Sketched::Nothing)
     }
 
     #[test]
     fn an_upload_is_bounded() {
-        assert!(Shape::new(0, Vec::new()).is_err());
-        assert!(Shape::new(1 << 23, Vec::new()).is_err(), "more than one column each");
+        assert!(bare(0, Vec::new()).is_err());
+        assert!(bare(1 << 23, Vec::new()).is_err(), "more than one column each");
         let wide = MeasureShape {
             supports: 0,
             money: 0,
@@ -297,14 +344,14 @@ mod tests {
             tallies: 0,
             whole: false,
         };
-        assert!(Shape::new(1, vec![wide]).is_err());
+        assert!(bare(1, vec![wide]).is_err());
         let lopsided =
             MeasureShape { supports: 0, money: 0, width: 3, bins: 2, tallies: 1, whole: false };
-        assert!(Shape::new(1, vec![lopsided]).is_err(), "a bin without a cell");
+        assert!(bare(1, vec![lopsided]).is_err(), "a bin without a cell");
         let vast = MeasureShape { bins: 1 << 31, width: 0, ..lopsided };
-        assert!(Shape::new(1, vec![vast]).is_err(), "and no overflow");
+        assert!(bare(1, vec![vast]).is_err(), "and no overflow");
         let none =
             MeasureShape { supports: 0, money: 0, width: 0, bins: 0, tallies: 1, whole: false };
-        assert!(Shape::new(1, vec![none]).is_err(), "a tally without bins");
+        assert!(bare(1, vec![none]).is_err(), "a tally without bins");
     }
 }

@@ -12,6 +12,7 @@ use crate::request::ReleaseRequest;
 use crate::roster::{FEWEST_HOSPITALS, Roster};
 use crate::shape::{MeasureShape, Shape};
 use crate::sign::{Context, Signature, SigningKey};
+use crate::sketch::Sketched;
 
 /// Longest life of a round, in milliseconds.
 pub const MAX_LIFETIME_MS: u32 = 600_000;
@@ -118,7 +119,7 @@ impl Terms {
     /// The hash of all terms.
     #[must_use]
     pub fn sid(&self) -> Sid {
-        let mut writer = Writer::new("consilium/terms/v1");
+        let mut writer = Writer::new("consilium/terms/v2");
         writer.text(&self.region);
         for hash in [&self.nonce_a, &self.nonce_b, &self.request, &self.family] {
             writer.bytes(hash);
@@ -133,6 +134,11 @@ impl Terms {
         writer.number(self.hospitals.len() as u64);
         self.hospitals.iter().for_each(|hospital| writer.text(hospital.as_str()));
         writer.number(self.shape.cells() as u64);
+        writer.number(match self.shape.sketched() {
+            Sketched::Nothing => 0,
+            Sketched::Cells => 1,
+            Sketched::Whole => 2,
+        });
         writer.number(self.shape.measures().len() as u64);
         for MeasureShape { supports, money, width, bins, tallies, whole } in self.shape.measures() {
             [supports, money, width].into_iter().for_each(|n| writer.number(u64::from(*n)));

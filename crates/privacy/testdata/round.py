@@ -168,7 +168,7 @@ CELLS = size(DOMAINS[0]) * size(DOMAINS[1])
 
 
 def sid():
-    writer = Writer("consilium/terms/v1")
+    writer = Writer("consilium/terms/v2")
     writer.text("east")
     commitment = Writer("consilium/round-key/v1")
     commitment.bytes(ROUND_KEY)
@@ -183,6 +183,8 @@ def sid():
     for name in HOSPITALS:
         writer.text(name)
     writer.number(CELLS)
+    # Each cell has a sketch of its population.
+    writer.number(1)
     writer.number(len(MEASURES))
     for supports, money, width, bins in zip(SUPPORTS, MONEY, WIDTHS, BINS):
         for number in [supports, len(money), width, bins]:
@@ -192,7 +194,7 @@ def sid():
 
 # --- columns -------------------------------------------------------------------------------------
 
-GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY)) + 2 * sum(BINS)
+GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY)) + 2 * sum(BINS) + 66 // 3 + 1
 VALUES = 1 + sum(WIDTHS)
 COLUMNS = GUARDS + 1 + VALUES + 1 + sum(max(1, bins) for bins in BINS)
 
@@ -227,6 +229,18 @@ def blinded(value, bound, random):
     return parts + [square & limb, (square >> 64) & limb, square >> 128]
 
 
+def sketch(hospital, code, rows, persons):
+    """Row i is of person i modulo persons, and a stay of its own; their HMACs are made up."""
+    counters = [0] * 66
+    for row in range(rows):
+        person = sha256(f"person {hospital} {code or '-'} {row % persons}".encode())
+        stay = sha256(f"stay {hospital} {code or '-'} {row}".encode())
+        weight = int.from_bytes(stay[:4], "big") % (1 << 22)
+        counters[int.from_bytes(person[:8], "big") * 66 >> 64] += max(1, weight)
+    counters = [counter % (1 << 22) for counter in counters]
+    return [a + (b << 32) + (c << 64) for a, b, c in zip(*[iter(counters)] * 3)]
+
+
 def lay_out(hospital):
     """Columns of cells before the mask."""
     columns = [[0] * CELLS for _ in range(COLUMNS)]
@@ -247,6 +261,8 @@ def lay_out(hospital):
         # The one histogram's cells are the last.
         guards += [min(count, cap) for count in binned]
         guards += [int(rows > 0) for rows in cells[-BINS[-1] :]]
+        guards += sketch(name, codes[0], rows, persons)
+        guards += [1 << rows.bit_length() - 1]
         for column, value in enumerate(guards + [0, rows] + cells):
             columns[column][places[cell]] = value % MODULUS
     combine(columns, GUARDS, range(GUARDS), coefficients(GUARD_KEY, b"guard", GUARDS))

@@ -49,6 +49,7 @@ use crate::catalog::arrow_schema;
 use crate::cut::is_honest_bound;
 use crate::grid::Grid;
 use crate::kernel::{Kernel, KernelError, Spec};
+use crate::marks::Marks;
 use crate::session::{engine, plan_query};
 use crate::walk::{Checked, Executable, check_request_plan};
 
@@ -117,6 +118,7 @@ pub struct Engine {
     policy: Policy,
     prepared: Mutex<HashMap<PlanKey, Arc<Prepared>>>,
     trees: trees::KeptRows,
+    marks: Arc<Marks>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -202,7 +204,8 @@ impl Engine {
                 .map_err(|error| fail(error.strip_backtrace()))?;
         }
         let (prepared, trees) = (Mutex::default(), Mutex::default());
-        Ok(Self { context, manifest, policy, prepared, trees })
+        let marks = Arc::new(Marks::read(folder).map_err(fail)?);
+        Ok(Self { context, manifest, policy, prepared, trees, marks })
     }
 
     /// What the snapshot says about itself.
@@ -279,11 +282,14 @@ impl Engine {
             None => {}
         }
         let domains = admitted.request().domains().iter();
-        let spec = prepared.spec(&admitted, domains.map(Domain::places).collect());
+        let sketched = !admitted.request().is_listing();
+        let marks = sketched.then(|| Arc::clone(&self.marks));
+        let spec = prepared.spec(&admitted, domains.map(Domain::places).collect(), marks);
         let kernel = self.run(&prepared, &spec).await?;
         let selected = kernel.selected_persons();
         let selective = prepared.checked.selective;
-        Ok(Partial::new(admitted, kernel.into_groups(), selected, selective))
+        let (groups, population) = kernel.into_parts();
+        Ok(Partial::new(admitted, groups, population, selected, selective))
     }
 
     /// The physical plan, made anew now and then; its state is always fresh.
@@ -411,7 +417,7 @@ impl Prepared {
         each.collect()
     }
 
-    fn spec(&self, admitted: &Admitted, places: Arc<[Places]>) -> Spec {
+    fn spec(&self, admitted: &Admitted, places: Arc<[Places]>, marks: Option<Arc<Marks>>) -> Spec {
         Spec {
             dimensions: admitted.request().dimensions().len(),
             places,
@@ -423,6 +429,7 @@ impl Prepared {
             cap: admitted.thresholds().persons_cap(),
             selectivity: admitted.thresholds().selectivity,
             one_row_per_stay: self.checked.one_row_per_stay,
+            marks,
         }
     }
 }
@@ -470,7 +477,7 @@ async fn consume(
 fn refuse_kernel(error: KernelError) -> ComputeError {
     let code = match error {
         KernelError::TooManyRows | KernelError::TooManyGroups => RefusalCode::TooLarge,
-        KernelError::Type => RefusalCode::Request,
+        KernelError::Type | KernelError::Unmarked => RefusalCode::Request,
     };
     ComputeError::Refused(Refusal::new(code, "question", error.to_string(), ""))
 }

@@ -22,8 +22,10 @@ use privacy::few::Few;
 use privacy::measure::{Input, Measure, ROWS_CAP};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
+use privacy::sketch::{Population, Sketch};
 
 use crate::grid::Grid;
+use crate::marks::{Marks, Unmarked};
 use histogram::Histogram;
 use joint::Joint;
 use keys::Keys;
@@ -36,6 +38,8 @@ use moments::Moments;
 const MAX_CELLS: usize = 1 << 20;
 /// Most bins, groups times those of all histograms; each takes about fifty bytes.
 const MAX_BINS: usize = 1 << 21;
+/// Most groups whose populations are sketched; a sketch takes 264 bytes.
+const MAX_SKETCHES: usize = 1 << 18;
 
 /// What the kernel computes; the same for all partitions.
 #[derive(Debug, Clone)]
@@ -60,6 +64,8 @@ pub(crate) struct Spec {
     pub selectivity: u32,
     /// Each row is one stay, so stays need no set.
     pub one_row_per_stay: bool,
+    /// What rows add to the sketches of groups, where these are wanted.
+    pub marks: Option<Arc<Marks>>,
 }
 
 /// Why a kernel stopped. None of these texts depends on data.
@@ -74,6 +80,15 @@ pub(crate) enum KernelError {
     /// A column's type is not what its scale declares.
     #[error("a column's type does not fit its declared scale")]
     Type,
+    /// The snapshot has no key for a person or stay.
+    #[error("the snapshot has rows without keys")]
+    Unmarked,
+}
+
+impl From<Unmarked> for KernelError {
+    fn from(_: Unmarked) -> Self {
+        Self::Unmarked
+    }
 }
 
 /// Whether values of this type can be a dimension.
@@ -114,6 +129,8 @@ pub(crate) struct Kernel {
     spec: Spec,
     keys: Keys,
     groups: Vec<Group>,
+    /// One for each group, where they are wanted.
+    sketches: Vec<Sketch>,
     states: Vec<State>,
     /// One per measure; `None` where a measure has no conditions.
     joints: Vec<Option<Joint>>,
@@ -150,6 +167,7 @@ impl Kernel {
         Ok(Self {
             keys: Keys::new(spec.dimensions, Arc::clone(&spec.places)),
             groups: Vec::new(),
+            sketches: Vec::new(),
             joints: joints.collect(),
             states,
             selected: Few::default(),
@@ -185,6 +203,7 @@ impl Kernel {
         self.keys.assign(dimensions, rows, &mut self.group_of_row)?;
         self.grow()?;
         self.count(persons, stays);
+        self.sketch(persons, stays)?;
         for state in &mut self.states {
             match state {
                 State::Group | State::Distinct(_) => {}
@@ -205,10 +224,14 @@ impl Kernel {
         let groups = self.keys.len();
         let bins: usize = self.spec.measures.iter().map(|measure| measure.bins()).sum();
         let fits = groups * (1 + self.states.len()) <= MAX_CELLS && groups * bins <= MAX_BINS;
-        if groups > MAX_GROUPS || !fits {
+        let sketched = self.spec.marks.is_some();
+        if groups > MAX_GROUPS || !fits || (sketched && groups > MAX_SKETCHES) {
             return Err(KernelError::TooManyGroups);
         }
         self.groups.resize_with(groups, Group::default);
+        if sketched {
+            self.sketches.resize_with(groups, Sketch::default);
+        }
         for state in &mut self.states {
             match state {
                 State::Moments(moments) => moments.grow(groups),
@@ -239,6 +262,14 @@ impl Kernel {
         }
     }
 
+    fn sketch(&mut self, persons: &[u32], stays: &[u32]) -> Result<(), KernelError> {
+        let Some(marks) = &self.spec.marks else { return Ok(()) };
+        for ((group, person), stay) in self.group_of_row.iter().zip(persons).zip(stays) {
+            marks.add(&mut self.sketches[*group as usize], *person, *stay)?;
+        }
+        Ok(())
+    }
+
     fn count_distinct(&mut self, persons: &[u32], stays: &[u32]) {
         for (measure, state) in self.spec.measures.iter().zip(&mut self.states) {
             if let State::Distinct(seen) = state {
@@ -266,6 +297,9 @@ impl Kernel {
             mine.persons.merge(&group.persons, cap);
             mine.stays.merge(&group.stays, cap);
         }
+        for (sketch, &place) in other.sketches.iter().zip(&places) {
+            self.sketches[place as usize].merge(sketch);
+        }
         self.selected.merge(&other.selected, self.spec.selectivity);
         for (mine, theirs) in self.joints.iter_mut().zip(&other.joints) {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
@@ -290,8 +324,9 @@ impl Kernel {
         self.selected.count()
     }
 
-    /// The groups with their cells; rows that have no place in the domains are in none of them.
-    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
+    /// The groups with their cells, and who is behind them; rows that have no place in the domains are in
+    /// none of them.
+    pub(crate) fn into_parts(mut self) -> (Vec<PartialGroup>, Population) {
         let mut distinct: Vec<Vec<i128>> = Vec::new();
         for state in &self.states {
             let mut counts = Vec::new();
@@ -301,8 +336,20 @@ impl Kernel {
             }
             distinct.push(counts);
         }
-        let groups = self.groups.iter().enumerate();
-        groups.filter_map(|(index, group)| self.group(index, group, &distinct)).collect()
+        let (mut groups, mut sketches) = (Vec::new(), Vec::new());
+        let mut all = std::mem::take(&mut self.sketches).into_iter();
+        for (index, group) in self.groups.iter().enumerate() {
+            let (group, sketch) = (self.group(index, group, &distinct), all.next());
+            if let Some(group) = group {
+                groups.push(group);
+                sketches.extend(sketch);
+            }
+        }
+        let population = match &self.spec.marks {
+            Some(_) => Population::Cells(sketches),
+            None => Population::Untold,
+        };
+        (groups, population)
     }
 
     fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> Option<PartialGroup> {

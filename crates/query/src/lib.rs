@@ -17,6 +17,7 @@ mod finish;
 mod grid;
 mod kernel;
 pub mod mapping;
+pub mod marks;
 pub mod pack;
 pub mod pooled;
 pub mod question;

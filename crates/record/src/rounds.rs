@@ -6,6 +6,8 @@
 //! of it is opened: a crash can lose an answer, never a set.
 
 use model::HospitalId;
+use privacy::open::Told;
+use privacy::sketch::{Known, SKETCH_BYTES, Sketch};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::digest::{fields, sha256};
@@ -31,6 +33,8 @@ pub struct Round<'a> {
     pub family: [u8; 32],
     /// The hospitals whose uploads are complete, in ascending order, each once.
     pub hospitals: &'a [HospitalId],
+    /// The populations that it tells and none before it told.
+    pub told: &'a [Told],
 }
 
 /// Why a round is not opened. Nothing is recorded then.
@@ -80,12 +84,39 @@ impl Store {
                 Ok(survivors) => survivors,
                 Err(refused) => return Ok(Err(refused)),
             };
-            let index = log::append(transaction, &entry(round))?;
+            let told = digest_of(round.told.iter().map(|one| (one.sketch.to_bytes(), one.whole)));
+            let index = log::append(transaction, &entry(round, told))?;
             transaction
                 .prepare_cached("INSERT INTO round VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![round.sid, survivors, round.day, to_column(index)?])?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO population (sid, whole, sketch) VALUES (?1, ?2, ?3)",
+            )?;
+            for one in round.told {
+                insert.execute(params![round.sid, one.whole, one.sketch.to_bytes()])?;
+            }
             Ok(Ok(index))
         })?
+    }
+
+    /// All populations that rounds have told.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn populations(&self) -> Result<Known, RecordError> {
+        self.read(|transaction| {
+            let mut known = Known::default();
+            let mut select =
+                transaction.prepare("SELECT sketch, whole FROM population ORDER BY number")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let bytes: Vec<u8> = row.get(0)?;
+                let sketch = Sketch::from_bytes(&bytes);
+                let sketch = sketch.ok_or_else(|| Problem::damaged("a population is no sketch"))?;
+                known.add(&sketch, row.get(1)?);
+            }
+            Ok(known)
+        })
     }
 
     /// Whether a round with this number was opened.
@@ -170,14 +201,26 @@ fn parse(hospitals: &str) -> Result<Vec<HospitalId>, Problem> {
     ids.collect::<Result<_, _>>().map_err(|_| Problem::damaged("a set names no hospital"))
 }
 
-fn entry(round: &Round<'_>) -> Entry {
+/// Stands for the populations that a round told; `None` when it told none.
+pub(crate) fn digest_of(
+    told: impl Iterator<Item = ([u8; SKETCH_BYTES], bool)>,
+) -> Option<[u8; 32]> {
+    let mut bytes = Vec::new();
+    told.for_each(|(sketch, whole)| {
+        bytes.extend(sketch);
+        bytes.push(u8::from(whole));
+    });
+    (!bytes.is_empty()).then(|| sha256(&bytes))
+}
+
+fn entry(round: &Round<'_>, told: Option<[u8; 32]>) -> Entry {
     let hospitals = encode(round.hospitals);
     Entry {
         scope: Some(privacy::Scope::Pooled),
         sid: Some(round.sid),
         family: Some(round.family),
         output: Some(set_digest(&hospitals)),
-        detail: Some(row_digest(&round.sid, &round.family, &hospitals, round.day)),
+        detail: Some(row_digest(&round.sid, &round.family, &hospitals, round.day, told)),
         ..Entry::new(round.at, Kind::Round, "opened")
     }
 }
@@ -193,8 +236,13 @@ pub(crate) fn row_digest(
     family: &[u8; 32],
     hospitals: &str,
     day: &str,
+    told: Option<[u8; 32]>,
 ) -> [u8; 32] {
-    fields("round", &[sid, family, hospitals.as_bytes(), day.as_bytes()])
+    let row: [&[u8]; 4] = [sid, family, hospitals.as_bytes(), day.as_bytes()];
+    match told {
+        None => fields("round", &row),
+        Some(told) => fields("round that told", &[row[0], row[1], row[2], row[3], &told]),
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +264,7 @@ mod tests {
         let hospitals = ids(names);
         let (sid, family) = ([sid; 32], [family; 32]);
         let day = "2026-11-21";
-        store.open_round(&Round { at: NOW, day, sid, family, hospitals: &hospitals })
+        store.open_round(&Round { at: NOW, day, sid, family, hospitals: &hospitals, told: &[] })
     }
 
     #[test]

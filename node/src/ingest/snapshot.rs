@@ -156,7 +156,7 @@ impl Incoming {
         Ok(TableRecord { file, rows: written, bytes, sha256 })
     }
 
-    /// Writes which HMAC each number stands for. Never read to answer a question.
+    /// Writes which HMAC each number stands for. Read only for the sketches of populations.
     pub(crate) fn write_keys(&self, name: &str, keys: &[Hmac]) -> Result<(), IngestError> {
         let width = i32::try_from(HMAC_BYTES).map_err(IngestError::write)?;
         let fields = vec![

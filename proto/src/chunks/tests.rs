@@ -4,7 +4,7 @@ use model::moments::Scale;
 use privacy::measure::{Input, Measure};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::{RequestParts, Scope};
-use privacy::{Partial, Policy, admit, release};
+use privacy::{Partial, Policy, Population, admit, release};
 
 use super::*;
 
@@ -39,7 +39,8 @@ fn released(groups: u64) -> Released {
         bins: Vec::new(),
     };
     let admitted = admit(request(), &Policy::default(), None).unwrap();
-    release(Partial::new(admitted, (0..groups).map(group).collect(), 20, false))
+    let groups = (0..groups).map(group).collect();
+    release(Partial::new(admitted, groups, Population::Untold, 20, false))
 }
 
 #[test]

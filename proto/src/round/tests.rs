@@ -22,7 +22,7 @@ fn terms() -> Terms {
         floor: Floor { persons: 11, stays: 12, hospitals: 3, dominance_e4: 5_625 },
         roster: [7; 32],
         hospitals: ["h-1", "h-2", "h-3"].map(|id| id.parse().unwrap()).to_vec(),
-        shape: Shape::new(9, measures).unwrap(),
+        shape: Shape::new(9, measures, Sketched::Cells).unwrap(),
         lifetime_ms: 30_000,
     }
 }

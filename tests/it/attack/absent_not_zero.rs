@@ -41,9 +41,10 @@ async fn a_withheld_group_is_absent_and_counted() {
 async fn a_withheld_group_of_the_region_is_absent_and_counted() {
     let region = spread(few()).await;
     let answer = region.ask(POOLED).await.unwrap();
-    assert_eq!(answer.rows(), SHOWN, "the region reaches what no hospital reaches");
-    assert_eq!((answer.release.cells_released, answer.release.cells_withheld), (2, 1));
-    assert_eq!(answer.release.stays_coverage, Some(62.0 / 72.0));
+    // The smallest of the others is withheld too, or a total would tell the first.
+    assert_eq!(answer.rows(), SHOWN[..1]);
+    assert_eq!((answer.release.cells_released, answer.release.cells_withheld), (1, 2));
+    assert_eq!(answer.release.stays_coverage, Some(50.0 / 72.0));
 
     let answer = region.ask(BY_HOSPITAL).await.unwrap();
     let codes: Vec<_> = answer.rows().into_iter().map(|row| row[1].clone()).collect();

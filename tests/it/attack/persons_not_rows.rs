@@ -37,8 +37,8 @@ async fn thirty_stays_of_one_person_stay_inside() {
 async fn thirty_stays_of_three_persons_are_no_sum_of_the_region() {
     let region = spread(thirty_of_one()).await;
     let answer = region.ask("SELECT drg_code, count(*) AS n FROM stay GROUP BY 1").await.unwrap();
-    assert_eq!(answer.rows(), [["DA1", "60"]]);
-    assert_eq!(answer.release.cells_withheld, 1);
+    // The other group is withheld too: with a total, it would tell the thirty.
+    assert_eq!((answer.rows().len(), answer.release.cells_withheld), (0, 2));
     let filtered = "SELECT count(*) AS n FROM stay WHERE drg_code = 'DIAL'";
     for sql in [filtered.to_owned(), by_class("", "1")] {
         assert_eq!(region.ask(&sql).await.unwrap().release.cells_released, 0, "{sql}");

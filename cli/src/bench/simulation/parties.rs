@@ -15,6 +15,7 @@ use privacy::policy::Minimum;
 use privacy::roster::{HospitalKeys, SignedRoster};
 use privacy::seal::{SealKey, seal};
 use privacy::sign::{Signature, SigningKey, VerifyKey, derive};
+use privacy::sketch::{Population, Sketch};
 use privacy::terms::Signatures;
 use privacy::{
     Floor, Measure, Offer, Partial, Policy, ReleaseRequest, Shape, Sid, Terms, admit_round, conceal,
@@ -192,8 +193,10 @@ impl Parties {
         };
         let round =
             admit_round(offer, &self.roster, &self.policy, &first.id, None).map_err(wrong)?;
-        let groups = self.codes().map(|code| self.group(code)).collect();
-        let partial = Partial::new(round.admitted().clone(), groups, 0, false);
+        let groups: Vec<_> = self.codes().map(|code| self.group(code)).collect();
+        // Nobody in particular: what sketches say does not change the work.
+        let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
+        let partial = Partial::new(round.admitted().clone(), groups, nobody, 0, false);
         let mut entries = conceal(partial, &round, &first.seed).entries().to_vec();
         let mut expander = Expander::default();
         for (column, cells) in (0u32..).zip(entries.chunks_mut(self.terms.shape.cells())) {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::fixture::{
-    Fixture, Row, costs_by, groups_of, hospital_key, no_floor, policy_of, stays, wire,
+    Fixture, Row, blank, costs_by, groups_of, hospital_key, no_floor, policy_of, stays, wire,
 };
 use crate::policy::Selectivity;
 use crate::terms::Floor;
@@ -26,7 +26,8 @@ fn monotonous(cost: i128) -> Vec<Row> {
 fn cells(fixture: &Fixture, rows: &[Row]) -> Vec<u128> {
     let round = fixture.round(0);
     let groups = groups_of(rows, &fixture.request);
-    lay_out(Partial::new(round.admitted().clone(), groups, 1_000, false), &round)
+    let nobody = blank(&round, groups.len());
+    lay_out(Partial::new(round.admitted().clone(), groups, nobody, 1_000, false), &round)
 }
 
 #[test]
@@ -132,7 +133,8 @@ fn a_small_selection_uploads_exactly_what_an_empty_hospital_does() {
     let round = fixture.round(0);
     let upload = |rows: &[Row], selected, selective| {
         let groups = groups_of(rows, &fixture.request);
-        let partial = Partial::new(round.admitted().clone(), groups, selected, selective);
+        let nobody = blank(&round, groups.len());
+        let partial = Partial::new(round.admitted().clone(), groups, nobody, selected, selective);
         conceal(partial, &round, &fixture.seed(0)).hash()
     };
     let empty = upload(&[], 0, true);
@@ -171,7 +173,9 @@ fn a_hospital_is_one_contributor_however_often_it_names_a_group() {
     let mut groups = groups_of(&stays("a", 0..4, 7), &fixture.request);
     groups.push(groups[0].clone());
     let round = fixture.round(0);
-    let cells = lay_out(Partial::new(round.admitted().clone(), groups, 1_000, false), &round);
+    let nobody = blank(&round, groups.len());
+    let partial = Partial::new(round.admitted().clone(), groups, nobody, 1_000, false);
+    let cells = lay_out(partial, &round);
     let shape = &fixture.terms.shape;
     assert_eq!(cells[2 * shape.cells() + fixture.place(&[Some("a")])], 1);
 }

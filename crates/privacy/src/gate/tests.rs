@@ -7,6 +7,7 @@ use crate::admit::admit;
 use crate::measure::Input;
 use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
+use crate::sketch::Population;
 
 fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial {
     let parts = RequestParts {
@@ -21,7 +22,7 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
     let admitted = admit(request, &Policy::default(), None).unwrap();
-    Partial::new(admitted, groups, selected, selective)
+    Partial::new(admitted, groups, Population::Untold, selected, selective)
 }
 
 fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {

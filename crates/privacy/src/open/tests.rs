@@ -31,6 +31,21 @@ fn fixture(tag: u8) -> Fixture {
     Fixture::new(costs_by(&["a", "b", "c", "d"]), 4, DEFAULT_FLOOR, tag)
 }
 
+/// The verdict when nothing was told before.
+fn judge_alone(
+    guards: &[u128],
+    shape: &Shape,
+    floor: &Floor,
+    key: &GuardKey,
+    hospitals: usize,
+) -> Result<Verdict, Tampered> {
+    match judge(guards, shape, floor, key, hospitals, &Known::default()) {
+        Ok(verdict) => Ok(verdict),
+        Err(Unopened::Tampered(tampered)) => Err(tampered),
+        Err(Unopened::Differenced) => panic!("nothing is known"),
+    }
+}
+
 #[test]
 fn untouched_sums_are_judged() {
     let (fixture, data) = (fixture(1), data());
@@ -100,7 +115,7 @@ fn what_stays_in_bounds_has_to_be_guessed_against_long_odds() {
             let entry = &mut guards[column * shape.cells() + cell];
             *entry = entry.wrapping_add(delta);
         }
-        judge(&guards, shape, &DEFAULT_FLOOR, &fixture.guard_key, 4).is_ok()
+        judge_alone(&guards, shape, &DEFAULT_FLOOR, &fixture.guard_key, 4).is_ok()
     };
     let in_bounds = |column: usize, power: u32| {
         accepted(column, 1 << power) || accepted(column, (1u128 << power).wrapping_neg())
@@ -108,8 +123,14 @@ fn what_stays_in_bounds_has_to_be_guessed_against_long_odds() {
     let widest = |column: usize| (0..128).rev().find(|power| in_bounds(column, *power)).unwrap();
     let dominance = shape.dominance(1);
     for column in 0..shape.guards() {
-        // Four hospitals: 4 · 11 persons, 4 · 1 contributors, limbs of 4 · 2^64.
-        let limit = if dominance.contains(&column) { 66 } else { 5 };
+        // Four hospitals: 4 · 11 persons, 4 · 1 contributors, limbs of 4 · 2^64, the third lane of a
+        // sketch, 4 · 2^30 rows.
+        let limit = match column {
+            column if dominance.contains(&column) => 66,
+            column if shape.sketches().contains(&column) => 87,
+            column if shape.sizes() == Some(column) => 31,
+            _ => 5,
+        };
         let power = widest(column);
         assert!(power <= limit, "column {column}: 2^{power} is in bounds");
     }
@@ -158,18 +179,19 @@ fn keys_of_another_round_open_nothing() {
     let everybody = all(&data);
     let total = mine.total(&data, &everybody);
     let guards = mine.guards(total.witnessed(shape), &everybody);
-    assert!(judge(&guards, shape, floor, &mine.guard_key, 4).is_ok());
-    assert_eq!(judge(&guards, shape, floor, &other.guard_key, 4), Err(Tampered));
+    assert!(judge_alone(&guards, shape, floor, &mine.guard_key, 4).is_ok());
+    assert_eq!(judge_alone(&guards, shape, floor, &other.guard_key, 4), Err(Tampered));
     assert_eq!(other.judge(total.witnessed(shape), &everybody), Err(Tampered), "seeds and sid");
     let mut sums = total.witnessed(shape).to_vec();
     unmask(&mut sums, shape, &other.terms.sid(), &mine.seeds(&everybody)).unwrap();
-    assert_eq!(judge(&sums, shape, floor, &mine.guard_key, 4), Err(Tampered), "sid alone");
+    assert_eq!(judge_alone(&sums, shape, floor, &mine.guard_key, 4), Err(Tampered), "sid alone");
     // A coordinator that gives one hospital another guard key learns nothing and spoils the round.
     let mut offer = mine.offer();
     offer.guard_key = GuardKey::new(Zeroizing::new([9; 32]));
     let round = mine.admit(offer, 0).unwrap();
     let groups = crate::fixture::groups_of(&data[0], &mine.request);
-    let partial = crate::Partial::new(round.admitted().clone(), groups, 1_000, false);
+    let nobody = crate::fixture::blank(&round, groups.len());
+    let partial = crate::Partial::new(round.admitted().clone(), groups, nobody, 1_000, false);
     let mut spoilt = Total::new(shape);
     spoilt.add(&wire(&crate::conceal(partial, &round, &mine.seed(0)))).unwrap();
     (1..4).for_each(|h| spoilt.add(&wire(&mine.upload(h, &data[h]))).unwrap());
@@ -184,7 +206,7 @@ fn columns_of_another_length_are_refused() {
     for length in [0, 1, honest - 1, honest + 1, shape.columns() * shape.cells()] {
         let mut sums = vec![0; length];
         assert_eq!(unmask(&mut sums, shape, &[0; 32], &[]), Err(Tampered));
-        assert_eq!(judge(&sums, shape, floor, &fixture.guard_key, 3), Err(Tampered));
+        assert_eq!(judge_alone(&sums, shape, floor, &fixture.guard_key, 3), Err(Tampered));
     }
 }
 
@@ -228,11 +250,11 @@ fn a_few_persons_behind_a_measure_withhold_it_and_not_the_group() {
 }
 
 #[test]
-fn the_rest_is_told_only_when_it_is_as_large_as_a_group() {
+fn the_rest_is_always_as_large_as_a_group() {
     let fixture = Fixture::new(costs_by(&["a", "b", "c"]), 3, DEFAULT_FLOOR, 1);
-    let told = |b: [u32; 3], c: [u32; 3]| {
+    let told = |a: u32, b: [u32; 3], c: [u32; 3]| {
         let hospital = |h: usize| {
-            [stays("a", 0..9, 10), stays("b", 20..20 + b[h], 7), stays("c", 60..60 + c[h], 8)]
+            [stays("a", 0..a, 10), stays("b", 20..20 + b[h], 7), stays("c", 60..60 + c[h], 8)]
                 .concat()
         };
         let data: Vec<_> = (0..3).map(hospital).collect();
@@ -241,12 +263,20 @@ fn the_rest_is_told_only_when_it_is_as_large_as_a_group() {
         assert_eq!(combined.withheld_rows_known, opening.opened.remainder.is_some());
         combined.withheld_rows_known.then_some(combined.withheld_rows)
     };
-    assert_eq!(told([0; 3], [0; 3]), Some(0), "nothing is withheld");
-    assert_eq!(told([3, 3, 4], [0; 3]), None, "one group: its own count would be told");
-    assert_eq!(told([30, 30, 0], [0; 3]), None, "two hospitals only, however many persons");
-    assert_eq!(told([3, 3, 4], [1, 0, 0]), Some(11), "together they are a group that passes");
-    assert_eq!(told([2, 2, 2], [1, 1, 2]), None, "together they are not");
-    assert_eq!(told([30, 0, 0], [0, 30, 0]), None, "no part of it comes from three hospitals");
+    assert_eq!(told(9, [0; 3], [0; 3]), Some(0), "nothing is withheld");
+    assert_eq!(told(9, [3, 3, 4], [1, 0, 0]), Some(11), "together they are a group that passes");
+    // Otherwise a, which would pass, is withheld beside them: with a total, it would tell the rest.
+    assert_eq!(told(9, [3, 3, 4], [0; 3]), Some(37), "one group: its own count would be told");
+    assert_eq!(told(9, [30, 30, 0], [0; 3]), Some(87), "two hospitals only, however many persons");
+    assert_eq!(told(9, [2, 2, 2], [1, 1, 2]), Some(37), "together they are not");
+    assert_eq!(
+        told(9, [30, 0, 0], [0, 30, 0]),
+        Some(87),
+        "no part of it comes from three hospitals"
+    );
+    // And where there is nothing to add, nothing is told.
+    assert_eq!(told(0, [3, 3, 4], [0; 3]), None);
+    assert_eq!(told(1, [2, 2, 2], [0; 3]), None);
 }
 
 proptest! {

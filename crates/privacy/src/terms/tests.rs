@@ -45,7 +45,8 @@ const CHANGES: [Change; 23] = [
 fn reshape(terms: &mut Terms, more_cells: usize, change: fn(&mut Vec<MeasureShape>)) {
     let mut measures = terms.shape.measures().to_vec();
     change(&mut measures);
-    terms.shape = Shape::new(terms.shape.cells() + more_cells, measures).unwrap();
+    let sketched = terms.shape.sketched();
+    terms.shape = Shape::new(terms.shape.cells() + more_cells, measures, sketched).unwrap();
 }
 
 #[test]

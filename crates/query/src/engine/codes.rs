@@ -50,11 +50,11 @@ impl Engine {
             return Err(refuse("A discovery reads the whole of one table and nothing else."));
         }
         // Without places, groups are known by the codes themselves.
-        let mut spec = prepared.spec(&admitted, Arc::from([]));
+        let mut spec = prepared.spec(&admitted, Arc::from([]), None);
         spec.cap = spec.cap.max(local_minimum);
         let minimum = u64::from(local_minimum);
         let mut names = BTreeMap::<String, (u64, u64)>::new();
-        for group in self.run(&prepared, &spec).await?.into_groups() {
+        for group in self.run(&prepared, &spec).await?.into_parts().0 {
             let [Some(code)] = group.key.as_slice() else { continue };
             let Some(code) = prefix(code, *level).filter(|code| code.len() <= MAX_CODE_BYTES)
             else {

@@ -11,7 +11,7 @@ use privacy::{Admitted, Partial, Step};
 use tokio::task::JoinSet;
 
 use super::{ComputeError, Engine, Prepared, refuse_kernel};
-use crate::kernel::step::StepKernel;
+use crate::kernel::step::{Reader, StepKernel};
 
 /// A step made ready for rows.
 pub(super) fn plan(step: &Step) -> Result<Arc<Plan>, ComputeError> {
@@ -31,7 +31,11 @@ impl Engine {
     ) -> Result<Partial, ComputeError> {
         let (thresholds, inputs) = (admitted.thresholds(), admitted.request().inputs().len());
         let (cap, selectivity) = (thresholds.persons_cap(), thresholds.selectivity);
-        let empty = || StepKernel::new(plan, inputs, cap, selectivity);
+        let factors = &plan.step().factors;
+        let empty = || {
+            let reader = Reader::new(factors, inputs, selectivity, Arc::clone(&self.marks));
+            StepKernel::new(plan, cap, reader)
+        };
         let mut kernels = JoinSet::new();
         for stream in self.streams(prepared).await? {
             kernels.spawn(consume_step(stream, empty()));
@@ -43,7 +47,8 @@ impl Engine {
         }
         let selected = whole.selected_persons();
         let selective = prepared.checked.selective;
-        Ok(Partial::new(admitted, whole.into_groups(), selected, selective))
+        let (groups, population) = whole.into_parts();
+        Ok(Partial::new(admitted, groups, population, selected, selective))
     }
 }
 

@@ -16,8 +16,8 @@ use crate::domain::DomainSpec;
 async fn groups(engine: &Engine, admitted: &Admitted) -> Vec<PartialGroup> {
     let prepared = engine.prepare(admitted).await.unwrap();
     let domains = admitted.request().domains().iter();
-    let spec = prepared.spec(admitted, domains.map(Domain::places).collect());
-    engine.run(&prepared, &spec).await.unwrap().into_groups()
+    let spec = prepared.spec(admitted, domains.map(Domain::places).collect(), None);
+    engine.run(&prepared, &spec).await.unwrap().into_parts().0
 }
 
 /// Key of a one-dimensional group, its rows and cells.

@@ -14,6 +14,7 @@ use num_traits::ToPrimitive;
 use privacy::growth::{Asked, Feature, Growth, GrowthAsk};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::ReleaseRequest;
+use privacy::sketch::{Population, Sketch};
 use privacy::step::{Ask, At, Column, Number, Response, Scalar};
 use privacy::{Admitted, Domain, Partial, Scope, Step, sha256};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -30,6 +31,7 @@ pub(super) struct Kept {
     key: [u8; 32],
     rows: Mutex<Rows>,
     selected: u64,
+    sketch: Sketch,
     /// Counted in the memory that all questions share.
     _memory: MemoryReservation,
 }
@@ -62,6 +64,7 @@ impl Engine {
     ) -> Result<Partial, ComputeError> {
         let kept = self.kept(prepared, &admitted, growth).await?;
         let (selected, key) = (kept.selected, kept.key);
+        let population = Population::Whole(Box::new(kept.sketch.clone()));
         // The sums of finished trees are the last that a fit asks for.
         let is_last = growth.ask == GrowthAsk::Totals && !growth.trees.is_empty();
         let (growth, request) = (growth.clone(), admitted.request());
@@ -78,7 +81,7 @@ impl Engine {
             let mut all = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|kept| kept.key != key);
         }
-        Ok(Partial::new(admitted, groups, selected, prepared.checked.selective))
+        Ok(Partial::new(admitted, groups, population, selected, prepared.checked.selective))
     }
 
     /// The rows of a fit, read unless they are known.
@@ -102,7 +105,8 @@ impl Engine {
         }
         let inputs = admitted.request().inputs().len();
         let selectivity = admitted.thresholds().selectivity;
-        let empty = || Reader::new(&growth.factors, inputs, selectivity);
+        let marks = || Arc::clone(&self.marks);
+        let empty = || Reader::new(&growth.factors, inputs, selectivity, marks());
         let mut reading = JoinSet::new();
         let shared = Arc::new(growth.clone());
         for stream in self.streams(prepared).await? {
@@ -120,8 +124,8 @@ impl Engine {
         let sorting = spawn_blocking(move || Rows::new(&shared, &all, threads));
         let rows = Mutex::new(sorting.await.map_err(engine_error)?);
         memory.resize(count * Binned::row_bytes(growth.features.len()).1);
-        let selected = reader.selected_persons();
-        let kept = Arc::new(Kept { key, rows, selected, _memory: memory });
+        let (selected, sketch) = (reader.selected_persons(), reader.sketch().clone());
+        let kept = Arc::new(Kept { key, rows, selected, sketch, _memory: memory });
         let mut all = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         // Two steps of one fit at the same time read twice and keep once.
         all.retain(|other| other.key != key);

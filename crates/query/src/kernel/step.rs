@@ -10,9 +10,11 @@ use privacy::Domain;
 use privacy::few::Few;
 use privacy::measure::ROWS_CAP;
 use privacy::partial::{PartialGroup, Support};
+use privacy::sketch::{Population, Sketch};
 
 use super::KernelError;
 use super::keys::PlaceReader;
+use crate::marks::Marks;
 
 /// Reads the batches of a model's relation.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Reader {
     readers: Vec<PlaceReader>,
     selected: Few,
     selectivity: u32,
+    marks: Arc<Marks>,
+    sketch: Sketch,
     rows: u64,
     /// For each factor, the place of each row's value.
     pub(crate) places: Vec<Vec<u32>>,
@@ -41,9 +45,8 @@ impl From<TooManyPatterns> for KernelError {
 }
 
 impl StepKernel {
-    /// Distinct persons are told apart up to `cap`, those of the whole relation up to `selectivity`.
-    pub(crate) fn new(plan: &Arc<Plan>, inputs: usize, cap: u32, selectivity: u32) -> Self {
-        let reader = Reader::new(&plan.step().factors, inputs, selectivity);
+    /// Distinct persons are told apart up to `cap`.
+    pub(crate) fn new(plan: &Arc<Plan>, cap: u32, reader: Reader) -> Self {
         Self { kernel: Kernel::new(Arc::clone(plan), cap), reader }
     }
 
@@ -75,9 +78,10 @@ impl StepKernel {
         self.reader.selected_persons()
     }
 
-    /// One group for each place that some stay is about.
-    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
-        self.kernel.finish().into_iter().map(group_of).collect()
+    /// One group for each place that some stay is about, and who is behind them all.
+    pub(crate) fn into_parts(self) -> (Vec<PartialGroup>, Population) {
+        let groups = self.kernel.finish().into_iter().map(group_of).collect();
+        (groups, Population::Whole(Box::new(self.reader.sketch)))
     }
 }
 
@@ -96,13 +100,20 @@ pub(crate) fn group_of(sum: Sum) -> PartialGroup {
 
 impl Reader {
     /// Of a relation with these factors and so many inputs; distinct persons are told apart up to
-    /// `selectivity`.
-    pub(crate) fn new(factors: &[Domain], inputs: usize, selectivity: u32) -> Self {
+    /// `selectivity`, and each row adds its mark.
+    pub(crate) fn new(
+        factors: &[Domain],
+        inputs: usize,
+        selectivity: u32,
+        marks: Arc<Marks>,
+    ) -> Self {
         let readers = factors.iter().map(Domain::places).map(PlaceReader::new).collect();
         Self {
             readers,
             selected: Few::default(),
             selectivity,
+            marks,
+            sketch: Sketch::default(),
             rows: 0,
             places: vec![Vec::new(); factors.len()],
             values: vec![Vec::new(); inputs],
@@ -140,6 +151,14 @@ impl Reader {
             }
             self.selected.insert(*person, self.selectivity);
         }
+        let stays = column(self.readers.len() + self.values.len() + 1)?;
+        let stays = stays.as_primitive_opt::<UInt32Type>().ok_or(KernelError::Type)?;
+        for (row, (person, stay)) in persons.values().iter().zip(stays.values()).enumerate() {
+            // Who has a value without a place is in no sum.
+            if self.places.iter().all(|places| places[row] != NOWHERE) {
+                self.marks.add(&mut self.sketch, *person, *stay)?;
+            }
+        }
         Ok(persons.clone())
     }
 
@@ -153,11 +172,17 @@ impl Reader {
             return Err(KernelError::TooManyRows);
         }
         self.selected.merge(&other.selected, self.selectivity);
+        self.sketch.merge(&other.sketch);
         Ok(())
     }
 
     /// Distinct persons of the whole relation, exact up to the selectivity floor.
     pub(crate) fn selected_persons(&self) -> u64 {
         self.selected.count()
+    }
+
+    /// Who is in the relation.
+    pub(crate) fn sketch(&self) -> &Sketch {
+        &self.sketch
     }
 }

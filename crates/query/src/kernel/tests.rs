@@ -34,6 +34,7 @@ fn spec() -> Spec {
         cap: 3,
         selectivity: 4,
         one_row_per_stay: false,
+        marks: None,
     }
 }
 
@@ -72,7 +73,7 @@ const ROWS: &[Row] = &[
 ];
 
 fn sorted(kernel: Kernel) -> Vec<PartialGroup> {
-    let mut groups = kernel.into_groups();
+    let mut groups = kernel.into_parts().0;
     groups.sort_by(|a, b| a.key.cmp(&b.key));
     groups
 }
@@ -138,6 +139,7 @@ fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
         cap: 100,
         selectivity: 100,
         one_row_per_stay: false,
+        marks: None,
     })
     .unwrap()
 }
@@ -300,6 +302,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
             cap: 3,
             selectivity: 4,
             one_row_per_stay: true,
+            marks: None,
         })
         .unwrap()
     };
@@ -327,7 +330,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
         });
         let mut first = parts.next().unwrap();
         parts.for_each(|part| first.merge(part).unwrap());
-        first.into_groups().remove(0)
+        first.into_parts().0.remove(0)
     };
     let group = whole(&[&rows]);
     assert_eq!((group.cells[0], group.cells[1], group.cells[2]), (1, 0, 6));

@@ -98,7 +98,7 @@ impl Region {
             (0..HOSPITALS).map(|n| hospital(n).parse().unwrap()).collect();
         for party in [&self.witness, &self.coordinator] {
             let family = [7; 32];
-            let round = Round { at: NOW, day: DAY, sid, family, hospitals: &hospitals };
+            let round = Round { at: NOW, day: DAY, sid, family, hospitals: &hospitals, told: &[] };
             party.store.open_round(&round).unwrap();
         }
         let release = Entry { sid: Some(sid), ..Entry::new(NOW, Kind::Release, "answered") };

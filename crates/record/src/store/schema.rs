@@ -8,7 +8,7 @@ use super::problem::Problem;
 const APPLICATION_ID: i64 = 0x434f_4e53;
 
 /// `MIGRATIONS[n]` leads from format `n` to `n + 1`; the format is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[FORMAT_1];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 /// Times and days are texts, hashes are blobs of 32 bytes, lists are texts separated by spaces.
 /// An `entry` column names the log entry that was written in the same transaction.
@@ -87,6 +87,17 @@ CREATE TABLE round (
     day TEXT NOT NULL,
     entry INTEGER NOT NULL UNIQUE REFERENCES entry (idx)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Populations that were told for the first time, with the rounds that told them.
+const FORMAT_2: &str = "
+CREATE TABLE population (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sid BLOB NOT NULL REFERENCES round (sid),
+    whole INTEGER NOT NULL CHECK (whole IN (0, 1)),
+    sketch BLOB NOT NULL
+) STRICT;
+CREATE INDEX population_of_round ON population (sid);
 ";
 
 /// Brings the file to the newest format.

@@ -13,6 +13,7 @@ use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
 use crate::roster::{HospitalKeys, Roster, SignedRoster};
 use crate::sign::{SigningKey, hex};
+use crate::sketch::{Counter, MARK_BYTES, Population, Sketch, Weight};
 use crate::terms::{Floor, Signatures, Terms};
 
 /// Made by `testdata/round.py`, which shares no code with this crate.
@@ -120,6 +121,25 @@ fn groups(hospital: &HospitalId) -> Vec<PartialGroup> {
     published("group").iter().filter(|fields| fields[0] == hospital.as_str()).map(group).collect()
 }
 
+/// Row `i` is of person `i` modulo the number of persons, and a stay of its own.
+fn sketches(hospital: &HospitalId) -> Vec<Sketch> {
+    let hmac = |text: String| -> [u8; MARK_BYTES] {
+        let hash = crate::canonical::sha256(text.as_bytes());
+        std::array::from_fn(|index| hash[index])
+    };
+    let sketch = |fields: &Vec<&str>| {
+        let (code, persons) = (fields[1], fields[5].parse::<u32>().unwrap());
+        let mut sketch = Sketch::default();
+        for row in 0..fields[3].parse::<u32>().unwrap() {
+            let person = hmac(format!("person {hospital} {code} {}", row % persons));
+            let stay = hmac(format!("stay {hospital} {code} {row}"));
+            sketch.add(Counter::of(&person), Weight::of(&stay));
+        }
+        sketch
+    };
+    published("group").iter().filter(|f| f[0] == hospital.as_str()).map(sketch).collect()
+}
+
 fn upload(hospital: &HospitalId, seed: u8) -> Concealed {
     let offer = Offer {
         request: request(),
@@ -129,7 +149,8 @@ fn upload(hospital: &HospitalId, seed: u8) -> Concealed {
         guard_key: guard_key(),
     };
     let round = admit_round(offer, &roster(), &Policy::default(), hospital, None).unwrap();
-    let partial = Partial::new(round.admitted().clone(), groups(hospital), 1_000, false);
+    let (groups, population) = (groups(hospital), Population::Cells(sketches(hospital)));
+    let partial = Partial::new(round.admitted().clone(), groups, population, 1_000, false);
     conceal(partial, &round, &Seed::new(Zeroizing::new([seed; 32])))
 }
 

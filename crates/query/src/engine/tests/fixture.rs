@@ -16,6 +16,7 @@ use privacy::{Floor, Offer, Shape, Terms, admit, admit_round};
 
 use super::super::*;
 use crate::catalog::{arrow_schema, arrow_type};
+use crate::marks::Marks;
 use crate::question::{Planner, Question};
 
 /// Stays of the hospital; two of each person follow each other.
@@ -117,7 +118,8 @@ pub(super) fn engine_in_memory() -> Engine {
     }
     let policy = open_policy();
     let (prepared, trees) = (Mutex::default(), Mutex::default());
-    Engine { context, manifest: manifest(), policy, prepared, trees }
+    let marks = Arc::new(Marks::made_up(STAYS));
+    Engine { context, manifest: manifest(), policy, prepared, trees, marks }
 }
 
 /// The parts of a request, to be altered.

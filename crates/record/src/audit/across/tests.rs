@@ -116,7 +116,8 @@ fn rounds_that_differ_are_named_and_unfinished_ones_are_counted() {
         let hospitals = |names: [&str; 3]| names.map(|name| name.parse().unwrap());
         (hospitals(["h-0", "h-1", "h-2"]), hospitals(["h-3", "h-4", "h-5"]))
     };
-    let round = |sid, hospitals| Round { at: NOW, day: DAY, sid, family: [8; 32], hospitals };
+    let round =
+        |sid, hospitals| Round { at: NOW, day: DAY, sid, family: [8; 32], hospitals, told: &[] };
     let witness = Member::open(&folder.path().join("witness"), "spiffe://east/witness/main", 2);
     witness.store.open_round(&round([50; 32], &first)).unwrap();
     drop(witness);

@@ -1,0 +1,198 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::*;
+use crate::canonical::sha256;
+
+/// Persons with up to three stays each, marked as a hospital's key would.
+struct People(Vec<(Counter, Vec<Weight>)>);
+
+fn hmac(kind: &str, number: usize) -> [u8; MARK_BYTES] {
+    let hash = sha256(format!("{kind} {number}").as_bytes());
+    std::array::from_fn(|index| hash[index])
+}
+
+impl People {
+    fn new(count: usize) -> Self {
+        let person = |number: usize| {
+            let stays = (0..=number % 3).map(|stay| Weight::of(&hmac("stay", number * 3 + stay)));
+            (Counter::of(&hmac("person", number)), stays.collect())
+        };
+        Self((0..count).map(person).collect())
+    }
+
+    /// All stays of these persons.
+    fn sketch<'a>(&self, persons: impl IntoIterator<Item = &'a usize>) -> Sketch {
+        let mut sketch = Sketch::default();
+        for person in persons {
+            let (counter, stays) = &self.0[*person];
+            stays.iter().for_each(|stay| sketch.add(*counter, *stay));
+        }
+        sketch
+    }
+}
+
+/// A population of some size, and one that has `less` of it and `more` others.
+fn pair(random: &mut StdRng, all: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let size = random.random_range(11..400);
+    let one: BTreeSet<usize> = (0..size).map(|_| random.random_range(0..all)).collect();
+    let mut other = one.clone();
+    // Nested or overlapping; most pairs differ by few.
+    let mut few = || {
+        let most = if random.random() { 16 } else { 120 };
+        random.random_range(0..most)
+    };
+    let (less, more) = (few(), few());
+    let leaving: Vec<usize> = one.iter().copied().take(less.min(one.len() - 1)).collect();
+    leaving.iter().for_each(|person| {
+        other.remove(person);
+    });
+    if random.random() {
+        other.extend((0..more).map(|_| random.random_range(0..all)));
+    }
+    (one, other)
+}
+
+/// How likely so many persons belong to at most ten counters: the classical occupancy problem, one
+/// person after the other (Feller, *An Introduction to Probability Theory*, I, section IV.2).
+fn at_most_ten_counters(persons: usize) -> f64 {
+    let all = COUNTERS as f64;
+    let mut used = vec![0.0; COUNTERS + 1];
+    used[0] = 1.0;
+    for _ in 0..persons {
+        for count in (1..=COUNTERS).rev() {
+            let (before, here) = (used[count - 1], used[count]);
+            used[count] = here * count as f64 / all + before * (all - count as f64 + 1.0) / all;
+        }
+        used[0] = 0.0;
+    }
+    used[..=10].iter().sum()
+}
+
+#[test]
+fn no_pair_that_differs_by_one_to_ten_persons_is_missed() {
+    let mut random = StdRng::seed_from_u64(7);
+    let people = People::new(3_000);
+    let mut refused: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+    for _ in 0..10_000 {
+        let (one, other) = pair(&mut random, 3_000);
+        let apart = one.symmetric_difference(&other).count();
+        let near = people.sketch(&one).is_near(&people.sketch(&other), 10);
+        let (pairs, false_alarms) = refused.entry(apart.min(21)).or_default();
+        *pairs += 1;
+        match apart {
+            0 => assert!(!near, "the same population is no other"),
+            1..=10 => assert!(near, "{apart} persons were missed"),
+            _ => *false_alarms += u32::from(near),
+        }
+    }
+    println!("refused although farther apart: {refused:?}");
+    for (apart, (pairs, alarms)) in refused {
+        assert!(pairs > 50, "{apart}: {pairs} pairs only");
+        if apart > 10 {
+            // Five standard deviations, and one pair more.
+            let (pairs, chance) = (f64::from(pairs), at_most_ten_counters(apart));
+            let noise = 5.0 * (pairs * chance * (1.0 - chance)).sqrt() + 1.0;
+            assert!((f64::from(alarms) - pairs * chance).abs() <= noise, "{apart}: {alarms}");
+        }
+    }
+}
+
+#[test]
+fn the_index_finds_what_looking_at_each_finds() {
+    let mut random = StdRng::seed_from_u64(8);
+    let people = People::new(3_000);
+    let (mut known, mut list) = (Known::default(), Vec::new());
+    let (mut near, mut far) = (0, 0);
+    for round in 0..3_000 {
+        let (one, other) = pair(&mut random, if round % 3 == 0 { 60 } else { 3_000 });
+        let (one, other) = (people.sketch(&one), people.sketch(&other));
+        for most in [0, 1, 10, 20] {
+            let expected = list.iter().any(|kept: &Sketch| kept.is_near(&other, most));
+            assert_eq!(known.has_near(&other, most), expected, "{most}");
+            *(if expected { &mut near } else { &mut far }) += 1;
+        }
+        assert_eq!(known.add(&one, false), !list.contains(&one));
+        list.push(one);
+    }
+    assert!(near > 300 && far > 300, "{near} {far}");
+}
+
+#[test]
+fn wholes_are_kept_once() {
+    let people = People::new(100);
+    let mut known = Known::default();
+    let all: Vec<usize> = (0..100).collect();
+    assert!(known.add(&people.sketch(&all), false));
+    assert!(!known.add(&people.sketch(&all), true));
+    assert!(!known.add(&people.sketch(&all), true));
+    assert_eq!((known.len(), known.wholes().count()), (1, 1));
+    assert_eq!(known.wholes().next(), Some(&people.sketch(&all)));
+}
+
+#[test]
+fn one_stay_of_a_person_is_seen() {
+    let people = People::new(30);
+    let all: Vec<usize> = (0..30).collect();
+    let whole = people.sketch(&all);
+    for (counter, stays) in &people.0 {
+        let mut part = Sketch::default();
+        part.add(*counter, stays[0]);
+        assert_eq!(whole.without(&part).apart(&whole, 10), 1);
+    }
+}
+
+#[test]
+fn counters_are_used_evenly_and_weights_are_never_zero() {
+    let mut uses = [0u32; COUNTERS];
+    for person in 0..66_000 {
+        uses[usize::from(Counter::of(&hmac("person", person)).0)] += 1;
+    }
+    // Five standard deviations of a count with mean 1,000.
+    assert!(uses.iter().all(|count| (840..1_160).contains(count)), "{uses:?}");
+    assert_eq!(Weight::of(&[0; MARK_BYTES]), Weight(1));
+    assert_eq!(Counter::of(&[0xff; MARK_BYTES]), Counter(65));
+}
+
+#[test]
+fn what_is_kept_is_read_and_nothing_else() {
+    let sketch = People::new(50).sketch(&(0..50).collect::<Vec<_>>());
+    assert_eq!(Sketch::from_bytes(&sketch.to_bytes()), Some(sketch.clone()));
+    assert_eq!(Sketch::from_bytes(&sketch.to_bytes()[1..]), None);
+    assert_eq!(Sketch::from_bytes(&[0xff; SKETCH_BYTES]), None, "more than 22 bits");
+}
+
+#[test]
+fn impossible_sums_are_known() {
+    assert!(Sketch::is_possible(0, 1));
+    let full = u128::from(COUNTER);
+    let all = full | full << LANE_BITS | full << (2 * LANE_BITS);
+    assert!(Sketch::is_possible(all, 1) && !Sketch::is_possible(all + 1, 1));
+    assert!(Sketch::is_possible(3 * all, 3) && !Sketch::is_possible(3 * all, 2));
+    assert!(!Sketch::is_possible(1 << 96, 1_000) && !Sketch::is_possible(1 << 127, 1_000));
+}
+
+proptest! {
+    #[test]
+    fn sums_over_hospitals_are_sums_of_cells(
+        parts in prop::collection::vec(prop::collection::vec(0usize..500, 0..60), 1..12),
+    ) {
+        let people = People::new(500);
+        let (mut sums, mut whole) = ([0u128; SKETCH_COLUMNS], Sketch::default());
+        for part in &parts {
+            let sketch = people.sketch(part);
+            sums.iter_mut().zip(sketch.to_cells()).for_each(|(sum, cell)| *sum += cell);
+            whole.merge(&sketch);
+        }
+        let hospitals = parts.len() as u128;
+        prop_assert!(sums.iter().all(|sum| Sketch::is_possible(*sum, hospitals)));
+        prop_assert_eq!(&Sketch::from_cells(sums), &whole);
+        let first = people.sketch(&parts[0]);
+        let mut again = whole.without(&first);
+        again.merge(&first);
+        prop_assert_eq!(again, whole);
+    }
+}

@@ -1,0 +1,140 @@
+//! Two questions that are each about many and differ by a few: what subtracting them would tell.
+
+use model::RefusalCode;
+use tests::Region;
+use tests::fixture::Stay;
+
+use super::{refusal, spread, stays};
+use crate::client::{consilium, user_folder};
+
+/// 180 stays in three hospitals; of the first `few` one can ask by age, and they have cost most.
+fn old(few: u32) -> Vec<Stay> {
+    stays(180, few, |stay| {
+        stay.age_years = 92;
+        stay.cost_cents = 9_000_000;
+    })
+}
+
+async fn rows(region: &Region, sql: &str) -> Vec<Vec<String>> {
+    region.ask(sql).await.unwrap().rows()
+}
+
+async fn refused(region: &Region, sql: &str) {
+    let refusal = refusal(region.ask(sql).await);
+    assert_eq!(refusal.code, RefusalCode::Differencing, "{sql}");
+    assert!(!refusal.to_string().contains(char::is_numeric), "never how near: {refusal}");
+}
+
+const ALL: &str = "SELECT count(*) AS n, sum(total_cost) AS cost FROM stay";
+const YOUNG: &str = "SELECT count(*) AS n, sum(total_cost) AS cost FROM stay WHERE age_years < 90";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_cannot_be_subtracted_from_all() {
+    for few in [1, 4, 10] {
+        let region = spread(old(few)).await;
+        assert_eq!(rows(&region, ALL).await[0][0], "180");
+        refused(&region, YOUNG).await;
+        // In whatever order, and however it is said.
+        let region = spread(old(few)).await;
+        assert_eq!(rows(&region, YOUNG).await[0][0], (180 - few).to_string());
+        refused(&region, ALL).await;
+        refused(&region, "SELECT avg(los_days) AS d FROM stay WHERE total_cost >= 0").await;
+        // The same patients can be asked about again, in other words and by other columns.
+        let again = "SELECT avg(los_days) AS d FROM stay WHERE NOT (age_years >= 90)";
+        assert_eq!(rows(&region, again).await.len(), 1);
+    }
+    // Enough patients are no secret, and neither is nobody.
+    for few in [0, 20, 30] {
+        let region = spread(old(few)).await;
+        assert_eq!(rows(&region, ALL).await[0][0], "180");
+        assert_eq!(rows(&region, YOUNG).await[0][0], (180 - few).to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_is_no_nearer_than_a_whole() {
+    let groups = |few: u32| {
+        let mut all = stays(180, 0, |_| ());
+        for (number, stay) in (0..).zip(&mut all) {
+            stay.drg = if number < 90 { "DA1" } else { "DB1" };
+            stay.age_years = if number < few { 92 } else { stay.age_years };
+        }
+        all
+    };
+    let by_drg = "SELECT drg_code, count(*) AS n FROM stay GROUP BY drg_code ORDER BY 1";
+    // A whole against a cell, and a cell against a whole.
+    let one = "SELECT count(*) AS n FROM stay WHERE drg_code = 'DA1' AND age_years < 90";
+    let region = spread(groups(3)).await;
+    assert_eq!(rows(&region, by_drg).await, [["DA1", "90"], ["DB1", "90"]]);
+    refused(&region, one).await;
+    let region = spread(groups(3)).await;
+    assert_eq!(rows(&region, one).await, [["87"]]);
+    // Two groups, of which one is what the earlier whole lacks but for three.
+    refused(&region, by_drg).await;
+    // A cell against a cell, where a third group makes the wholes differ by many.
+    let two = "SELECT drg_code, count(*) AS n FROM stay WHERE age_years < 90 AND sex = 'F' \
+               GROUP BY drg_code ORDER BY 1";
+    let before = "SELECT drg_code, sex, count(*) AS n FROM stay GROUP BY 1, 2 ORDER BY 1, 2";
+    let region = spread(groups(6)).await;
+    assert_eq!(rows(&region, before).await.len(), 4);
+    let told = rows(&region, two).await;
+    assert!(told.iter().all(|row| row[0] != "DA1"), "{told:?}");
+    // What remains of a whole: all less one group, and all but that group less a few.
+    let region = spread(groups(5)).await;
+    assert_eq!(rows(&region, by_drg).await.len(), 2);
+    refused(
+        &region,
+        "SELECT count(*) AS n FROM stay WHERE NOT (drg_code = 'DB1') AND age_years < 90",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_withheld_group_does_not_follow_from_a_total() {
+    let mut all = old(0);
+    for (number, stay) in (0..).zip(&mut all) {
+        stay.drg = match number {
+            0..4 => "RR1",
+            4..40 => "DC1",
+            40..110 => "DA1",
+            _ => "DB1",
+        };
+    }
+    let region = spread(all).await;
+    assert_eq!(rows(&region, ALL).await[0][0], "180");
+    let answer = region.ask("SELECT drg_code, count(*) AS n FROM stay GROUP BY 1 ORDER BY 1").await;
+    let answer = answer.unwrap();
+    // RR1 has four stays; DC1, the smallest of the others, is withheld beside it.
+    assert_eq!(answer.rows(), [["DA1", "70"], ["DB1", "70"]]);
+    assert_eq!(answer.release.cells_withheld, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_is_known_after_a_restart() {
+    let region = spread(old(3)).await;
+    assert_eq!(rows(&region, ALL).await[0][0], "180");
+    region.kill_witness();
+    region.start_witness(None).await.unwrap();
+    refused(&region, YOUNG).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_fits_do_not_differ_by_a_few() {
+    let region = spread(old(4)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let user = user_folder(&region, folder.path());
+    let user = user.to_str().unwrap();
+    let base = ["fit", "total_cost ~ los_days", "--region", user, "--family", "gamma"];
+    let fit = async |words: &[&str]| consilium(&[&base[..], words].concat()).await;
+    let first = fit(&["--name", "all"]).await;
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let second = fit(&["--name", "young", "--where", "age_years < 90"]).await;
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(77), "{said}");
+    assert!(said.contains("nearly the same patients"), "{said}");
+    // A fit is no nearer to a question than to a fit.
+    refused(&region, YOUNG).await;
+    // Over the same patients it can be repeated with other terms.
+    let third = fit(&["--name", "again", "--where", "age_years >= 0"]).await;
+    assert!(third.status.success(), "{}", String::from_utf8_lossy(&third.stderr));
+}
