@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::HospitalId;
-use privacy::{Admitted, Released, admit, release};
+use privacy::{Admitted, Partial, Released, admit};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
 use query::pack::Packs;
@@ -102,18 +102,22 @@ impl Desk {
             let _place = self.places.acquire().await;
             self.compute(engine, admitted).await
         };
-        let (ticket, released) = self.in_time(ticket, until, work).await?;
-        let answer = chunks(&released, &request, &snapshot);
-        fault::point("node.release.before_commit");
-        self.books.commit(ticket, recorded(&released, &answer)).await?;
+        let (ticket, partial) = self.in_time(ticket, until, work).await?;
+        let gated = self.books.gate(ticket, partial, move |released| {
+            let answer = chunks(released, &request, &snapshot);
+            let release = recorded(released, &answer);
+            tracing::info!(
+                withheld_any = released.withheld_groups() > 0,
+                dimensions = request.dimensions().len(),
+                measures = request.measures().len(),
+                scope = request.scope().as_str(),
+                "releasing"
+            );
+            fault::point("node.release.before_commit");
+            (answer, release)
+        });
+        let answer = gated.await?;
         fault::point("node.release.committed");
-        tracing::info!(
-            withheld_any = released.withheld_groups() > 0,
-            dimensions = request.dimensions().len(),
-            measures = request.measures().len(),
-            scope = request.scope().as_str(),
-            "released"
-        );
         Ok(answer)
     }
 
@@ -141,13 +145,13 @@ impl Desk {
         }
     }
 
-    /// Computes an admitted request and lets pass what its rules allow.
+    /// Computes an admitted request.
     pub(crate) async fn compute(
         &self,
         engine: Arc<Engine>,
         admitted: Admitted,
-    ) -> Result<Released, Status> {
-        self.on_queries(async move { engine.compute(admitted).await.map(release) }).await
+    ) -> Result<Partial, Status> {
+        self.on_queries(async move { engine.compute(admitted).await }).await
     }
 
     /// Runs on the query runtime; dropping the future stops the work.

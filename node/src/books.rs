@@ -3,10 +3,12 @@
 //! Every call may wait for the disk, so it runs on a thread for waiting. A question is paid for
 //! before it is computed and recorded before it is sent; what fails in between is refunded.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Refusal, RefusalCode};
 use privacy::admit::allowance_used;
+use privacy::sketch::{Known, Told};
+use privacy::{Partial, Released, release};
 use record::{Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket};
 use service::Clock;
 use service::clock::{day, rfc3339};
@@ -36,10 +38,32 @@ pub(crate) struct Release {
     pub(crate) answer: Option<Vec<u8>>,
 }
 
+impl Release {
+    /// A question that is paid for and of which nothing is sent.
+    fn nothing(rule: &'static str) -> Self {
+        let output = privacy::sha256(&[]);
+        Self { mode: "clear", withheld: vec![rule], output, receipt: Vec::new(), answer: None }
+    }
+
+    fn outcome<'a>(&'a self, at: &'a str, told: &'a [Told]) -> Outcome<'a> {
+        Outcome {
+            at,
+            mode: self.mode,
+            withheld: &self.withheld,
+            output: self.output,
+            receipt: &self.receipt,
+            answer: self.answer.as_deref(),
+            told,
+        }
+    }
+}
+
 /// The ledger with its clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
     store: Arc<Store>,
+    /// The populations that releases have told; gating and recording hold it together.
+    known: Arc<Mutex<Known>>,
     clock: Clock,
 }
 
@@ -52,8 +76,11 @@ fn stopped<T>(_: T) -> Status {
 }
 
 impl Books {
-    pub(crate) const fn new(store: Arc<Store>, clock: Clock) -> Self {
-        Self { store, clock }
+    /// # Errors
+    /// When the populations of earlier releases cannot be read.
+    pub(crate) fn new(store: Arc<Store>, clock: Clock) -> Result<Self, RecordError> {
+        let known = Arc::new(Mutex::new(store.populations()?));
+        Ok(Self { store, known, clock })
     }
 
     pub(crate) const fn store(&self) -> &Arc<Store> {
@@ -101,21 +128,41 @@ impl Books {
         })
     }
 
-    /// Records a release. Only then may it be sent.
-    pub(crate) async fn commit(&self, ticket: Ticket, release: Release) -> Result<(), Status> {
-        let outcome = self.with(move |store, at, _| {
-            store.commit(
-                ticket,
-                &Outcome {
-                    at,
-                    mode: release.mode,
-                    withheld: &release.withheld,
-                    output: release.output,
-                    receipt: &release.receipt,
-                    answer: release.answer.as_deref(),
-                },
-            )
+    /// Lets pass what the rules allow beside earlier releases, and records it; `settle` says what is to
+    /// be recorded. Only then may it be sent. One at a time: of two releases at once neither would
+    /// know what the other is about to tell. What the guard against differencing ends is paid for.
+    pub(crate) async fn gate<T: Send + 'static>(
+        &self,
+        ticket: Ticket,
+        partial: Partial,
+        settle: impl FnOnce(&Released) -> (T, Release) + Send + 'static,
+    ) -> Result<T, Status> {
+        let known = Arc::clone(&self.known);
+        let gated = self.with(move |store, at, _| {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let passed = release(partial, &known)
+                .and_then(|released| Ok((known.news(released.told())?, released)));
+            let (told, settled) = match passed {
+                Ok((told, released)) => (told, Ok(settle(&released))),
+                Err(differenced) => (Vec::new(), Err(differenced)),
+            };
+            let nothing = Release::nothing("differencing");
+            let release = settled.as_ref().map_or(&nothing, |(_, release)| release);
+            store.commit(ticket, &release.outcome(at, &told))?;
+            known.learn(&told);
+            Ok(settled.map(|(value, _)| value))
         });
+        let settled = gated.await?.map_err(|error: RecordError| failed(&error))?;
+        settled.map_err(|differenced| {
+            tracing::info!(code = "differencing", "refused");
+            refusal_status(&differenced.refusal())
+        })
+    }
+
+    /// Records a masked release. Only then may it be sent.
+    pub(crate) async fn commit(&self, ticket: Ticket, release: Release) -> Result<(), Status> {
+        let outcome =
+            self.with(move |store, at, _| store.commit(ticket, &release.outcome(at, &[])));
         outcome.await?.map(|_| ()).map_err(|error| failed(&error))
     }
 

@@ -152,6 +152,7 @@ mod tests {
                 output: [4; 32],
                 receipt: b"",
                 answer: None,
+                told: &[],
             };
             store.commit(ticket, &outcome).unwrap();
         }

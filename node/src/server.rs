@@ -97,7 +97,7 @@ async fn bind_unboxed(config: Config, queries: Handle) -> Result<Bound, NodeErro
     let store = Store::open(&ledger, &expected, &rfc3339(clock.now()))?;
     Holdings::clear_spill(&config.data_dir);
     let holdings = Holdings::new(config.clone())?;
-    let books = Books::new(Arc::new(store), clock.clone());
+    let books = Books::new(Arc::new(store), clock.clone())?;
     let desk = Desk::new(&config, holdings, books, standing, queries, clock.clone())?;
     let (listener, address) = listen(Role::Node, &config.listen).await?;
     let _ = desk.holdings.now();

@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 use futures::stream::{BoxStream, Stream, StreamExt as _};
 use model::{Refusal, RefusalCode};
 use privacy::Sid;
-use privacy::open::{Opened, Tampered, Told, Unopened, Verdict};
+use privacy::open::{Opened, Tampered, Unopened, Verdict};
 use privacy::sign::Signature;
-use privacy::sketch::MAX_KNOWN;
 use proto::{add_cells, decode_sid, encode_opened, v1};
 use record::rounds::FEWEST_APART;
 use record::{Entry, Kind, RoundError};
@@ -79,7 +78,7 @@ impl From<Unopened> for Ended {
     fn from(unopened: Unopened) -> Self {
         match unopened {
             Unopened::Tampered(tampered) => tampered.into(),
-            Unopened::Differenced => Self::Refused(differenced()),
+            Unopened::Differenced(differenced) => Self::Refused(differenced.refusal()),
         }
     }
 }
@@ -198,11 +197,7 @@ impl Desk {
     ) -> Result<Verdict, Ended> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = round.judge(guards, survivors, &known)?;
-        let is_new = |one: &&Told| !known.contains(&one.sketch, one.whole);
-        let told: Vec<Told> = verdict.told.iter().filter(is_new).cloned().collect();
-        if known.len() + told.len() > MAX_KNOWN {
-            return Err(too_many_populations().into());
-        }
+        let told = known.news(&verdict.told).map_err(Unopened::from)?;
         let now = self.clock.now();
         fault::point("witness.open.before_record");
         let recorded = self.store.open_round(&record::Round {
@@ -214,9 +209,7 @@ impl Desk {
             told: &told,
         });
         recorded.map_err(unrecordable)?;
-        told.iter().for_each(|one| {
-            known.add(&one.sketch, one.whole);
-        });
+        known.learn(&told);
         Ok(verdict)
     }
 }
@@ -273,20 +266,6 @@ where
 fn out_of_order() -> Refusal {
     let reason = "An opening is a header, then cells.";
     refuse(RefusalCode::Request, "parts", reason, "Use matching versions of Consilium.")
-}
-
-/// Whatever the difference is: that the guard applied, and never how near.
-fn differenced() -> Refusal {
-    let reason = "The question is about nearly the same patients as an earlier one, or together with earlier \
-                  ones leaves few.";
-    let instead = "Ask about the same patients as before, or about others who are more.";
-    refuse(RefusalCode::Differencing, "WHERE", reason, instead)
-}
-
-fn too_many_populations() -> Refusal {
-    let reason =
-        "The witness keeps as many populations as it may, and cannot compare a further one.";
-    refuse(RefusalCode::Differencing, "WHERE", reason, "Ask about patients of earlier questions.")
 }
 
 fn tampered() -> Refusal {

@@ -305,9 +305,10 @@ mod tests {
     fn a_small_round_comes_out_right_and_every_part_is_timed() {
         let report = simulate(5, 150, &context()).unwrap();
         assert_eq!((report.hospitals, report.cells), (5, 150));
-        // Three group guards; four sets behind each sum; five columns of dominance each; a check;
+        // Three group guards; four sets behind each sum; five columns of dominance each; a sketch and a
+        // size; a check;
         // rows; one and two times two cells; a check of rows and of each measure.
-        assert_eq!(report.columns, 3 + 2 * 4 + 2 * 5 + 1 + 1 + 5 + 4);
+        assert_eq!(report.columns, 3 + 2 * 4 + 2 * 5 + 23 + 1 + 1 + 5 + 4);
         let Phases { masking, adding, opening_seeds, unmasking, judging, summing_masks, revealing } =
             report.phases_ms;
         let witness = opening_seeds + unmasking + judging + summing_masks;

@@ -388,7 +388,7 @@ impl Fixture {
         match judge(&guards, shape, floor, &self.guard_key, survivors.len(), &known) {
             Ok(verdict) => Ok(verdict),
             Err(Unopened::Tampered(tampered)) => Err(tampered),
-            Err(Unopened::Differenced) => panic!("nothing is known"),
+            Err(Unopened::Differenced(_)) => panic!("nothing is known"),
         }
     }
 

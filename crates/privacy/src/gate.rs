@@ -9,7 +9,10 @@
 //!    than zero must each be none or the minimum; for a measure with conditions (CASE, FILTER, a
 //!    flag, a default) so must those in each combination of its branches. Otherwise that measure
 //!    is withheld and the group stays.
-//! 4. *Bins.* Adjacent bins of a histogram are merged until each run holds the minimum of persons
+//! 4. *Differencing.* A group whose persons differ from those of an earlier release by fewer than the
+//!    minimum is withheld; when the whole relation does so, nothing is released
+//!    ([`mod@crate::sketch`]).
+//! 5. *Bins.* Adjacent bins of a histogram are merged until each run holds the minimum of persons
 //!    ([`runs`]).
 //!
 //! How many rows lie in withheld groups is told exactly only when the whole table was asked for
@@ -19,6 +22,7 @@
 use crate::bins::{Tally, runs};
 use crate::measure::{JOINED, Measure};
 use crate::partial::{Partial, PartialGroup, Support};
+use crate::sketch::{Differenced, Known, Population, Sketch, Told, keep_apart};
 
 /// One group that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,7 @@ pub struct Released {
     withheld_groups: u64,
     withheld_measures: u64,
     withheld_rows: u64,
+    told: Vec<Told>,
 }
 
 impl Released {
@@ -83,6 +88,12 @@ impl Released {
         self.withheld_measures
     }
 
+    /// The populations that it tells, to be known from now on.
+    #[must_use]
+    pub fn told(&self) -> &[Told] {
+        &self.told
+    }
+
     /// Rows in groups that did not pass, rounded as the module says.
     #[must_use]
     pub const fn withheld_rows(&self) -> u64 {
@@ -90,36 +101,76 @@ impl Released {
     }
 }
 
-/// Lets pass what the rules allow.
-#[must_use]
-pub fn release(partial: Partial) -> Released {
+/// Lets pass what the rules allow beside the populations that are `known`.
+///
+/// # Errors
+/// [`Differenced`].
+pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced> {
+    let mut released = Released {
+        groups: Vec::new(),
+        withheld_groups: 0,
+        withheld_measures: 0,
+        withheld_rows: 0,
+        told: Vec::new(),
+    };
     if partial.is_below_selectivity() {
-        return Released {
-            groups: Vec::new(),
-            withheld_groups: 0,
-            withheld_measures: 0,
-            withheld_rows: 0,
-        };
+        return Ok(released);
     }
     let thresholds = partial.admitted().thresholds();
     let measures = partial.admitted().request().measures().to_vec();
     let selective = partial.is_selective();
-    let passes = |group: &PartialGroup| {
-        group.persons >= u64::from(thresholds.persons) && group.stays >= u64::from(thresholds.stays)
+    let minimum = thresholds.persons_cap();
+    let (groups, population) = partial.into_parts();
+    let (whole, mut cells) = match population {
+        // A listing tells codes; a node asks it of itself only.
+        Population::Untold => (None, Vec::new()),
+        Population::Cells(cells) => (Some(sum(&cells)), cells),
+        Population::Whole(whole) => (Some(*whole), Vec::new()),
     };
-    let (passing, failing): (Vec<_>, Vec<_>) = partial.into_groups().into_iter().partition(passes);
-    let withheld_rows: u64 = failing.iter().map(|group| group.rows).sum();
-    let minimum = u64::from(thresholds.persons.max(thresholds.stays));
-    let groups: Vec<_> =
-        passing.into_iter().map(|group| release_group(group, &measures, minimum)).collect();
-    let withheld_measures =
-        groups.iter().flat_map(|group| &group.withheld).filter(|withheld| **withheld).count();
-    Released {
-        groups,
-        withheld_groups: failing.len() as u64,
-        withheld_measures: withheld_measures as u64,
-        withheld_rows: if selective { round_to(withheld_rows, minimum) } else { withheld_rows },
+    let mut passes: Vec<bool> = groups
+        .iter()
+        .map(|group| {
+            let enough = |count: u64, least: u32| count >= u64::from(least);
+            enough(group.persons, thresholds.persons) && enough(group.stays, thresholds.stays)
+        })
+        .collect();
+    if let Some(whole) = &whole {
+        let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
+        let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
+        for index in keep_apart(whole, &passing, known, minimum as usize - 1)? {
+            passes[shown[index]] = false;
+        }
     }
+    cells.resize_with(groups.len(), Sketch::default);
+    let mut withheld_rows = 0;
+    let is_compared = whole.is_some() && minimum > 1;
+    for ((group, passes), sketch) in groups.into_iter().zip(passes).zip(cells) {
+        if !passes {
+            (released.withheld_groups, withheld_rows) =
+                (released.withheld_groups + 1, withheld_rows + group.rows);
+            continue;
+        }
+        let group = release_group(group, &measures, u64::from(minimum));
+        let withheld = group.withheld.iter().filter(|withheld| **withheld).count();
+        released.withheld_measures += withheld as u64;
+        released.groups.push(group);
+        if is_compared && sketch != Sketch::default() {
+            released.told.push(Told { sketch, whole: false });
+        }
+    }
+    // How many rows are withheld is told, so the whole is.
+    let whole = whole.filter(|_| is_compared && !released.groups.is_empty());
+    released.told.extend(whole.map(|sketch| Told { sketch, whole: true }));
+    released.withheld_rows =
+        if selective { round_to(withheld_rows, minimum.into()) } else { withheld_rows };
+    Ok(released)
+}
+
+/// The population of all groups together.
+fn sum(cells: &[Sketch]) -> Sketch {
+    let mut whole = Sketch::default();
+    cells.iter().for_each(|cell| whole.merge(cell));
+    whole
 }
 
 fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> ReleasedGroup {

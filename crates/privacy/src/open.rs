@@ -38,7 +38,7 @@ use crate::mask::{ColumnKey, Expander, Seed};
 use crate::measure::ROWS_CAP;
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};
-use crate::sketch::{Known, Sketch, Sketched};
+use crate::sketch::{Differenced, Known, Sketch, Sketched, Told, keep_apart};
 use crate::terms::{Floor, Sid};
 
 /// The seeds of the hospitals that took part.
@@ -56,17 +56,8 @@ pub enum Unopened {
     #[error(transparent)]
     Tampered(#[from] Tampered),
     /// The request's population differs too little from what was told before.
-    #[error("the population differs by too few persons from that of an earlier question")]
-    Differenced,
-}
-
-/// A population that is about to be told, to be known from now on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// It.
-    pub sketch: Sketch,
-    /// It is that of the whole request.
-    pub whole: bool,
+    #[error(transparent)]
+    Differenced(#[from] Differenced),
 }
 
 /// Which cells pass: bit 0 is the group, bit `n + 1` measure `n`.
@@ -256,33 +247,17 @@ impl Judge<'_> {
     }
 
     /// Withholds cells whose population comes too close to a known one.
-    fn keep_apart(&self, bits: &mut [u64], known: &Known) -> Result<(), Unopened> {
+    fn keep_apart(&self, bits: &mut [u64], known: &Known) -> Result<(), Differenced> {
         if !self.compares() {
             return Ok(());
         }
-        let (most, whole) = (self.fewest_apart() - 1, self.whole());
-        let is_rest = |rest: &Sketch| *rest != Sketch::default();
-        // What an earlier whole has beside this one is told by subtraction, and what this one has
-        // beside an earlier one.
-        let mut rests = known.wholes().map(|earlier| earlier.without(&whole)).filter(is_rest);
-        if known.has_near(&whole, most) || rests.any(|rest| known.has_near(&rest, most)) {
-            return Err(Unopened::Differenced);
-        }
+        let mut passing: Vec<usize> = (0..bits.len()).filter(|p| bits[*p] & 1 == 1).collect();
         if self.shape.sketched() == Sketched::Whole {
-            return Ok(());
+            passing.clear();
         }
-        let mut cells = Known::default();
-        for (place, bits) in bits.iter_mut().enumerate().filter(|(_, bits)| **bits & 1 == 1) {
-            let sketch = self.sketch(place);
-            if known.has_near(&sketch, most) {
-                *bits = 0;
-            } else {
-                cells.add(&sketch, false);
-            }
-        }
-        let mut rests = known.wholes().map(|earlier| whole.without(earlier)).filter(is_rest);
-        if rests.any(|rest| cells.has_near(&rest, most)) {
-            return Err(Unopened::Differenced);
+        let cells: Vec<Sketch> = passing.iter().map(|place| self.sketch(*place)).collect();
+        for index in keep_apart(&self.whole(), &cells, known, self.fewest_apart() - 1)? {
+            bits[passing[index]] = 0;
         }
         Ok(())
     }

@@ -98,10 +98,6 @@ impl Partial {
         self.selective
     }
 
-    pub(crate) fn into_groups(self) -> Vec<PartialGroup> {
-        self.groups
-    }
-
     /// The groups, and who is behind them.
     pub(crate) fn into_parts(self) -> (Vec<PartialGroup>, Population) {
         (self.groups, self.population)

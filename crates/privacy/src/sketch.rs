@@ -21,8 +21,10 @@
 //! hundred persons, roughly how many there are: no more than counts tell, and nothing of what they
 //! are about.
 
+mod guard;
 mod known;
 
+pub use guard::{Differenced, Told, keep_apart};
 pub use known::{Known, MAX_KNOWN};
 
 /// Counters of a sketch.

@@ -20,10 +20,12 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use privacy::Scope;
+use privacy::sketch::Told;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::entry::{Entry, EntryError, Kind, code};
 use crate::log;
+use crate::populations;
 use crate::store::{Abandoned, Problem, RecordError, Store, from_column, to_column};
 
 pub use answers::{LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES, MAX_ANSWERS};
@@ -71,6 +73,8 @@ pub struct Outcome<'a> {
     pub receipt: &'a [u8],
     /// What will be sent, if a repetition is to be answered with it.
     pub answer: Option<&'a [u8]>,
+    /// The populations that it tells and none before it told.
+    pub told: &'a [Told],
 }
 
 /// The right to settle one reservation, once.
@@ -143,6 +147,7 @@ impl Store {
             let index = log::append(transaction, &release_entry(&spent, &settled, outcome))?;
             settle(transaction, ticket.id, "committed", index)?;
             settled.insert(transaction, ticket.id)?;
+            populations::keep(transaction, index, outcome.told)?;
             if let Some(answer) = outcome.answer {
                 answers::keep(transaction, &spent, answer)?;
             }
@@ -297,7 +302,7 @@ fn release_entry(spent: &Spent, settled: &Settled, outcome: &Outcome<'_>) -> Ent
         snapshot: Some(spent.snapshot.clone()),
         output: Some(outcome.output),
         withheld: outcome.withheld.iter().map(|rule| (*rule).to_owned()).collect(),
-        detail: Some(spent.release_digest(settled)),
+        detail: Some(spent.release_digest(settled, populations::digest_of(outcome.told))),
         ..Entry::new(outcome.at, Kind::Release, "released")
     }
 }

@@ -23,6 +23,7 @@ mod digest;
 pub mod entry;
 pub mod ledger;
 pub mod log;
+mod populations;
 pub mod receipt;
 pub mod rounds;
 pub mod standing;

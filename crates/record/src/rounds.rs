@@ -6,13 +6,13 @@
 //! of it is opened: a crash can lose an answer, never a set.
 
 use model::HospitalId;
-use privacy::open::Told;
-use privacy::sketch::{Known, SKETCH_BYTES, Sketch};
+use privacy::sketch::Told;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::digest::{fields, sha256};
 use crate::entry::{Entry, Kind};
 use crate::log;
+use crate::populations;
 use crate::store::{Problem, RecordError, Store, to_column};
 
 /// Fewest hospitals by which two different sets of one family have to differ.
@@ -84,39 +84,14 @@ impl Store {
                 Ok(survivors) => survivors,
                 Err(refused) => return Ok(Err(refused)),
             };
-            let told = digest_of(round.told.iter().map(|one| (one.sketch.to_bytes(), one.whole)));
+            let told = populations::digest_of(round.told);
             let index = log::append(transaction, &entry(round, told))?;
             transaction
                 .prepare_cached("INSERT INTO round VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![round.sid, survivors, round.day, to_column(index)?])?;
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO population (sid, whole, sketch) VALUES (?1, ?2, ?3)",
-            )?;
-            for one in round.told {
-                insert.execute(params![round.sid, one.whole, one.sketch.to_bytes()])?;
-            }
+            populations::keep(transaction, index, round.told)?;
             Ok(Ok(index))
         })?
-    }
-
-    /// All populations that rounds have told.
-    ///
-    /// # Errors
-    /// [`RecordError`].
-    pub fn populations(&self) -> Result<Known, RecordError> {
-        self.read(|transaction| {
-            let mut known = Known::default();
-            let mut select =
-                transaction.prepare("SELECT sketch, whole FROM population ORDER BY number")?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                let bytes: Vec<u8> = row.get(0)?;
-                let sketch = Sketch::from_bytes(&bytes);
-                let sketch = sketch.ok_or_else(|| Problem::damaged("a population is no sketch"))?;
-                known.add(&sketch, row.get(1)?);
-            }
-            Ok(known)
-        })
     }
 
     /// Whether a round with this number was opened.
@@ -201,18 +176,6 @@ fn parse(hospitals: &str) -> Result<Vec<HospitalId>, Problem> {
     ids.collect::<Result<_, _>>().map_err(|_| Problem::damaged("a set names no hospital"))
 }
 
-/// Stands for the populations that a round told; `None` when it told none.
-pub(crate) fn digest_of(
-    told: impl Iterator<Item = ([u8; SKETCH_BYTES], bool)>,
-) -> Option<[u8; 32]> {
-    let mut bytes = Vec::new();
-    told.for_each(|(sketch, whole)| {
-        bytes.extend(sketch);
-        bytes.push(u8::from(whole));
-    });
-    (!bytes.is_empty()).then(|| sha256(&bytes))
-}
-
 fn entry(round: &Round<'_>, told: Option<[u8; 32]>) -> Entry {
     let hospitals = encode(round.hospitals);
     Entry {
@@ -247,6 +210,8 @@ pub(crate) fn row_digest(
 
 #[cfg(test)]
 mod tests {
+    use privacy::sketch::{Counter, Sketch, Weight};
+
     use super::*;
 
     const NOW: &str = "2026-11-21T08:30:00Z";
@@ -311,6 +276,25 @@ mod tests {
         assert_eq!(store.survivor_sets(&[7; 32]).unwrap(), Vec::<Vec<HospitalId>>::new());
         // A refused round has not used up its sid.
         open(&store, 9, 1, &["a", "e", "f"]).unwrap();
+    }
+
+    #[test]
+    fn populations_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = store(folder.path());
+        let mut sketch = Sketch::default();
+        sketch.add(Counter::of(&[7; 16]), Weight::of(&[9; 16]));
+        let told = [(sketch, true), (Sketch::default(), false)];
+        let told = told.map(|(sketch, whole)| Told { sketch, whole });
+        let (sid, family, hospitals) = ([1; 32], [1; 32], ids(&["a", "b", "c"]));
+        let day = "2026-11-21";
+        let round = Round { at: NOW, day, sid, family, hospitals: &hospitals, told: &told };
+        first.open_round(&round).unwrap();
+        drop(first);
+        let again = store(folder.path());
+        let known = again.populations().unwrap();
+        assert_eq!((known.len(), known.wholes().count()), (2, 1));
+        assert!(told.iter().all(|one| known.contains(&one.sketch, one.whole)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use model::moments::Scale;
 use privacy::measure::{Input, Measure};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::{RequestParts, Scope};
+use privacy::sketch::Known;
 use privacy::{Partial, Policy, Population, admit, release};
 
 use super::*;
@@ -40,7 +41,8 @@ fn released(groups: u64) -> Released {
     };
     let admitted = admit(request(), &Policy::default(), None).unwrap();
     let groups = (0..groups).map(group).collect();
-    release(Partial::new(admitted, groups, Population::Untold, 20, false))
+    let partial = Partial::new(admitted, groups, Population::Untold, 20, false);
+    release(partial, &Known::default()).unwrap()
 }
 
 #[test]

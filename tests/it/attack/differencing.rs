@@ -4,7 +4,7 @@ use model::RefusalCode;
 use tests::Region;
 use tests::fixture::Stay;
 
-use super::{refusal, spread, stays};
+use super::{hospital, refusal, spread, stays};
 use crate::client::{consilium, user_folder};
 
 /// 180 stays in three hospitals; of the first `few` one can ask by age, and they have cost most.
@@ -137,4 +137,26 @@ async fn two_fits_do_not_differ_by_a_few() {
     // Over the same patients it can be repeated with other terms.
     let third = fit(&["--name", "again", "--where", "age_years >= 0"]).await;
     assert!(third.status.success(), "{}", String::from_utf8_lossy(&third.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospitals_own_cells_do_not_differ_by_a_few() {
+    let region = hospital(old(4)).await;
+    let all = "SELECT hospital_id, count(*) AS n, sum(total_cost) AS cost FROM stay GROUP BY 1";
+    let young = all.replace("stay GROUP", "stay WHERE age_years < 90 GROUP");
+    assert_eq!(rows(&region, all).await[0][1], "180");
+    refused(&region, &young).await;
+    // Each attempt is paid for, and a restart forgets nothing.
+    region.site("h-1").stop().await;
+    region.site("h-1").start().await.unwrap();
+    refused(&region, &young).await;
+    let again = all.replace("stay GROUP", "stay WHERE age_years >= 0 GROUP");
+    assert_eq!(rows(&region, &again).await[0][1], "180");
+    // A group that loses a few is withheld, the others are told.
+    let region = hospital(old(4)).await;
+    let by_sex = "SELECT hospital_id, sex, payer, count(*) AS n FROM stay GROUP BY 1, 2, 3";
+    assert_eq!(rows(&region, by_sex).await.len(), 2);
+    let few = "SELECT hospital_id, payer, count(*) AS n FROM stay WHERE age_years < 90 \
+               AND sex = 'F' GROUP BY 1, 2";
+    refused(&region, few).await;
 }

@@ -16,6 +16,8 @@ const COMMON: &str = "ZQCOMMON";
 const RARE: &str = "ZQRAREIN4";
 /// Two persons in the whole region.
 const HIDDEN: &str = "ZQHIDDEN2";
+/// Large enough, and withheld beside the hidden: with a total, it would tell them.
+const SPARE: &str = "ZQSPARED3";
 const LITERAL: &str = "XQJZLITERAL";
 const SQL: &str = "SELECT drg_code, count(*) AS n, sum(total_cost) AS cost FROM stay \
                    WHERE payer IN ('UEBMI', 'XQJZLITERAL') GROUP BY drg_code ORDER BY drg_code";
@@ -24,6 +26,8 @@ const SQL: &str = "SELECT drg_code, count(*) AS n, sum(total_cost) AS cost FROM 
 const COMMON_CENTS: i64 = 4_873_159;
 const RARE_CENTS: i64 = 7_192_847;
 const HIDDEN_CENTS: i64 = 6_331_379;
+const SPARE_CENTS: i64 = 5_918_263;
+const SPARE_STAYS: u32 = 3;
 /// Stays of the common group; the first two hospitals hold the same data.
 const COMMON_STAYS: [u32; 4] = [40, 40, 31, 53];
 const RARE_STAYS: u32 = 5;
@@ -89,6 +93,7 @@ fn secret_amounts() -> Vec<i64> {
     let mut amounts = vec![COMMON_CENTS, RARE_CENTS, HIDDEN_CENTS, 2 * HIDDEN_CENTS];
     amounts.extend(COMMON_STAYS.map(|stays| i64::from(stays) * COMMON_CENTS));
     amounts.push(i64::from(RARE_STAYS) * RARE_CENTS);
+    amounts.extend([1, SPARE_STAYS, 4 * SPARE_STAYS].map(|n| i64::from(n) * SPARE_CENTS));
     amounts
 }
 
@@ -103,6 +108,7 @@ fn cells(hospital: usize) -> Vec<(String, Vec<u8>)> {
         (COMMON_STAYS[hospital], COMMON_CENTS),
         (RARE_STAYS, RARE_CENTS),
         (HIDDEN_STAYS[hospital], HIDDEN_CENTS),
+        (SPARE_STAYS, SPARE_CENTS),
     ];
     let mut cells = vec![0, 1];
     for (count, cents) in groups.map(|(count, cents)| (i128::from(count), i128::from(cents))) {
@@ -123,6 +129,7 @@ fn data() -> [Vec<Stay>; 4] {
             group(COMMON_STAYS[hospital], COMMON, COMMON_CENTS),
             group(RARE_STAYS, RARE, RARE_CENTS),
             group(HIDDEN_STAYS[hospital], HIDDEN, HIDDEN_CENTS),
+            group(SPARE_STAYS, SPARE, SPARE_CENTS),
         ]);
         all[0].payer = LITERAL;
         all
@@ -178,7 +185,7 @@ async fn each_party_sees_what_it_may_and_nothing_else() {
     let expected = [[COMMON, &total.to_string(), &common], [RARE, "20", &rare]];
     assert_eq!(answer.rows(), expected);
     let release = &answer.release;
-    assert_eq!((release.cells_released, release.cells_withheld), (2, 1), "{release:?}");
+    assert_eq!((release.cells_released, release.cells_withheld), (2, 2), "{release:?}");
 
     the_witness_hears_no_label_and_no_cost(&nodes, &witness);
     the_coordinator_hears_nothing_of_a_hidden_group(&nodes, &witness, &answered);
@@ -285,18 +292,20 @@ fn openings(witness: &Spoken) -> Vec<(Vec<u32>, usize)> {
 
 fn only_masks_of_passing_groups_are_returned(nodes: &[Spoken], witness: &Spoken) {
     let [discovery, question] = openings(witness).try_into().unwrap();
-    // Rows and their check, of two buckets; the bucket of the hidden code is not among them.
-    assert_eq!((discovery.0.len(), discovery.1), (2, 4));
+    // Rows and their check, of three buckets; the bucket of the hidden code is not among them.
+    assert_eq!((discovery.0.len(), discovery.1), (3, 6));
     let offer = decode_offer(nodes[0].offers[1].clone()).unwrap();
     let domain = &offer.request.domains()[0];
     let Domain::Codes { codes, .. } = domain else { panic!("a list: {domain:?}") };
-    assert_eq!(codes, &[COMMON, RARE]);
+    assert_eq!(codes, &[COMMON, RARE, SPARE]);
     let order = offer.round_key.order(offer.terms.shape.cells());
     let place = |label| order[domain.places().of_label(Some(label)).unwrap()];
     let mut passing = [COMMON, RARE].map(place);
     passing.sort_unstable();
     assert_eq!(question.0, passing);
-    assert!(!question.0.contains(&place(OTHER)), "the hidden group's masks stay with the witness");
+    for withheld in [OTHER, SPARE] {
+        assert!(!question.0.contains(&place(withheld)), "their masks stay with the witness");
+    }
     let columns = offer.terms.shape.columns() - offer.terms.shape.witnessed().len();
     assert!(question.1 <= 2 * columns, "{} masks of {columns} columns", question.1);
 }

@@ -9,6 +9,11 @@ use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
 use crate::sketch::Population;
 
+/// What passes when nothing was told before.
+fn release(partial: Partial) -> Released {
+    super::release(partial, &Known::default()).unwrap()
+}
+
 fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial {
     let parts = RequestParts {
         scope: Scope::PerHospital,

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::{COUNTERS, Sketch};
+use super::{COUNTERS, Differenced, Sketch, Told};
 
 /// Most populations that are kept: half a kilobyte each in memory.
 pub const MAX_KNOWN: usize = 500_000;
@@ -71,6 +71,23 @@ impl Known {
     #[must_use]
     pub fn contains(&self, sketch: &Sketch, whole: bool) -> bool {
         self.find(sketch).is_some_and(|index| !whole || self.wholes.contains(&index))
+    }
+
+    /// Those of `told` that are not known yet.
+    ///
+    /// # Errors
+    /// [`Differenced`] when they would be more than can be kept, and so compared.
+    pub fn news(&self, told: &[Told]) -> Result<Vec<Told>, Differenced> {
+        let is_new = |one: &&Told| !self.contains(&one.sketch, one.whole);
+        let news: Vec<Told> = told.iter().filter(is_new).cloned().collect();
+        if self.len() + news.len() > MAX_KNOWN { Err(Differenced) } else { Ok(news) }
+    }
+
+    /// Keeps populations.
+    pub fn learn(&mut self, told: &[Told]) {
+        for one in told {
+            self.add(&one.sketch, one.whole);
+        }
     }
 
     /// Keeps a population; `whole` says that it is that of a whole request. True when it was not known.

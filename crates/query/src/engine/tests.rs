@@ -24,7 +24,8 @@ async fn groups(engine: &Engine, admitted: &Admitted) -> Vec<PartialGroup> {
 type Shown = BTreeMap<Option<String>, (u64, Vec<i128>)>;
 
 async fn shown(engine: &Engine, admitted: Admitted) -> Shown {
-    let released = release(engine.compute(admitted).await.unwrap());
+    let partial = engine.compute(admitted).await.unwrap();
+    let released = release(partial, &privacy::sketch::Known::default()).unwrap();
     let each = released.groups().iter();
     each.map(|g| (g.key()[0].clone(), (g.rows(), g.cells().to_vec()))).collect()
 }

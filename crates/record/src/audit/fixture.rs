@@ -8,6 +8,7 @@ use model::HospitalId;
 use privacy::Scope;
 use privacy::roster::{HospitalKeys, Roster, SignedRoster};
 use privacy::sign::SigningKey;
+use privacy::sketch::{Counter, Sketch, Told, Weight};
 use rusqlite::Connection;
 
 use super::{Finding, verify};
@@ -98,7 +99,9 @@ impl Region {
             (0..HOSPITALS).map(|n| hospital(n).parse().unwrap()).collect();
         for party in [&self.witness, &self.coordinator] {
             let family = [7; 32];
-            let round = Round { at: NOW, day: DAY, sid, family, hospitals: &hospitals, told: &[] };
+            let told = told(number);
+            let round =
+                Round { at: NOW, day: DAY, sid, family, hospitals: &hospitals, told: &told };
             party.store.open_round(&round).unwrap();
         }
         let release = Entry { sid: Some(sid), ..Entry::new(NOW, Kind::Release, "answered") };
@@ -109,7 +112,9 @@ impl Region {
     pub(super) fn by_hospital(&self, number: u8) {
         for node in &self.nodes {
             let ticket = node.store.reserve(&reservation(number, None)).unwrap();
-            node.store.commit(ticket, &outcome(Some(b"cells of this hospital"))).unwrap();
+            let told = told(number);
+            let outcome = Outcome { told: &told, ..outcome(Some(b"cells of this hospital")) };
+            node.store.commit(ticket, &outcome).unwrap();
             let ticket = node.store.reserve(&reservation(number + 1, None)).unwrap();
             node.store.refund(ticket, NOW, "too_large").unwrap();
         }
@@ -139,9 +144,24 @@ pub(super) fn reservation(number: u8, sid: Option<[u8; 32]>) -> Reservation<'sta
     }
 }
 
+/// Somebody's population.
+fn told(number: u8) -> [Told; 1] {
+    let mut sketch = Sketch::default();
+    sketch.add(Counter::of(&[number; 16]), Weight::of(&[number + 1; 16]));
+    [Told { sketch, whole: true }]
+}
+
 pub(super) fn outcome(answer: Option<&'static [u8]>) -> Outcome<'static> {
     let withheld = &["minimum_cell"];
-    Outcome { at: NOW, mode: "masked", withheld, output: [5; 32], receipt: b"signed", answer }
+    Outcome {
+        at: NOW,
+        mode: "masked",
+        withheld,
+        output: [5; 32],
+        receipt: b"signed",
+        answer,
+        told: &[],
+    }
 }
 
 /// A region that has answered a few questions and is at rest; made once and copied.

@@ -9,7 +9,8 @@ use super::finding::{Findings, Place, Wrong};
 use crate::digest::sha256;
 use crate::entry::{Entry, Kind};
 use crate::ledger::{Settled, Spent};
-use crate::rounds::{digest_of, row_digest, set_digest};
+use crate::populations::kept;
+use crate::rounds::{row_digest, set_digest};
 use crate::store::{Problem, from_column};
 
 /// What the database itself can see.
@@ -87,10 +88,11 @@ impl Rows<'_, '_, '_> {
         while let Some(row) = rows.next()? {
             let (spent, settled) = (Spent::read(row)?, Settled::read(row)?);
             let (entry, state): (Option<i64>, String) = (row.get("entry")?, row.get("state")?);
+            let told = entry.map_or(Ok(None), |entry| kept(connection, entry))?;
             let place = Place::Reservation(spent.id);
             if state != "committed" {
                 self.findings.add(place, Wrong::RowIncomplete);
-            } else if !self.describes(entry, Kind::Release, spent.release_digest(&settled)) {
+            } else if !self.describes(entry, Kind::Release, spent.release_digest(&settled, told)) {
                 self.findings.add(place, Wrong::RowAltered);
             }
         }
@@ -134,7 +136,7 @@ impl Rows<'_, '_, '_> {
             let (sid, family): ([u8; 32], [u8; 32]) = (row.get(0)?, row.get(1)?);
             let (hospitals, day): (String, String) = (row.get(2)?, row.get(3)?);
             let index: i64 = row.get(4)?;
-            let told = told(connection, &sid)?;
+            let told = kept(connection, index)?;
             let digest = row_digest(&sid, &family, &hospitals, &day, told);
             let shown = u64::try_from(index).ok().and_then(|index| self.entries.get(&index));
             let same_set = shown.is_some_and(|entry| entry.output == Some(set_digest(&hospitals)));
@@ -144,17 +146,6 @@ impl Rows<'_, '_, '_> {
         }
         Ok(())
     }
-}
-
-/// Stands for the populations that are kept of a round.
-fn told(connection: &Connection, sid: &[u8; 32]) -> Result<Option<[u8; 32]>, Problem> {
-    let mut select = connection
-        .prepare_cached("SELECT sketch, whole FROM population WHERE sid = ?1 ORDER BY number")?;
-    let rows = select.query_map([sid], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let rows: Vec<(Vec<u8>, bool)> = rows.collect::<Result<_, _>>()?;
-    // What has another length was no sketch and fits no digest.
-    let sketch = |(bytes, whole): (Vec<u8>, bool)| (bytes.try_into().unwrap_or([0xff; _]), whole);
-    Ok(digest_of(rows.into_iter().map(sketch)))
 }
 
 /// Every kept answer is the one of its release, under the key of its reservation.

@@ -90,6 +90,7 @@ fn entries_that_were_dropped_or_reordered_are_named() {
         "DELETE FROM answer WHERE reservation IN (SELECT id FROM reservation WHERE entry >= 9);
          DELETE FROM release WHERE reservation IN (SELECT id FROM reservation WHERE entry >= 9);
          DELETE FROM reservation WHERE entry >= 9;
+         DELETE FROM population WHERE entry >= 9;
          DELETE FROM entry WHERE idx >= 9;
          DELETE FROM hash WHERE position >= 16;
          DELETE FROM checkpoint WHERE size > 9",
@@ -111,6 +112,28 @@ fn entries_that_were_dropped_or_reordered_are_named() {
             two_histories(12),
         ],
     );
+}
+
+#[test]
+fn populations_cannot_be_taken_away_or_altered() {
+    for sql in [
+        "DELETE FROM population WHERE number = 1",
+        "UPDATE population SET whole = 0 WHERE number = 1",
+        "UPDATE population SET sketch = zeroblob(198) WHERE number = 1",
+        "INSERT INTO population (entry, whole, sketch) SELECT entry, 0, sketch FROM population
+         WHERE number = 1",
+    ] {
+        let expected =
+            [("row_altered", Place::Reservation(2)), ("entry_without_row", Place::Entry(1))];
+        expect(sql, &expected);
+    }
+    let folder = region();
+    let witness = &files(folder.path())[1];
+    alter(witness, "DELETE FROM population WHERE number = 2");
+    let findings = findings(folder.path());
+    let found: Vec<_> = findings.iter().map(|one| (one.wrong.code(), one.place)).collect();
+    let place = Place::Entry(1);
+    assert_eq!(found, [("round_altered", place), ("entry_without_row", place)], "{findings:#?}");
 }
 
 #[test]

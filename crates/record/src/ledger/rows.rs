@@ -60,7 +60,7 @@ impl Spent {
     }
 
     /// Binds the rows of a release to their entry.
-    pub(crate) fn release_digest(&self, settled: &Settled) -> [u8; 32] {
+    pub(crate) fn release_digest(&self, settled: &Settled, told: Option<[u8; 32]>) -> [u8; 32] {
         let answer = settled.answer.as_ref().map_or(&[][..], |hash| hash);
         let more = [
             settled.at.as_bytes(),
@@ -70,7 +70,10 @@ impl Spent {
             &settled.receipt,
             answer,
         ];
-        self.digest("release", &more)
+        match told {
+            None => self.digest("release", &more),
+            Some(told) => self.digest("release that told", &[&more[..], &[&told]].concat()),
+        }
     }
 
     fn digest(&self, label: &str, more: &[&[u8]]) -> [u8; 32] {

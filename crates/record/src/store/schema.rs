@@ -89,15 +89,15 @@ CREATE TABLE round (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Populations that were told for the first time, with the rounds that told them.
+/// Populations that were told for the first time, with the entries of the rounds or releases that did.
 const FORMAT_2: &str = "
 CREATE TABLE population (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    sid BLOB NOT NULL REFERENCES round (sid),
+    entry INTEGER NOT NULL REFERENCES entry (idx),
     whole INTEGER NOT NULL CHECK (whole IN (0, 1)),
     sketch BLOB NOT NULL
 ) STRICT;
-CREATE INDEX population_of_round ON population (sid);
+CREATE INDEX population_of_entry ON population (entry);
 ";
 
 /// Brings the file to the newest format.
