@@ -29,7 +29,7 @@ pub use known::{Known, MAX_KNOWN};
 
 /// Counters of a sketch.
 pub const COUNTERS: usize = 66;
-/// Columns of a masked upload that carry a sketch, [`LANES`] counters each.
+/// Columns of a masked upload that carry a sketch, three counters each.
 pub const SKETCH_COLUMNS: usize = COUNTERS / LANES;
 /// Bytes of a sketch at rest.
 pub const SKETCH_BYTES: usize = COUNTERS * COUNTER_BYTES;

@@ -33,7 +33,8 @@ pub struct Told {
 }
 
 /// Which of the `cells` of a request may not be told: those that differ from a known population by
-/// 1 to `most` persons, as indices. With `most` = 0 nobody is protected from being told apart.
+/// 1 to `most` persons, as indices. With `most` = 0 nobody is protected from being told apart. What is
+/// itself known may be told again, whatever else became known under a smaller `most`.
 ///
 /// # Errors
 /// [`Differenced`] when the `whole` does so; when it and an earlier whole differ by a population that in
@@ -50,12 +51,13 @@ pub fn keep_apart(
     let is_rest = |rest: &Sketch| *rest != Sketch::default();
     // What an earlier whole has beside this one is told by subtraction.
     let mut rests = known.wholes().map(|earlier| earlier.without(whole)).filter(is_rest);
-    if known.has_near(whole, most) || rests.any(|rest| known.has_near(&rest, most)) {
+    let is_known = known.contains(whole, true);
+    if !is_known && (known.has_near(whole, most) || rests.any(|rest| known.has_near(&rest, most))) {
         return Err(Differenced);
     }
     let (mut withheld, mut own) = (Vec::new(), Known::default());
     for (index, cell) in cells.iter().enumerate() {
-        if known.has_near(cell, most) {
+        if known.has_near(cell, most) && !known.contains(cell, false) {
             withheld.push(index);
         } else {
             own.add(cell, false);

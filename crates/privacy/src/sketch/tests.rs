@@ -196,3 +196,39 @@ proptest! {
         prop_assert_eq!(again, whole);
     }
 }
+
+#[test]
+fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
+    let people = People::new(400);
+    let of = |persons: std::ops::Range<usize>| people.sketch(&persons.collect::<Vec<_>>());
+    let mut known = Known::default();
+    let all = of(0..400);
+    let cells = [of(0..100), of(100..400)];
+    assert_eq!(keep_apart(&all, &cells, &known, 10), Ok(Vec::new()));
+    known.learn(
+        &[(&all, true), (&cells[0], false), (&cells[1], false)]
+            .map(|(sketch, whole)| Told { sketch: sketch.clone(), whole }),
+    );
+    assert_eq!(keep_apart(&all, &cells, &known, 10), Ok(Vec::new()), "the same again");
+    // A whole near a whole, near a cell, and near what a whole has beside a cell.
+    for near in [of(0..395), of(5..400), of(0..97), of(0..110), of(103..400)] {
+        assert_eq!(keep_apart(&near, &[], &known, 10), Err(Differenced));
+        assert_eq!(keep_apart(&near, &[], &known, 2), Ok(Vec::new()), "by more than two");
+        assert_eq!(keep_apart(&near, &[], &known, 0), Ok(Vec::new()), "nobody is protected");
+    }
+    // An earlier whole that this one leaves with a cell and a few.
+    let mut known = Known::default();
+    known.learn(&[Told { sketch: of(0..200), whole: true }]);
+    let cells = [of(0..100), of(100..197), of(197..400)];
+    assert_eq!(keep_apart(&all, &[cells[0].clone()], &known, 10), Ok(Vec::new()));
+    assert_eq!(keep_apart(&all, &[of(203..400)], &known, 10), Err(Differenced));
+    // A cell near a known whole is withheld, the others are told.
+    let near = [of(0..195), of(195..400)];
+    assert_eq!(keep_apart(&all, &near, &known, 2), Ok(Vec::new()));
+    let mut known = Known::default();
+    known.learn(&[Told { sketch: of(0..100), whole: false }]);
+    assert_eq!(keep_apart(&all, &[of(0..104), of(104..400)], &known, 10), Ok(vec![0]));
+    // Known under a smaller minimum, told again under a larger one.
+    known.learn(&[Told { sketch: of(0..104), whole: false }]);
+    assert_eq!(keep_apart(&all, &[of(0..104)], &known, 10), Ok(Vec::new()));
+}
