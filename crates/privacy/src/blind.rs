@@ -14,7 +14,8 @@
 //! check is therefore worth nothing without a bound on what it covers**; with |entry| <= B, a
 //! change that stays in bounds is guessed with probability at most 2^-(126 - log2 B). That is why
 //! a blinded sum and its square travel in limbs of 64 bits (B = 2^74 for 2^10 hospitals: 2^-52, and
-//! 2^-105 for counts; a sketch has three lanes of 32 bits, so B = 2^88 and 2^-40), and why values are held against their declared bounds ([`crate::reveal`]).
+//! 2^-105 for counts; a sketch has three lanes of 32 bits, so B = 2^88 and 2^-40), and why values
+//! are held against their declared bounds ([`crate::reveal`]).
 //! A failed guess ends the round and is noticed.
 //!
 //! # Blinding

@@ -23,7 +23,7 @@ use crate::mask::{CELL_BYTES, Expander, Seed, write_cells};
 use crate::partial::{Partial, PartialGroup};
 use crate::shape::{Check, DOMINANCE_COLUMNS, Shape, money_sums};
 use crate::sign;
-use crate::sketch::{Population, Sketch, Sketched};
+use crate::sketch::{Sketch, Sketched};
 
 /// Cells that are hashed at a time; a call of the hash for each would cost more than its work.
 const HASHED_CELLS: usize = 4_096;
@@ -161,9 +161,13 @@ fn lay_out(partial: Partial, round: &Round) -> Vec<u128> {
     let factors = round.round_key.factors(cells * shape.money_sums());
     let local_minimum = u64::from(round.local_minimum);
     let (groups, population) = partial.into_parts();
-    let Some(sketches) = write_whole(population, groups.len(), shape, &mut entries) else {
+    let Some((sketches, whole)) = population.sketches(shape.sketched(), groups.len()) else {
         return entries;
     };
+    if shape.sketched() == Sketched::Whole {
+        let places = entries[shape.sketches().start * cells..].iter_mut();
+        places.zip(whole.to_cells()).for_each(|(place, cell)| *place = cell);
+    }
     for (index, group) in groups.into_iter().enumerate() {
         // A minimum of one keeps nothing back, not even who stands beside a node of nobody here.
         let is_small = group.persons < local_minimum || group.stays < local_minimum;
@@ -174,34 +178,13 @@ fn lay_out(partial: Partial, round: &Round) -> Vec<u128> {
         let Some(&place) = order.get(cell) else { continue };
         let mut columns = Columns { entries: &mut entries, cells, place: place as usize };
         let of_cell = cell * shape.money_sums()..(cell + 1) * shape.money_sums();
-        write_group(&group, round, &factors[of_cell], columns.reborrow());
+        write_group(&group, round, &factors[of_cell], &mut columns);
         if let Some(sketch) = sketches.get(index) {
             columns.merge_sketch(shape, sketch);
         }
     }
     write_checks(&mut entries, round);
     entries
-}
-
-/// Writes the population of a whole request, and hands back those of its groups. `None` when they are
-/// not what the round's shape calls for: then nothing at all may be told.
-fn write_whole(
-    population: Population,
-    groups: usize,
-    shape: &Shape,
-    entries: &mut [u128],
-) -> Option<Vec<Sketch>> {
-    match (shape.sketched(), population) {
-        (Sketched::Nothing, Population::Untold) => Some(Vec::new()),
-        (Sketched::Cells, Population::Cells(each)) => (each.len() == groups).then_some(each),
-        (Sketched::Whole, Population::Whole(whole)) => {
-            let start = shape.sketches().start * shape.cells();
-            let places = entries.iter_mut().skip(start);
-            places.zip(whole.to_cells()).for_each(|(place, cell)| *place = cell);
-            Some(Vec::new())
-        }
-        _ => None,
-    }
 }
 
 /// The cell of a group in the product of the domains, the last dimension running fastest.
@@ -225,10 +208,6 @@ impl Columns<'_> {
         self.entries[column * self.cells + self.place] = value;
     }
 
-    fn reborrow(&mut self) -> Columns<'_> {
-        Columns { entries: self.entries, cells: self.cells, place: self.place }
-    }
-
     /// Groups that fall together are one population, and each counter stays within its bits.
     fn merge_sketch(&mut self, shape: &Shape, sketch: &Sketch) {
         let columns = shape.sketches();
@@ -245,7 +224,7 @@ impl Columns<'_> {
 }
 
 /// `factors` are those of the cell's money sums, in their order.
-fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], mut columns: Columns<'_>) {
+fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], columns: &mut Columns<'_>) {
     let shape = &round.terms.shape;
     let request = round.admitted.request();
     // Counts beyond the threshold say no more than the threshold does.

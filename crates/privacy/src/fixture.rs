@@ -384,12 +384,7 @@ impl Fixture {
     pub(crate) fn judge(&self, sums: &[u128], survivors: &[usize]) -> Result<Verdict, Tampered> {
         let guards = self.guards(sums, survivors);
         let Terms { shape, floor, .. } = &self.terms;
-        let known = Known::default();
-        match judge(&guards, shape, floor, &self.guard_key, survivors.len(), &known) {
-            Ok(verdict) => Ok(verdict),
-            Err(Unopened::Tampered(tampered)) => Err(tampered),
-            Err(Unopened::Differenced(_)) => panic!("nothing is known"),
-        }
+        judge_alone(&guards, shape, floor, &self.guard_key, survivors.len())
     }
 
     pub(crate) fn open(&self, data: &[Vec<Row>], survivors: &[usize]) -> Opening {
@@ -416,6 +411,21 @@ impl Fixture {
             cell * domain.size() + domain.places().of_label(*code).unwrap()
         });
         self.round_key.order(self.terms.shape.cells())[cell] as usize
+    }
+}
+
+/// The verdict when nothing was told before.
+pub(crate) fn judge_alone(
+    guards: &[u128],
+    shape: &Shape,
+    floor: &Floor,
+    key: &GuardKey,
+    hospitals: usize,
+) -> Result<Verdict, Tampered> {
+    match judge(guards, shape, floor, key, hospitals, &Known::default()) {
+        Ok(verdict) => Ok(verdict),
+        Err(Unopened::Tampered(tampered)) => Err(tampered),
+        Err(Unopened::Differenced(_)) => panic!("nothing is known"),
     }
 }
 

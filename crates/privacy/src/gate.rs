@@ -22,7 +22,7 @@
 use crate::bins::{Tally, runs};
 use crate::measure::{JOINED, Measure};
 use crate::partial::{Partial, PartialGroup, Support};
-use crate::sketch::{Differenced, Known, Population, Sketch, Told, keep_apart};
+use crate::sketch::{Differenced, Known, Sketch, Sketched, Told, keep_apart};
 
 /// One group that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,14 +118,12 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     }
     let thresholds = partial.admitted().thresholds();
     let measures = partial.admitted().request().measures().to_vec();
+    let sketched = Sketched::of(partial.admitted().request());
     let selective = partial.is_selective();
     let minimum = thresholds.persons_cap();
     let (groups, population) = partial.into_parts();
-    let (whole, mut cells) = match population {
-        // A listing tells codes; a node asks it of itself only.
-        Population::Untold => (None, Vec::new()),
-        Population::Cells(cells) => (Some(sum(&cells)), cells),
-        Population::Whole(whole) => (Some(*whole), Vec::new()),
+    let Some((cells, whole)) = population.sketches(sketched, groups.len()) else {
+        return Ok(released);
     };
     let mut passes: Vec<bool> = groups
         .iter()
@@ -134,18 +132,15 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
             enough(group.persons, thresholds.persons) && enough(group.stays, thresholds.stays)
         })
         .collect();
-    if let Some(whole) = &whole {
-        let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
-        let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
-        for index in keep_apart(whole, &passing, known, minimum as usize - 1)? {
-            passes[shown[index]] = false;
-        }
+    let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
+    let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
+    for index in keep_apart(&whole, &passing, known, minimum as usize - 1)? {
+        passes[shown[index]] = false;
     }
-    cells.resize_with(groups.len(), Sketch::default);
     let mut withheld_rows = 0;
-    let is_compared = whole.is_some() && minimum > 1;
-    for ((group, passes), sketch) in groups.into_iter().zip(passes).zip(cells) {
-        if !passes {
+    let is_compared = sketched != Sketched::Nothing && minimum > 1;
+    for (index, group) in groups.into_iter().enumerate() {
+        if !passes[index] {
             (released.withheld_groups, withheld_rows) =
                 (released.withheld_groups + 1, withheld_rows + group.rows);
             continue;
@@ -154,23 +149,16 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         let withheld = group.withheld.iter().filter(|withheld| **withheld).count();
         released.withheld_measures += withheld as u64;
         released.groups.push(group);
-        if is_compared && sketch != Sketch::default() {
-            released.told.push(Told { sketch, whole: false });
-        }
+        let sketch = cells.get(index).filter(|_| is_compared).cloned();
+        released.told.extend(sketch.map(|sketch| Told { sketch, whole: false }));
     }
     // How many rows are withheld is told, so the whole is.
-    let whole = whole.filter(|_| is_compared && !released.groups.is_empty());
-    released.told.extend(whole.map(|sketch| Told { sketch, whole: true }));
+    if is_compared && !released.groups.is_empty() {
+        released.told.push(Told { sketch: whole, whole: true });
+    }
     released.withheld_rows =
         if selective { round_to(withheld_rows, minimum.into()) } else { withheld_rows };
     Ok(released)
-}
-
-/// The population of all groups together.
-fn sum(cells: &[Sketch]) -> Sketch {
-    let mut whole = Sketch::default();
-    cells.iter().for_each(|cell| whole.merge(cell));
-    whole
 }
 
 fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> ReleasedGroup {

@@ -144,13 +144,15 @@ pub fn judge(
     for (index, coefficient) in key.coefficients(shape.guards()).into_iter().enumerate() {
         accumulate(&mut check, coefficient, column(index));
     }
-    let judge = Judge { guards, shape, floor, hospitals: hospitals as u128 };
+    let hospitals = hospitals as u128;
+    let mut judge = Judge { guards, shape, floor, hospitals, sketches: Vec::new(), whole: None };
     judge.check_bounds()?;
     for (place, expected) in check.iter().enumerate() {
         if column(shape.guards())[place] != *expected {
             return Err(Tampered.into());
         }
     }
+    judge.read_sketches();
     let mut bits: Vec<u64> = (0..cells).map(|place| judge.cell(place)).collect();
     judge.keep_apart(&mut bits, known)?;
     let remainder_passes = judge.complete(&mut bits);
@@ -162,6 +164,10 @@ struct Judge<'a> {
     shape: &'a Shape,
     floor: &'a Floor,
     hospitals: u128,
+    /// Of each cell, where populations of cells are compared.
+    sketches: Vec<Sketch>,
+    /// The population of the whole request, where populations are compared at all.
+    whole: Option<Sketch>,
 }
 
 impl Judge<'_> {
@@ -219,45 +225,36 @@ impl Judge<'_> {
         self.floor.persons.max(self.floor.stays) as usize
     }
 
-    fn sketch(&self, place: usize) -> Sketch {
-        Sketch::from_cells(self.shape.sketches().map(|column| self.at(column, place)))
-    }
-
-    /// The population of the whole request.
-    fn whole(&self) -> Sketch {
-        let cells = self.shape.cells();
-        match self.shape.sketched() {
-            Sketched::Nothing => Sketch::default(),
+    /// Reads who is in each cell and in the whole. Of a listing nothing is told but which places pass, and
+    /// with a minimum of one nobody is protected from being told apart: then nothing is compared.
+    fn read_sketches(&mut self) {
+        if self.fewest_apart() <= 1 {
+            return;
+        }
+        let (columns, cells) = (self.shape.sketches(), self.shape.cells());
+        self.whole = match self.shape.sketched() {
+            Sketched::Nothing => None,
             Sketched::Whole => {
-                let start = self.shape.sketches().start * cells;
-                Sketch::from_cells(self.guards[start..].iter().copied())
+                let entries = self.guards[columns.start * cells..].iter();
+                Some(Sketch::from_cells(entries.copied()))
             }
             Sketched::Cells => {
-                let mut whole = Sketch::default();
-                (0..cells).for_each(|place| whole.merge(&self.sketch(place)));
-                whole
+                let of = |place| Sketch::from_cells(columns.clone().map(|c| self.at(c, place)));
+                self.sketches = (0..cells).map(of).collect();
+                Some(Sketch::sum(&self.sketches))
             }
-        }
-    }
-
-    /// Whether populations are compared: of a listing nothing is told but which places pass, and with
-    /// a minimum of one nobody is protected from being told apart.
-    fn compares(&self) -> bool {
-        self.shape.sketched() != Sketched::Nothing && self.fewest_apart() > 1
+        };
     }
 
     /// Withholds cells whose population comes too close to a known one.
     fn keep_apart(&self, bits: &mut [u64], known: &Known) -> Result<(), Differenced> {
-        if !self.compares() {
-            return Ok(());
-        }
-        let mut passing: Vec<usize> = (0..bits.len()).filter(|p| bits[*p] & 1 == 1).collect();
-        if self.shape.sketched() == Sketched::Whole {
-            passing.clear();
-        }
-        let cells: Vec<Sketch> = passing.iter().map(|place| self.sketch(*place)).collect();
-        for index in keep_apart(&self.whole(), &cells, known, self.fewest_apart() - 1)? {
-            bits[passing[index]] = 0;
+        let Some(whole) = &self.whole else { return Ok(()) };
+        let sketches = self.sketches.iter().enumerate();
+        let passing = sketches.filter(|(place, _)| bits[*place] & 1 == 1);
+        let (places, cells): (Vec<usize>, Vec<Sketch>) =
+            passing.map(|(place, sketch)| (place, sketch.clone())).unzip();
+        for index in keep_apart(whole, &cells, known, self.fewest_apart() - 1)? {
+            bits[places[index]] = 0;
         }
         Ok(())
     }
@@ -280,7 +277,7 @@ impl Judge<'_> {
         for place in (0..bits.len()).filter(|place| bits[*place] & 1 == 0) {
             passes = add(self.group(place));
         }
-        if passes || self.shape.sketched() != Sketched::Cells || !self.compares() {
+        if passes || self.sketches.is_empty() {
             return passes;
         }
         let mut passing: Vec<usize> = (0..bits.len()).filter(|p| bits[*p] & 1 == 1).collect();
@@ -306,25 +303,22 @@ impl Judge<'_> {
             told: Vec::new(),
             cells,
         };
-        let compares = self.compares();
         for (place, bits) in verdict.cells.iter().enumerate() {
             if bits & 1 == 1 {
                 verdict.withheld_measures += all as u64 - u64::from((bits >> 1).count_ones());
                 (0..all)
                     .filter(|index| bits >> (index + 1) & 1 == 1)
                     .for_each(|index| verdict.runs.extend(self.runs(index, place)));
-                if compares && self.shape.sketched() == Sketched::Cells {
-                    verdict.told.push(Told { sketch: self.sketch(place), whole: false });
-                }
+                let sketch = self.sketches.get(place).cloned();
+                verdict.told.extend(sketch.map(|sketch| Told { sketch, whole: false }));
             } else if self.group(place).iter().any(|count| *count > 0) {
                 verdict.withheld_groups += 1;
             }
         }
         let is_told = verdict.cells.iter().any(|bits| bits & 1 == 1);
-        let whole = remainder_passes || self.shape.sketched() == Sketched::Whole;
-        if compares && is_told && whole {
-            verdict.told.push(Told { sketch: self.whole(), whole: true });
-        }
+        let whole_is_told = is_told && (remainder_passes || self.sketches.is_empty());
+        let whole = self.whole.clone().filter(|_| whole_is_told);
+        verdict.told.extend(whole.map(|sketch| Told { sketch, whole: true }));
         verdict
     }
 

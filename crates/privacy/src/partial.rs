@@ -66,9 +66,9 @@ pub struct Partial {
 impl Partial {
     /// The result of computing `admitted`.
     ///
-    /// `population` says who is behind the groups. `selected_persons` counts the distinct persons of the whole relation, exact up to the
-    /// selectivity floor; `selective` says that the relation filters or joins, so that the floor
-    /// applies.
+    /// `population` says who is behind the groups. `selected_persons` counts the distinct persons of
+    /// the whole relation, exact up to the selectivity floor; `selective` says that the relation
+    /// filters or joins, so that the floor applies.
     #[must_use]
     pub const fn new(
         admitted: Admitted,

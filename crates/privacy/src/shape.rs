@@ -149,12 +149,8 @@ impl Shape {
                 whole: matches!(measure, Measure::Step | Measure::Gradients(..)),
             })
         });
-        let sketched = match request.fitting() {
-            Some(_) => Sketched::Whole,
-            None if request.is_listing() => Sketched::Nothing,
-            None => Sketched::Cells,
-        };
-        Self::new(request.cells(), measures.collect::<Result<_, _>>()?, sketched)
+        let measures = measures.collect::<Result<_, _>>()?;
+        Self::new(request.cells(), measures, Sketched::of(request))
     }
 
     /// Groups of the domain.

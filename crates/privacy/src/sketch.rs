@@ -10,8 +10,8 @@
 //!
 //! * Sketches add up, over groups and over hospitals, so they travel under masks like any sum.
 //! * Populations that differ by `d` persons have at most `d` unlike counters. So no pair that
-//!   differs by 1 to `most` persons looks farther apart than `most`. It can look *alike* only when all
-//!   differences cancel: with probability 2^-22 for one person, and the weights are secret.
+//!   differs by 1 to `most` persons looks farther apart than `most`. It can look *alike* only when
+//!   all differences cancel: with probability 2^-22 for one person, and the weights are secret.
 //! * Of more persons some share a counter, as in linear counting (Whang, Vander-Zanden and Taylor,
 //!   *ACM TODS* 15 (1990) 208), so a pair that differs by somewhat more than `most` may be taken
 //!   for one that is too close. With `most` = 10 this happens to 59 of 100 pairs that differ by 11
@@ -24,8 +24,10 @@
 mod guard;
 mod known;
 
+use crate::request::ReleaseRequest;
+
 pub use guard::{Differenced, Told, keep_apart};
-pub use known::{Known, MAX_KNOWN};
+pub use known::Known;
 
 /// Counters of a sketch.
 pub const COUNTERS: usize = 66;
@@ -57,10 +59,9 @@ pub struct Counter(u8);
 pub struct Weight(u32);
 
 /// Whose population a masked upload describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sketched {
     /// None: a listing tells only which places pass.
-    #[default]
     Nothing,
     /// That of each cell.
     Cells,
@@ -77,6 +78,38 @@ pub enum Population {
     Cells(Vec<Sketch>),
     /// That of all rows.
     Whole(Box<Sketch>),
+}
+
+impl Sketched {
+    /// What `request` calls for.
+    #[must_use]
+    pub fn of(request: &ReleaseRequest) -> Self {
+        match request.fitting() {
+            Some(_) => Self::Whole,
+            None if request.is_listing() => Self::Nothing,
+            None => Self::Cells,
+        }
+    }
+}
+
+impl Population {
+    /// The sketches of so many groups, where each has one, and that of the whole; `None` when they are not
+    /// what is called for: then nothing at all may be told.
+    pub(crate) fn sketches(
+        self,
+        sketched: Sketched,
+        groups: usize,
+    ) -> Option<(Vec<Sketch>, Sketch)> {
+        match (sketched, self) {
+            (Sketched::Nothing, Self::Untold) => Some((Vec::new(), Sketch::default())),
+            (Sketched::Cells, Self::Cells(each)) if each.len() == groups => {
+                let whole = Sketch::sum(&each);
+                Some((each, whole))
+            }
+            (Sketched::Whole, Self::Whole(whole)) => Some((Vec::new(), *whole)),
+            _ => None,
+        }
+    }
 }
 
 impl Default for Sketch {
@@ -124,6 +157,13 @@ impl Sketch {
         for (sum, more) in self.0.iter_mut().zip(&other.0) {
             *sum = (*sum + more) & COUNTER;
         }
+    }
+
+    /// The population of all `parts` together, which share no rows.
+    pub(crate) fn sum(parts: &[Self]) -> Self {
+        let mut whole = Self::default();
+        parts.iter().for_each(|part| whole.merge(part));
+        whole
     }
 
     /// This population without the rows of `part`.

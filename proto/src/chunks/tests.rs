@@ -4,7 +4,7 @@ use model::moments::Scale;
 use privacy::measure::{Input, Measure};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::{RequestParts, Scope};
-use privacy::sketch::Known;
+use privacy::sketch::{Known, Sketch};
 use privacy::{Partial, Policy, Population, admit, release};
 
 use super::*;
@@ -40,8 +40,9 @@ fn released(groups: u64) -> Released {
         bins: Vec::new(),
     };
     let admitted = admit(request(), &Policy::default(), None).unwrap();
-    let groups = (0..groups).map(group).collect();
-    let partial = Partial::new(admitted, groups, Population::Untold, 20, false);
+    let groups: Vec<_> = (0..groups).map(group).collect();
+    let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
+    let partial = Partial::new(admitted, groups, nobody, 20, false);
     release(partial, &Known::default()).unwrap()
 }
 

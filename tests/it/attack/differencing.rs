@@ -2,7 +2,7 @@
 
 use model::RefusalCode;
 use tests::Region;
-use tests::fixture::Stay;
+use tests::fixture::{self, Stay};
 
 use super::{hospital, refusal, spread, stays};
 use crate::client::{consilium, user_folder};
@@ -116,6 +116,25 @@ async fn what_was_told_is_known_after_a_restart() {
     region.kill_witness();
     region.start_witness(None).await.unwrap();
     refused(&region, YOUNG).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_snapshot_with_a_few_more_does_not_tell_them() {
+    for (more, is_told) in [(4, false), (30, true)] {
+        let region = spread(old(0)).await;
+        assert_eq!(rows(&region, ALL).await[0][0], "180");
+        // What h-1 held, under the same key, and a few more.
+        let folder = tempfile::tempdir().unwrap();
+        let own = old(0).into_iter().step_by(3).chain((500..500 + more).map(Stay::plain));
+        let source = fixture::write(folder.path(), "h-1", own);
+        tokio::task::block_in_place(|| region.site("h-1").ingest(&source, &fixture::mapping()))
+            .unwrap();
+        if is_told {
+            assert_eq!(rows(&region, ALL).await[0][0], (180 + more).to_string());
+        } else {
+            refused(&region, ALL).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,8 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
     let admitted = admit(request, &Policy::default(), None).unwrap();
-    Partial::new(admitted, groups, Population::Untold, selected, selective)
+    let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
+    Partial::new(admitted, groups, nobody, selected, selective)
 }
 
 fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {
@@ -102,4 +103,16 @@ fn a_policy_without_minimum_closes_the_node() {
     assert_eq!(refusal.code, model::RefusalCode::PolicyUnset);
     policy.minimum.persons = Some(0);
     assert!(admit(admitted.request().clone(), &policy, None).is_err(), "zero is not a minimum");
+}
+
+#[test]
+fn groups_without_their_populations_are_not_told() {
+    let partial = partial(vec![group("A", 40, 40, 0)], 40, false);
+    let (admitted, (groups, _)) = (partial.admitted().clone(), partial.into_parts());
+    for population in
+        [Population::Untold, Population::Cells(Vec::new()), Population::Whole(Box::default())]
+    {
+        let partial = Partial::new(admitted.clone(), groups.clone(), population, 40, false);
+        assert!(release(partial).groups().is_empty());
+    }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::fixture::{Fixture, Row, all, costs_by, no_floor, stays, wire};
+use crate::fixture::{Fixture, Row, all, costs_by, judge_alone, no_floor, stays, wire};
 use crate::measure::Measure;
 use crate::reveal::Total;
 use crate::terms::Terms;
@@ -29,21 +29,6 @@ fn data() -> Vec<Vec<Row>> {
 
 fn fixture(tag: u8) -> Fixture {
     Fixture::new(costs_by(&["a", "b", "c", "d"]), 4, DEFAULT_FLOOR, tag)
-}
-
-/// The verdict when nothing was told before.
-fn judge_alone(
-    guards: &[u128],
-    shape: &Shape,
-    floor: &Floor,
-    key: &GuardKey,
-    hospitals: usize,
-) -> Result<Verdict, Tampered> {
-    match judge(guards, shape, floor, key, hospitals, &Known::default()) {
-        Ok(verdict) => Ok(verdict),
-        Err(Unopened::Tampered(tampered)) => Err(tampered),
-        Err(Unopened::Differenced(_)) => panic!("nothing is known"),
-    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use super::{COUNTERS, Differenced, Sketch, Told};
 
 /// Most populations that are kept: half a kilobyte each in memory.
-pub const MAX_KNOWN: usize = 500_000;
+const MAX_KNOWN: usize = 500_000;
 
 const STRETCHES: usize = 11;
 const STRETCH: usize = COUNTERS / STRETCHES;
@@ -90,7 +90,8 @@ impl Known {
         }
     }
 
-    /// Keeps a population; `whole` says that it is that of a whole request. True when it was not known.
+    /// Keeps a population; `whole` says that it is that of a whole request. True when it was not
+    /// known.
     pub fn add(&mut self, sketch: &Sketch, whole: bool) -> bool {
         let known = self.find(sketch);
         let is_new = known.is_none();

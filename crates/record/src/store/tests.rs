@@ -82,6 +82,17 @@ fn a_file_of_another_party_is_refused() {
 }
 
 #[test]
+fn a_file_of_the_first_format_is_brought_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    drop(open(&path).unwrap());
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch("DROP TABLE population; PRAGMA user_version = 1").unwrap();
+    drop(file);
+    assert!(open(&path).unwrap().populations().unwrap().is_empty());
+}
+
+#[test]
 fn a_newer_file_is_refused_and_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);

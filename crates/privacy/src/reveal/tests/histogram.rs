@@ -89,7 +89,8 @@ fn what_a_hospital_releases_alone_has_joined_bins_too() {
     });
     let admitted = crate::admit(request.unwrap(), &crate::fixture::policy_of(FLOOR), None).unwrap();
     let groups = crate::fixture::groups_of(&data()[0], &self::request());
-    let partial = Partial::new(admitted, groups, crate::Population::Untold, 1_000, false);
+    let nobody = crate::Population::Cells(vec![Default::default(); groups.len()]);
+    let partial = Partial::new(admitted, groups, nobody, 1_000, false);
     let released = crate::release(partial, &crate::sketch::Known::default()).unwrap();
     // Ten stays of at most two days are too few, so the third day joins them.
     assert_eq!(released.groups()[0].cells()[1..], runs([(10, 27)]));
