@@ -23,11 +23,15 @@
 
 mod guard;
 mod known;
+mod rows;
+
+use std::num::NonZeroU32;
 
 use crate::request::ReleaseRequest;
 
 pub use guard::{Differenced, Told, keep_apart};
 pub use known::Known;
+pub use rows::{Sketches, Unmarked};
 
 /// Counters of a sketch.
 pub const COUNTERS: usize = 66;
@@ -50,13 +54,9 @@ pub const MARK_BYTES: usize = 16;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sketch([u32; COUNTERS]);
 
-/// The counter to which a person belongs.
+/// What a row of a stay adds, and to which counter: that of its person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counter(u8);
-
-/// What a row of a stay adds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Weight(u32);
+pub struct Mark(NonZeroU32);
 
 /// Whose population a masked upload describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,31 +124,33 @@ impl std::fmt::Debug for Sketch {
     }
 }
 
-impl Counter {
-    /// Of the person with this HMAC.
+impl Mark {
+    /// Of the stay with the HMAC `stay` of the person with the HMAC `person`.
     #[must_use]
-    pub fn of(person: &[u8; MARK_BYTES]) -> Self {
-        // 128 uniform bits, scaled to the number of counters.
+    pub fn of(person: &[u8; MARK_BYTES], stay: &[u8; MARK_BYTES]) -> Self {
+        // The upper 64 uniform bits, scaled to the number of counters.
         let scaled = (u128::from_be_bytes(*person) >> 64) * COUNTERS as u128;
-        Self(u8::try_from(scaled >> 64).unwrap_or(0))
-    }
-}
-
-impl Weight {
-    /// Of the stay with this HMAC.
-    #[must_use]
-    pub fn of(stay: &[u8; MARK_BYTES]) -> Self {
+        let counter = u32::try_from(scaled >> 64).unwrap_or(0);
         let [a, b, c, d, ..] = *stay;
         // Zero would make the stay invisible.
-        Self((u32::from_be_bytes([a, b, c, d]) & COUNTER).max(1))
+        let weight = NonZeroU32::new(u32::from_be_bytes([a, b, c, d]) & COUNTER);
+        Self(weight.unwrap_or(NonZeroU32::MIN) | counter << COUNTER_BITS)
+    }
+
+    const fn counter(self) -> usize {
+        (self.0.get() >> COUNTER_BITS) as usize
+    }
+
+    const fn weight(self) -> u32 {
+        self.0.get() & COUNTER
     }
 }
 
 impl Sketch {
     /// Adds a row.
-    pub fn add(&mut self, Counter(counter): Counter, Weight(weight): Weight) {
-        if let Some(sum) = self.0.get_mut(usize::from(counter)) {
-            *sum = (*sum + weight) & COUNTER;
+    pub fn add(&mut self, mark: Mark) {
+        if let Some(sum) = self.0.get_mut(mark.counter()) {
+            *sum = (*sum + mark.weight()) & COUNTER;
         }
     }
 

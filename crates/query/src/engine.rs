@@ -204,7 +204,9 @@ impl Engine {
                 .map_err(|error| fail(error.strip_backtrace()))?;
         }
         let (prepared, trees) = (Mutex::default(), Mutex::default());
-        let marks = Arc::new(Marks::read(folder).map_err(fail)?);
+        let stays =
+            manifest.tables.get("stay").ok_or_else(|| fail("it has no stays".to_owned()))?;
+        let marks = Arc::new(Marks::read(folder, &folder.join(&stays.file)).map_err(fail)?);
         Ok(Self { context, manifest, policy, prepared, trees, marks })
     }
 

@@ -22,10 +22,10 @@ use privacy::few::Few;
 use privacy::measure::{Input, Measure, ROWS_CAP};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
-use privacy::sketch::{Population, Sketch};
+use privacy::sketch::{Population, Sketches, Unmarked};
 
 use crate::grid::Grid;
-use crate::marks::{Marks, Unmarked};
+use crate::marks::Marks;
 use histogram::Histogram;
 use joint::Joint;
 use keys::Keys;
@@ -129,8 +129,8 @@ pub(crate) struct Kernel {
     spec: Spec,
     keys: Keys,
     groups: Vec<Group>,
-    /// One for each group, where they are wanted.
-    sketches: Vec<Sketch>,
+    /// Of each group, where they are wanted.
+    sketches: Sketches,
     states: Vec<State>,
     /// One per measure; `None` where a measure has no conditions.
     joints: Vec<Option<Joint>>,
@@ -167,7 +167,7 @@ impl Kernel {
         Ok(Self {
             keys: Keys::new(spec.dimensions, Arc::clone(&spec.places)),
             groups: Vec::new(),
-            sketches: Vec::new(),
+            sketches: Sketches::default(),
             joints: joints.collect(),
             states,
             selected: Few::default(),
@@ -203,7 +203,9 @@ impl Kernel {
         self.keys.assign(dimensions, rows, &mut self.group_of_row)?;
         self.grow()?;
         self.count(persons, stays);
-        self.sketch(persons, stays)?;
+        if let Some(marks) = &self.spec.marks {
+            marks.add_rows(&mut self.sketches, &self.group_of_row, stays)?;
+        }
         for state in &mut self.states {
             match state {
                 State::Group | State::Distinct(_) => {}
@@ -230,7 +232,7 @@ impl Kernel {
         }
         self.groups.resize_with(groups, Group::default);
         if sketched {
-            self.sketches.resize_with(groups, Sketch::default);
+            self.sketches.resize(groups);
         }
         for state in &mut self.states {
             match state {
@@ -262,14 +264,6 @@ impl Kernel {
         }
     }
 
-    fn sketch(&mut self, persons: &[u32], stays: &[u32]) -> Result<(), KernelError> {
-        let Some(marks) = &self.spec.marks else { return Ok(()) };
-        for ((group, person), stay) in self.group_of_row.iter().zip(persons).zip(stays) {
-            marks.add(&mut self.sketches[*group as usize], *person, *stay)?;
-        }
-        Ok(())
-    }
-
     fn count_distinct(&mut self, persons: &[u32], stays: &[u32]) {
         for (measure, state) in self.spec.measures.iter().zip(&mut self.states) {
             if let State::Distinct(seen) = state {
@@ -297,9 +291,7 @@ impl Kernel {
             mine.persons.merge(&group.persons, cap);
             mine.stays.merge(&group.stays, cap);
         }
-        for (sketch, &place) in other.sketches.iter().zip(&places) {
-            self.sketches[place as usize].merge(sketch);
-        }
+        self.sketches.merge(&other.sketches, &places);
         self.selected.merge(&other.selected, self.spec.selectivity);
         for (mine, theirs) in self.joints.iter_mut().zip(&other.joints) {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
@@ -326,7 +318,7 @@ impl Kernel {
 
     /// The groups with their cells, and who is behind them; rows that have no place in the domains are in
     /// none of them.
-    pub(crate) fn into_parts(mut self) -> (Vec<PartialGroup>, Population) {
+    pub(crate) fn into_parts(self) -> (Vec<PartialGroup>, Population) {
         let mut distinct: Vec<Vec<i128>> = Vec::new();
         for state in &self.states {
             let mut counts = Vec::new();
@@ -337,7 +329,7 @@ impl Kernel {
             distinct.push(counts);
         }
         let (mut groups, mut sketches) = (Vec::new(), Vec::new());
-        let mut all = std::mem::take(&mut self.sketches).into_iter();
+        let mut all = self.sketches.each();
         for (index, group) in self.groups.iter().enumerate() {
             let (group, sketch) = (self.group(index, group, &distinct), all.next());
             if let Some(group) = group {

@@ -210,7 +210,7 @@ pub(crate) fn row_digest(
 
 #[cfg(test)]
 mod tests {
-    use privacy::sketch::{Counter, Sketch, Weight};
+    use privacy::sketch::{Mark, Sketch};
 
     use super::*;
 
@@ -283,7 +283,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = store(folder.path());
         let mut sketch = Sketch::default();
-        sketch.add(Counter::of(&[7; 16]), Weight::of(&[9; 16]));
+        sketch.add(Mark::of(&[7; 16], &[9; 16]));
         let told = [(sketch, true), (Sketch::default(), false)];
         let told = told.map(|(sketch, whole)| Told { sketch, whole });
         let (sid, family, hospitals) = ([1; 32], [1; 32], ids(&["a", "b", "c"]));

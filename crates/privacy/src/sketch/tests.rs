@@ -8,7 +8,7 @@ use super::*;
 use crate::canonical::sha256;
 
 /// Persons with up to three stays each, marked as a hospital's key would.
-struct People(Vec<(Counter, Vec<Weight>)>);
+struct People(Vec<Vec<Mark>>);
 
 fn hmac(kind: &str, number: usize) -> [u8; MARK_BYTES] {
     let hash = sha256(format!("{kind} {number}").as_bytes());
@@ -18,8 +18,9 @@ fn hmac(kind: &str, number: usize) -> [u8; MARK_BYTES] {
 impl People {
     fn new(count: usize) -> Self {
         let person = |number: usize| {
-            let stays = (0..=number % 3).map(|stay| Weight::of(&hmac("stay", number * 3 + stay)));
-            (Counter::of(&hmac("person", number)), stays.collect())
+            let person = hmac("person", number);
+            let stay = |stay| Mark::of(&person, &hmac("stay", number * 3 + stay));
+            (0..=number % 3).map(stay).collect()
         };
         Self((0..count).map(person).collect())
     }
@@ -28,8 +29,7 @@ impl People {
     fn sketch<'a>(&self, persons: impl IntoIterator<Item = &'a usize>) -> Sketch {
         let mut sketch = Sketch::default();
         for person in persons {
-            let (counter, stays) = &self.0[*person];
-            stays.iter().for_each(|stay| sketch.add(*counter, *stay));
+            self.0[*person].iter().for_each(|mark| sketch.add(*mark));
         }
         sketch
     }
@@ -138,9 +138,9 @@ fn one_stay_of_a_person_is_seen() {
     let people = People::new(30);
     let all: Vec<usize> = (0..30).collect();
     let whole = people.sketch(&all);
-    for (counter, stays) in &people.0 {
+    for stays in &people.0 {
         let mut part = Sketch::default();
-        part.add(*counter, stays[0]);
+        part.add(stays[0]);
         assert_eq!(whole.without(&part).apart(&whole, 10), 1);
     }
 }
@@ -149,12 +149,13 @@ fn one_stay_of_a_person_is_seen() {
 fn counters_are_used_evenly_and_weights_are_never_zero() {
     let mut uses = [0u32; COUNTERS];
     for person in 0..66_000 {
-        uses[usize::from(Counter::of(&hmac("person", person)).0)] += 1;
+        uses[Mark::of(&hmac("person", person), &[0; MARK_BYTES]).counter()] += 1;
     }
     // Five standard deviations of a count with mean 1,000.
     assert!(uses.iter().all(|count| (840..1_160).contains(count)), "{uses:?}");
-    assert_eq!(Weight::of(&[0; MARK_BYTES]), Weight(1));
-    assert_eq!(Counter::of(&[0xff; MARK_BYTES]), Counter(65));
+    let (none, all) = ([0; MARK_BYTES], [0xff; MARK_BYTES]);
+    assert_eq!((Mark::of(&none, &none).counter(), Mark::of(&none, &none).weight()), (0, 1));
+    assert_eq!((Mark::of(&all, &all).counter(), Mark::of(&all, &all).weight()), (65, COUNTER));
 }
 
 #[test]
@@ -176,6 +177,34 @@ fn impossible_sums_are_known() {
 }
 
 proptest! {
+    #[test]
+    fn groups_grow_row_by_row_in_any_parts(
+        rows in prop::collection::vec((0u32..5, 0u32..40), 0..300),
+        cut in 0usize..300,
+    ) {
+        let people = People::new(40);
+        let marks: Vec<_> = people.0.iter().map(|stays| Some(stays[0])).collect();
+        let part = |rows: &[(u32, u32)]| {
+            let (groups, stays): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
+            let mut sketches = Sketches::default();
+            sketches.resize(5);
+            sketches.add(&groups, &stays, &marks).unwrap();
+            sketches
+        };
+        let (first, second) = rows.split_at(cut.min(rows.len()));
+        let mut whole = Sketches::default();
+        whole.resize(6);
+        whole.merge(&part(first), &[5, 4, 3, 2, 1]);
+        whole.merge(&part(second), &[5, 4, 3, 2, 1]);
+        let mut expected = vec![Sketch::default(); 6];
+        for (group, stay) in &rows {
+            expected[5 - *group as usize].add(people.0[*stay as usize][0]);
+        }
+        prop_assert_eq!(whole.each().collect::<Vec<_>>(), expected);
+        prop_assert_eq!(whole.add(&[0], &[40], &marks), Err(Unmarked));
+        prop_assert_eq!(whole.add(&[0], &[0], &[None]), Err(Unmarked));
+    }
+
     #[test]
     fn sums_over_hospitals_are_sums_of_cells(
         parts in prop::collection::vec(prop::collection::vec(0usize..500, 0..60), 1..12),

@@ -153,10 +153,10 @@ impl Reader {
         }
         let stays = column(self.readers.len() + self.values.len() + 1)?;
         let stays = stays.as_primitive_opt::<UInt32Type>().ok_or(KernelError::Type)?;
-        for (row, (person, stay)) in persons.values().iter().zip(stays.values()).enumerate() {
+        for (row, stay) in stays.values().iter().enumerate() {
             // Who has a value without a place is in no sum.
             if self.places.iter().all(|places| places[row] != NOWHERE) {
-                self.marks.add(&mut self.sketch, *person, *stay)?;
+                self.marks.add(&mut self.sketch, *stay)?;
             }
         }
         Ok(persons.clone())

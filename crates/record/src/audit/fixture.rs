@@ -8,7 +8,7 @@ use model::HospitalId;
 use privacy::Scope;
 use privacy::roster::{HospitalKeys, Roster, SignedRoster};
 use privacy::sign::SigningKey;
-use privacy::sketch::{Counter, Sketch, Told, Weight};
+use privacy::sketch::{Mark, Sketch, Told};
 use rusqlite::Connection;
 
 use super::{Finding, verify};
@@ -147,7 +147,7 @@ pub(super) fn reservation(number: u8, sid: Option<[u8; 32]>) -> Reservation<'sta
 /// Somebody's population.
 fn told(number: u8) -> [Told; 1] {
     let mut sketch = Sketch::default();
-    sketch.add(Counter::of(&[number; 16]), Weight::of(&[number + 1; 16]));
+    sketch.add(Mark::of(&[number; 16], &[number + 1; 16]));
     [Told { sketch, whole: true }]
 }
 

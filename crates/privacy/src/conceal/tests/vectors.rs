@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
 use crate::roster::{HospitalKeys, Roster, SignedRoster};
 use crate::sign::{SigningKey, hex};
-use crate::sketch::{Counter, MARK_BYTES, Population, Sketch, Weight};
+use crate::sketch::{MARK_BYTES, Mark, Population, Sketch};
 use crate::terms::{Floor, Signatures, Terms};
 
 /// Made by `testdata/round.py`, which shares no code with this crate.
@@ -133,7 +133,7 @@ fn sketches(hospital: &HospitalId) -> Vec<Sketch> {
         for row in 0..fields[3].parse::<u32>().unwrap() {
             let person = hmac(format!("person {hospital} {code} {}", row % persons));
             let stay = hmac(format!("stay {hospital} {code} {row}"));
-            sketch.add(Counter::of(&person), Weight::of(&stay));
+            sketch.add(Mark::of(&person, &stay));
         }
         sketch
     };
