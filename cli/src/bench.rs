@@ -46,7 +46,8 @@ const POLICY: &str =
     "[minimum]\npersons = 11\nstays = 11\n[usage]\nrequests_per_day = 1000000000\n";
 
 /// The same with every minimum at one.
-const OPEN: &str = "[minimum]\npersons = 1\nstays = 1\n[selectivity]\npersons = 1\n[pooled]\n\
+const OPEN: &str = "[minimum]\npersons = 1\nstays = 1\n[selectivity]\npersons = 1\n\
+                    [dominance]\ntop_two_e4 = 10000\npercent = 0\n[pooled]\n\
                     hospitals = 1\ndominance_e4 = 10000\n[usage]\nrequests_per_day = 1000000000\n";
 
 /// The result, as `--format json` prints it.

@@ -91,6 +91,15 @@ fn rules(scope: Scope, policy: &Policy, selective: bool) -> Vec<String> {
             format!(
                 "a hospital releases a group with at least {persons} persons and {stays} stays"
             ),
+            format!(
+                "a hospital releases a sum of money when two persons have at most {} % of it, and the \
+                 rest at least {} % of what the largest has",
+                f64::from(policy.dominance.top_two_e4) / 100.0,
+                policy.dominance.percent
+            ),
+            "a hospital withholds more groups or sums where a single withheld one would follow from a \
+             total"
+                .to_owned(),
         ]),
     }
     rules.push(

@@ -7,6 +7,7 @@ mod absent_not_zero;
 mod conditional;
 mod differencing;
 mod distinct;
+mod dominance;
 mod error_texts;
 mod explain;
 mod global_aggregate;

@@ -15,12 +15,11 @@ use std::path::{Path, PathBuf};
 use cli::synth::{SynthParams, hospitals, write_csv};
 use compare::{Rows, Value, agrees, rows, same_bits};
 use futures::StreamExt as _;
-use privacy::Policy;
 use query::pooled::Pooled;
 use questions::{RandomQuestion, random_question};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
 const QUESTIONS: usize = 2_000;
 const STAYS: u64 = 2_500;
@@ -29,16 +28,6 @@ const PARTITIONS: [usize; 7] = [3, 4, 5, 7, 9, 11, 16];
 const SEED: u64 = 20_261_121;
 /// Below this magnitude a difference of doubles is the yardstick's own rounding.
 const FLOOR: f64 = 1.0;
-
-fn open_policy() -> Policy {
-    let mut policy = Policy::default();
-    policy.minimum.persons = Some(1);
-    policy.minimum.stays = Some(1);
-    policy.selectivity.persons = 1;
-    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
-    policy.usage.requests_per_day = u64::MAX >> 1;
-    policy
-}
 
 /// Spreads the lines of one source over `parts` files.
 fn spread(source: &str, folder: &Path, parts: usize, by_person: bool) -> Vec<PathBuf> {

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cli::synth::{SynthParams, hospitals, write_csv};
 use model::casemix::catalogue::DipList;
-use privacy::Policy;
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
 use crate::client::{consilium, user_folder};
 
@@ -21,14 +20,6 @@ const YEARS: u16 = 3;
 const MINIMUM: u64 = 11;
 const TRUTH: &str = "SELECT hospital_id, dip_combination, count(*) AS n FROM stay GROUP BY 1, 2";
 const CODED: &str = "SELECT dip_code, count(*) AS n FROM stay GROUP BY 1";
-
-fn open_policy() -> Policy {
-    let mut policy = Policy::default();
-    (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
-    policy.selectivity.persons = 1;
-    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
-    policy
-}
 
 /// The region's stays, line by line in turn, in so many files.
 fn spread(text: &str, folder: &Path, parts: usize) -> Vec<HospitalSource> {

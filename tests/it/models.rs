@@ -8,7 +8,6 @@ mod partition;
 mod sparcs;
 mod trees;
 
-use privacy::Policy;
 use serde_json::Value;
 
 use crate::client::consilium;
@@ -28,16 +27,6 @@ async fn refusal(words: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(77), "{words:?}: {said}");
     assert!(output.stdout.is_empty());
     said
-}
-
-/// Every minimum is 1, so that every sum is told.
-fn open_policy() -> Policy {
-    let mut policy = Policy::default();
-    (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
-    policy.selectivity.persons = 1;
-    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
-    policy.usage.requests_per_day = 1_000_000;
-    policy
 }
 
 fn number(value: &Value) -> f64 {

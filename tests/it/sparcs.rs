@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use node::ingest::split_source;
-use privacy::Policy;
-use tests::{Answer, HospitalSource, Region};
+use tests::{Answer, HospitalSource, Region, open_policy};
 
 const BENCHMARK: &str = "SELECT drg_code, count(*) AS stays, count(DISTINCT hospital_id) AS hospitals, \
     sum(total_cost) AS cost, avg(total_cost) AS mean_cost, stddev(total_cost) AS sd_cost, \
@@ -67,14 +66,6 @@ fn truth(folder: &Path) -> Truth {
         cell.cost_e4 += e4(&record[cost]);
     }
     truth
-}
-
-fn open_policy() -> Policy {
-    let mut policy = Policy::default();
-    (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
-    policy.selectivity.persons = 1;
-    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
-    policy
 }
 
 fn close(found: &str, expected: f64, relative: f64, what: &str) {

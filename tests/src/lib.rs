@@ -19,6 +19,8 @@ mod region;
 mod site;
 pub mod wait;
 
+use privacy::{Dominance, Policy};
+
 pub use answer::{Answer, ask};
 pub use builder::RegionBuilder;
 pub use pki::{DAY, Pki, REGION, now, peer};
@@ -26,3 +28,14 @@ pub use process::Process;
 pub use proxy::{Passed, Proxy};
 pub use region::{Region, USER};
 pub use site::{HospitalSource, Site};
+
+/// The policy of a hospital that withholds nothing: every minimum is 1, and no rule of dominance holds.
+#[must_use]
+pub fn open_policy() -> Policy {
+    let mut policy = Policy { dominance: Dominance::OFF, ..Policy::default() };
+    (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
+    policy.selectivity.persons = 1;
+    (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);
+    policy.usage.requests_per_day = u64::MAX >> 1;
+    policy
+}

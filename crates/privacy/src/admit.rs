@@ -4,6 +4,7 @@ use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::blind::{GuardKey, RoundKey};
 use crate::domain::Domain;
+use crate::dominance::Dominance;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::request::{Fitting, ReleaseRequest, Scope};
 use crate::roster::Roster;
@@ -18,6 +19,8 @@ pub struct Thresholds {
     pub stays: u32,
     /// Distinct persons of a filtered or joined set.
     pub selectivity: u32,
+    /// What a hospital's own sums of money must keep to.
+    pub dominance: Dominance,
 }
 
 impl Thresholds {
@@ -212,7 +215,8 @@ fn admit_scope(
     if let Some(fitting) = request.fitting() {
         admit_step(fitting, policy, request.scope() == Scope::Pooled)?;
     }
-    let thresholds = Thresholds { persons, stays, selectivity: policy.selectivity.persons };
+    let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
+    let thresholds = Thresholds { persons, stays, selectivity, dominance };
     Ok(Admitted { request, thresholds })
 }
 

@@ -9,17 +9,27 @@
 //!    than zero must each be none or the minimum; for a measure with conditions (CASE, FILTER, a
 //!    flag, a default) so must those in each combination of its branches. Otherwise that measure
 //!    is withheld and the group stays.
-//! 4. *Differencing.* A group whose persons differ from those of an earlier release by fewer than the
+//! 4. *Dominance.* A sum of money of which one or two persons have too large a part is withheld
+//!    ([`mod@crate::dominance`]).
+//! 5. *Differencing.* A group whose persons differ from those of an earlier release by fewer than the
 //!    minimum is withheld; when the whole relation does so, nothing is released
 //!    ([`mod@crate::sketch`]).
-//! 5. *Bins.* Adjacent bins of a histogram are merged until each run holds the minimum of persons
+//! 6. *Complementary suppression.* What is withheld, groups or a measure in some of them, must be enough to
+//!    be told together, or more is withheld (`complementary.rs`): a total may be told at any time. So may
+//!    the margins of a table with several dimensions (`margins.rs`).
+//! 7. *Bins.* Adjacent bins of a histogram are merged until each run holds the minimum of persons
 //!    ([`runs`]).
 //!
 //! How many rows lie in withheld groups is told exactly only when the whole table was asked for
 //! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
 //! group's count cannot be read off.
 
+use std::collections::HashMap;
+
+use crate::admit::Thresholds;
 use crate::bins::{Tally, runs};
+use crate::complementary::complete;
+use crate::margins::{Cell, Rule, Table};
 use crate::measure::{JOINED, Measure};
 use crate::partial::{Partial, PartialGroup, Support};
 use crate::sketch::{Differenced, Known, Sketch, Sketched, Told, keep_apart};
@@ -117,26 +127,34 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         return Ok(released);
     }
     let thresholds = partial.admitted().thresholds();
-    let measures = partial.admitted().request().measures().to_vec();
-    let sketched = Sketched::of(partial.admitted().request());
+    let request = partial.admitted().request();
+    let amounts = request.measures().iter().map(|measure| measure.amounts(request.inputs()));
+    let amounts: Vec<usize> = amounts.collect();
+    let measures = request.measures().to_vec();
+    let sketched = Sketched::of(request);
     let selective = partial.is_selective();
     let minimum = thresholds.persons_cap();
     let (groups, population) = partial.into_parts();
     let Some((cells, whole)) = population.sketches(sketched, groups.len()) else {
         return Ok(released);
     };
-    let mut passes: Vec<bool> = groups
-        .iter()
-        .map(|group| {
-            let enough = |count: u64, least: u32| count >= u64::from(least);
-            enough(group.persons, thresholds.persons) && enough(group.stays, thresholds.stays)
-        })
-        .collect();
+    let gate = Gate { thresholds, groups: &groups };
+    let places = gate.places();
+    let table = Table::new(&places);
+    let mut passes = gate.large_enough();
     let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
     let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
     for index in keep_apart(&whole, &passing, known, minimum as usize - 1)? {
         passes[shown[index]] = false;
     }
+    if sketched == Sketched::Cells {
+        gate.hide(&table, &mut passes, &cells, known);
+    }
+    let told: Vec<Vec<bool>> = amounts
+        .iter()
+        .enumerate()
+        .map(|(measure, amounts)| gate.measure(&table, measure, *amounts, &passes))
+        .collect();
     let mut withheld_rows = 0;
     let is_compared = sketched != Sketched::Nothing && minimum > 1;
     for (index, group) in groups.into_iter().enumerate() {
@@ -145,26 +163,196 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
                 (released.withheld_groups + 1, withheld_rows + group.rows);
             continue;
         }
-        let group = release_group(group, &measures, u64::from(minimum));
-        let withheld = group.withheld.iter().filter(|withheld| **withheld).count();
-        released.withheld_measures += withheld as u64;
-        released.groups.push(group);
+        let withheld: Vec<bool> = told.iter().map(|told| !told[index]).collect();
+        released.withheld_measures += withheld.iter().filter(|withheld| **withheld).count() as u64;
+        released.groups.push(release_group(group, &measures, withheld, u64::from(minimum)));
         let sketch = cells.get(index).filter(|_| is_compared).cloned();
         released.told.extend(sketch.map(|sketch| Told { sketch, whole: false }));
     }
     // How many rows are withheld is told, so the whole is.
     if is_compared && !released.groups.is_empty() {
-        released.told.push(Told { sketch: whole, whole: true });
+        let withheld = cells.iter().zip(&passes).filter(|(_, passes)| !**passes);
+        let rest: Vec<Sketch> = withheld.map(|(sketch, _)| sketch.clone()).collect();
+        let rest = (!rest.is_empty()).then(|| Sketch::sum(&rest));
+        let wholes = std::iter::once(whole).chain(rest);
+        released.told.extend(wholes.map(|sketch| Told { sketch, whole: true }));
     }
     released.withheld_rows =
         if selective { round_to(withheld_rows, minimum.into()) } else { withheld_rows };
     Ok(released)
 }
 
-fn release_group(group: PartialGroup, measures: &[Measure], minimum: u64) -> ReleasedGroup {
+/// The groups of one answer and what they must reach.
+struct Gate<'a> {
+    thresholds: Thresholds,
+    groups: &'a [PartialGroup],
+}
+
+impl<'a> Gate<'a> {
+    fn is_large(&self, persons: u64, stays: u64) -> bool {
+        persons >= u64::from(self.thresholds.persons) && stays >= u64::from(self.thresholds.stays)
+    }
+
+    /// Which groups hold the minimum.
+    fn large_enough(&self) -> Vec<bool> {
+        self.groups.iter().map(|group| self.is_large(group.persons, group.stays)).collect()
+    }
+
+    /// The groups that are `told` and those that are not, the former by their number of rows.
+    fn parted(&self, told: &[bool]) -> (Vec<usize>, Vec<usize>) {
+        let (mut told, withheld): (Vec<usize>, Vec<usize>) =
+            (0..self.groups.len()).partition(|index| told[*index]);
+        told.sort_by_key(|index| self.groups[*index].rows);
+        (told, withheld)
+    }
+
+    /// The groups as cells of a table, by the levels of their dimensions.
+    fn places(&self) -> Vec<Cell> {
+        let mut levels: HashMap<(usize, &Option<String>), u32> = HashMap::new();
+        let mut place = |(dimension, level)| {
+            let next = u32::try_from(levels.len()).unwrap_or(u32::MAX);
+            *levels.entry((dimension, level)).or_insert(next)
+        };
+        let mut cell = |group: &'a PartialGroup| Cell {
+            place: group.key.iter().enumerate().map(&mut place).collect(),
+            cost: group.rows,
+        };
+        self.groups.iter().map(&mut cell).collect()
+    }
+
+    /// Withholds more groups until none of those that do not pass follows from a margin, or from all.
+    fn hide(&self, table: &Table<'_>, passes: &mut [bool], cells: &[Sketch], known: &Known) {
+        loop {
+            let before = passes.to_vec();
+            self.complete(passes, cells, known);
+            if table.has_margins() {
+                table.protect(passes, &Sizes { gate: self, cells, known });
+            }
+            if before == passes {
+                return;
+            }
+        }
+    }
+
+    /// Withholds more groups until those that do not pass are together enough, and not near to what was
+    /// told before, or nobody.
+    fn complete(&self, passes: &mut [bool], cells: &[Sketch], known: &Known) {
+        let (told, withheld) = self.parted(passes);
+        let most = self.thresholds.persons_cap() as usize - 1;
+        let join = |(persons, stays, rest): &mut (u64, u64, Sketch), index: usize| {
+            *persons += self.groups[index].persons;
+            *stays += self.groups[index].stays;
+            rest.merge(&cells[index]);
+        };
+        let is_enough = |(persons, stays, rest): &(u64, u64, Sketch)| {
+            let is_nobody = *persons == 0 && *stays == 0;
+            is_nobody || self.is_large(*persons, *stays) && !known.has_near(rest, most)
+        };
+        complete(withheld, told, join, is_enough, |index| passes[index] = false);
+    }
+
+    /// In which of the groups that pass a measure is told, which adds up so many amounts of money.
+    fn measure(
+        &self,
+        table: &Table<'_>,
+        measure: usize,
+        amounts: usize,
+        passes: &[bool],
+    ) -> Vec<bool> {
+        let mut told: Vec<bool> = passes.to_vec();
+        let rule = Measured { gate: self, measure, amounts };
+        for (index, told) in told.iter_mut().enumerate() {
+            *told = *told && rule.allows(&rule.union(&[index]));
+        }
+        let all: Vec<usize> = (0..self.groups.len()).collect();
+        let whole = rule.union(&all);
+        // A total that is not told itself tells nothing of its parts.
+        if whole != Support::group() && rule.allows(&whole) {
+            let (shown, withheld) = self.parted(&told);
+            let join = |union: &mut Support, index: usize| rule.join(union, index);
+            let is_enough = |union: &Support| *union == Support::group() || rule.allows(union);
+            complete(withheld, shown, join, is_enough, |index| told[index] = false);
+            if table.has_margins() {
+                table.protect(&mut told, &rule);
+            }
+        }
+        told
+    }
+
+    /// Every set of persons behind a measure is empty or numerous enough.
+    fn is_supported(&self, support: &Support) -> bool {
+        let minimum = u64::from(self.thresholds.persons_cap());
+        support.sets().iter().all(|&persons| persons == 0 || persons >= minimum)
+    }
+
+    /// No two persons have too large a part of any of so many amounts of money.
+    fn is_shared(&self, support: &Support, amounts: usize) -> bool {
+        let rule = self.thresholds.dominance;
+        let shares = support.shares();
+        rule.is_off() || shares.len() == amounts && shares.iter().all(|shares| rule.allows(shares))
+    }
+}
+
+/// Groups, by who is in them.
+struct Sizes<'a> {
+    gate: &'a Gate<'a>,
+    cells: &'a [Sketch],
+    known: &'a Known,
+}
+
+impl Rule for Sizes<'_> {
+    fn is_enough(&self, cells: &[usize]) -> bool {
+        let groups = || cells.iter().map(|cell| &self.gate.groups[*cell]);
+        let persons = groups().map(|group| group.persons).sum();
+        self.gate.is_large(persons, groups().map(|group| group.stays).sum())
+    }
+
+    fn hides(&self, cell: usize) -> bool {
+        !self.known.contains(&self.cells[cell], false)
+    }
+}
+
+/// One measure of the groups, which adds up so many amounts of money.
+struct Measured<'a> {
+    gate: &'a Gate<'a>,
+    measure: usize,
+    amounts: usize,
+}
+
+impl Measured<'_> {
+    fn join(&self, union: &mut Support, group: usize) {
+        let supports = self.gate.groups[group].supports.get(self.measure);
+        supports.into_iter().for_each(|support| union.join(support));
+    }
+
+    fn union(&self, groups: &[usize]) -> Support {
+        let mut union = Support::group();
+        groups.iter().for_each(|group| self.join(&mut union, *group));
+        union
+    }
+
+    fn allows(&self, support: &Support) -> bool {
+        self.gate.is_supported(support) && self.gate.is_shared(support, self.amounts)
+    }
+}
+
+impl Rule for Measured<'_> {
+    fn is_enough(&self, cells: &[usize]) -> bool {
+        self.allows(&self.union(cells))
+    }
+
+    fn hides(&self, _cell: usize) -> bool {
+        true
+    }
+}
+
+fn release_group(
+    group: PartialGroup,
+    measures: &[Measure],
+    withheld: Vec<bool>,
+    minimum: u64,
+) -> ReleasedGroup {
     let mut cells = group.cells;
-    let withheld: Vec<bool> =
-        group.supports.iter().map(|support| !is_supported(support, minimum)).collect();
     let (mut offset, mut first_bin) = (0, 0);
     for (measure, withheld) in measures.iter().zip(&withheld) {
         let (end, last_bin) = (offset + measure.width(), first_bin + measure.bins());
@@ -191,10 +379,6 @@ fn join_bins(cells: &mut [i128], persons: &[u64], minimum: u64) {
         carried += *cell;
         *cell = if is_end { std::mem::take(&mut carried) } else { JOINED };
     }
-}
-
-fn is_supported(support: &Support, minimum: u64) -> bool {
-    support.sets().iter().all(|&persons| persons == 0 || persons >= minimum)
 }
 
 const fn round_to(value: u64, step: u64) -> u64 {

@@ -16,22 +16,24 @@
 //!
 //! Pairs of pooled sums that differ by a few persons are not both told ([`sketch`]).
 //!
-//! What is not here yet: dominance of single persons, complementary suppression over margins, and
-//! noise.
+//! What is not here yet: complementary suppression over margins, and noise.
 
 pub mod admit;
 pub mod bins;
 pub mod blind;
 pub mod canonical;
 pub mod combine;
+mod complementary;
 pub mod conceal;
 pub mod discover;
 pub mod domain;
+pub mod dominance;
 pub mod few;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
 pub mod growth;
+mod margins;
 pub mod mask;
 pub mod measure;
 pub mod open;
@@ -52,6 +54,7 @@ pub use canonical::sha256;
 pub use combine::{Combined, Received};
 pub use conceal::{Concealed, conceal};
 pub use domain::Domain;
+pub use dominance::Dominance;
 pub use gate::{Released, release};
 pub use growth::Growth;
 pub use measure::{Input, Measure};

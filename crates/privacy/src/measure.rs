@@ -190,6 +190,18 @@ impl Measure {
         }
     }
 
+    /// Its inputs that are amounts of money and are added up.
+    #[must_use]
+    pub fn amounts(self, inputs: &[Input]) -> usize {
+        let is_money = |index: &usize| inputs.get(*index).is_some_and(|input| input.money);
+        match (self, self.inputs()) {
+            (Self::Sum(_) | Self::Squares(_) | Self::Products(..), (x, y)) => {
+                x.iter().chain(&y).filter(|index| is_money(index)).count()
+            }
+            _ => 0,
+        }
+    }
+
     /// For each cell, the smallest `b` such that one row contributes at most 2^b: what
     /// [`Measure::check`] multiplies with the number of rows.
     #[must_use]

@@ -18,7 +18,8 @@
 //!
 //! *Complementary suppression.* When the groups that do not pass are together too few to be told, they
 //! would follow from a total and the groups that do; so the smallest of these is withheld as well,
-//! until the withheld are enough.
+//! until the withheld are enough. So it is when some of the withheld were told before. All that is
+//! withheld is remembered as one population, so that no part of it is told later without enough others.
 //!
 //! The number of rows beside all passing groups is told when the withheld groups together reach
 //! the floor: their persons and stays added up (who is in two groups counts twice), and at least
@@ -34,6 +35,7 @@ use num_bigint::BigUint;
 
 use crate::bins::{Tally, runs};
 use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
+use crate::complementary::complete;
 use crate::mask::{ColumnKey, Expander, Seed};
 use crate::measure::ROWS_CAP;
 use crate::policy::DOMINANCE_OFF_E4;
@@ -155,7 +157,7 @@ pub fn judge(
     judge.read_sketches();
     let mut bits: Vec<u64> = (0..cells).map(|place| judge.cell(place)).collect();
     judge.keep_apart(&mut bits, known)?;
-    let remainder_passes = judge.complete(&mut bits);
+    let remainder_passes = judge.complete(&mut bits, known);
     Ok(judge.verdict(bits, remainder_passes))
 }
 
@@ -259,37 +261,29 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Withholds the smallest passing groups until those that are withheld are together enough to be
-    /// told, or nobody. Whether they are.
-    fn complete(&self, bits: &mut [u64]) -> bool {
+    /// Withholds passing groups until those that are withheld are together enough to be told, and not near
+    /// to what was told before, or nobody. Whether they are.
+    fn complete(&self, bits: &mut [u64], known: &Known) -> bool {
         // Groups of a model's sums are about the same persons, who would be added up once for each.
         if self.shape.measures().iter().any(|measure| measure.whole) {
             return false;
         }
-        let mut withheld = [0u128; 3];
-        let mut add = |[persons, stays, hospitals]: [u128; 3]| {
-            withheld[0] += persons;
-            withheld[1] += stays;
-            withheld[2] = withheld[2].max(hospitals);
-            withheld == [0; 3] || self.reaches(withheld)
-        };
-        let mut passes = true;
-        for place in (0..bits.len()).filter(|place| bits[*place] & 1 == 0) {
-            passes = add(self.group(place));
+        let (withheld, mut passing): (Vec<usize>, Vec<usize>) =
+            (0..bits.len()).partition(|place| bits[*place] & 1 == 0);
+        if self.sketches.is_empty() {
+            passing.clear();
         }
-        if passes || self.sketches.is_empty() {
-            return passes;
-        }
-        let mut passing: Vec<usize> = (0..bits.len()).filter(|p| bits[*p] & 1 == 1).collect();
         let size = |place: usize| self.shape.sizes().map_or(0, |column| self.at(column, place));
         passing.sort_by_key(|place| (size(*place), self.group(*place)));
-        for place in passing {
-            bits[place] = 0;
-            if add(self.group(place)) {
-                return true;
-            }
-        }
-        false
+        let join = |(sum, rest): &mut ([u128; 3], Sketch), place| {
+            let [persons, stays, hospitals] = self.group(place);
+            *sum = [sum[0] + persons, sum[1] + stays, sum[2].max(hospitals)];
+            self.sketches.get(place).into_iter().for_each(|sketch| rest.merge(sketch));
+        };
+        let is_enough = |(sum, rest): &([u128; 3], Sketch)| {
+            *sum == [0; 3] || self.reaches(*sum) && !known.has_near(rest, self.fewest_apart() - 1)
+        };
+        complete(withheld, passing, join, is_enough, |place| bits[place] = 0)
     }
 
     /// What the verdicts on all cells say together.
@@ -317,8 +311,13 @@ impl Judge<'_> {
         }
         let is_told = verdict.cells.iter().any(|bits| bits & 1 == 1);
         let whole_is_told = is_told && (remainder_passes || self.sketches.is_empty());
-        let whole = self.whole.clone().filter(|_| whole_is_told);
-        verdict.told.extend(whole.map(|sketch| Told { sketch, whole: true }));
+        // What is withheld is the whole without the cells that are told.
+        let withheld = self.sketches.iter().zip(&verdict.cells).filter(|(_, bits)| **bits & 1 == 0);
+        let mut rest = Sketch::default();
+        withheld.for_each(|(sketch, _)| rest.merge(sketch));
+        let rest = (rest != Sketch::default()).then_some(rest);
+        let wholes = self.whole.clone().into_iter().chain(rest).filter(|_| whole_is_told);
+        verdict.told.extend(wholes.map(|sketch| Told { sketch, whole: true }));
         verdict
     }
 

@@ -1,6 +1,7 @@
 //! What a node has computed and not yet shown. It has no wire form, on purpose.
 
 use crate::admit::Admitted;
+use crate::dominance::Shares;
 use crate::sketch::Population;
 
 /// One group inside one hospital.
@@ -26,30 +27,55 @@ pub struct PartialGroup {
 }
 
 /// Who stands behind one measure of one group: sizes of sets of persons, each of which must be
-/// empty or numerous enough. Counts are exact up to the threshold.
+/// empty or numerous enough, and who contributes how much to sums of money. Counts are exact up to the
+/// threshold.
 ///
 /// The sets are those with a value, without one, with a value other than zero, and, where the
 /// measure contains conditions, those in each combination of its branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Support(Vec<u64>);
+pub struct Support {
+    sets: Vec<u64>,
+    shares: Vec<Shares>,
+}
 
 impl Support {
     /// The support of a measure that is the group itself, such as its number of rows.
     #[must_use]
     pub const fn group() -> Self {
-        Self(Vec::new())
+        Self { sets: Vec::new(), shares: Vec::new() }
+    }
+
+    /// With the shares of each input that is an amount of money.
+    #[must_use]
+    pub fn with_shares(mut self, shares: Vec<Shares>) -> Self {
+        self.shares = shares;
+        self
     }
 
     /// The sizes of the sets.
     #[must_use]
     pub fn sets(&self) -> &[u64] {
-        &self.0
+        &self.sets
+    }
+
+    /// The shares of each input that is an amount of money, where these were computed.
+    #[must_use]
+    pub fn shares(&self) -> &[Shares] {
+        &self.shares
+    }
+
+    /// Takes in the support of another group: who is in both counts twice.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.sets.resize(self.sets.len().max(other.sets.len()), 0);
+        self.sets.iter_mut().zip(&other.sets).for_each(|(sum, more)| *sum += more);
+        self.shares.resize(self.shares.len().max(other.shares.len()), Shares::default());
+        self.shares.iter_mut().zip(&other.shares).for_each(|(sum, more)| sum.join(more));
     }
 }
 
 impl FromIterator<u64> for Support {
     fn from_iter<T: IntoIterator<Item = u64>>(sets: T) -> Self {
-        Self(sets.into_iter().collect())
+        Self { sets: sets.into_iter().collect(), shares: Vec::new() }
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Rules (DESIGN, section 6): persons and stays per cell ≥ 11 unless the hospital says otherwise;
 //! selectivity: a filtered set of fewer than 20 persons contributes nothing and says nothing;
+//! dominance: of a sum of money two persons have at most 85 %, and the rest at least a tenth of the largest;
 //! granularity: months, five-year ages, bounded literals; usage: questions a day. A minimum that
 //! is not set closes the node; nothing is ever "off when unset".
 
 use serde::{Deserialize, Serialize};
 
+use crate::dominance::Dominance;
 use crate::growth::MAX_TREES;
 use crate::request::Scope;
 use crate::step::MAX_COLUMNS;
@@ -30,6 +32,9 @@ pub struct Policy {
     /// Smallest filtered set that may contribute.
     #[serde(default)]
     pub selectivity: Selectivity,
+    /// What sums of money must keep to.
+    #[serde(default)]
+    pub dominance: Dominance,
     /// Which scopes are answered.
     #[serde(default)]
     pub scopes: Scopes,
@@ -267,6 +272,7 @@ impl Default for Policy {
         Self {
             minimum: Minimum { persons: Some(DEFAULT_MINIMUM), stays: Some(DEFAULT_MINIMUM) },
             selectivity: Selectivity::default(),
+            dominance: Dominance::default(),
             scopes: Scopes::default(),
             pooled: Pooled::default(),
             questions: Questions::default(),
@@ -330,6 +336,7 @@ impl Policy {
         if self.selectivity.persons == 0 || self.selectivity.persons > LARGEST_MINIMUM {
             problems.push(format!("selectivity.persons is outside 1..={LARGEST_MINIMUM}"));
         }
+        problems.extend(self.dominance.problems());
         if self.pooled.local_minimum == 0 || self.pooled.local_minimum > LARGEST_MINIMUM {
             problems.push(format!("pooled.local_minimum is outside 1..={LARGEST_MINIMUM}"));
         }

@@ -430,6 +430,8 @@ impl Prepared {
             grids: self.grids(admitted.request()),
             cap: admitted.thresholds().persons_cap(),
             selectivity: admitted.thresholds().selectivity,
+            shares: admitted.request().scope() == Scope::PerHospital
+                && !admitted.thresholds().dominance.is_off(),
             one_row_per_stay: self.checked.one_row_per_stay,
             marks,
         }

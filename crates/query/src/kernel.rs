@@ -3,13 +3,15 @@
 //! One kernel runs per partition and kernels are merged at the end. Sums are exact integers, so
 //! neither the order of batches nor the number of partitions can change a bit. Distinct persons
 //! are counted only as far as a rule needs ([`few`]); nothing grows with the number of rows except
-//! the exact distinct counts that a question asks for by name.
+//! the exact distinct counts that a question asks for by name, and what each person contributes to a
+//! hospital's own sums of money.
 
 mod histogram;
 mod joint;
 mod keys;
 mod moments;
 pub(crate) mod step;
+mod totals;
 mod values;
 
 use std::collections::{BTreeMap, HashSet};
@@ -62,6 +64,8 @@ pub(crate) struct Spec {
     pub cap: u32,
     /// How many distinct persons of the whole relation must be told apart.
     pub selectivity: u32,
+    /// Whether to find out who contributes how much to sums of money.
+    pub shares: bool,
     /// Each row is one stay, so stays need no set.
     pub one_row_per_stay: bool,
     /// What rows add to the sketches of groups, where these are wanted.
@@ -118,7 +122,7 @@ enum State {
     /// Exact distinct keys, as (group, key).
     Distinct(HashSet<(u32, u32)>),
     /// Sums of one input or of a pair.
-    Moments(Moments),
+    Moments(Box<Moments>),
     /// Rows and persons by bins.
     Histogram(Box<Histogram>),
 }
@@ -156,7 +160,7 @@ impl Kernel {
                 Measure::Count(_)
                 | Measure::Sum(_)
                 | Measure::Squares(_)
-                | Measure::Products(..) => State::Moments(Moments::new(*measure, &spec)),
+                | Measure::Products(..) => State::Moments(Box::new(Moments::new(*measure, &spec))),
             })
         });
         let states = states.collect::<Result<Vec<_>, KernelError>>()?;
@@ -320,7 +324,12 @@ impl Kernel {
     /// none of them.
     pub(crate) fn into_parts(self) -> (Vec<PartialGroup>, Population) {
         let mut distinct: Vec<Vec<i128>> = Vec::new();
+        let mut shares = Vec::new();
         for state in &self.states {
+            shares.push(match state {
+                State::Moments(moments) => moments.shares(self.groups.len()),
+                _ => Vec::new(),
+            });
             let mut counts = Vec::new();
             if let State::Distinct(seen) = state {
                 counts.resize(self.groups.len(), 0i128);
@@ -332,7 +341,11 @@ impl Kernel {
         let mut all = self.sketches.each();
         for (index, group) in self.groups.iter().enumerate() {
             let (group, sketch) = (self.group(index, group, &distinct), all.next());
-            if let Some(group) = group {
+            if let Some(mut group) = group {
+                for (support, shares) in group.supports.iter_mut().zip(&mut shares) {
+                    let own = shares.get_mut(index).map(std::mem::take).unwrap_or_default();
+                    *support = std::mem::take(support).with_shares(own);
+                }
                 groups.push(group);
                 sketches.extend(sketch);
             }

@@ -89,8 +89,8 @@ async fn a_cell_is_no_nearer_than_a_whole() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_single_withheld_group_does_not_follow_from_a_total() {
+/// 180 stays in four groups, of which RR1 has four and DC1 is the smallest of the others.
+fn grouped() -> Vec<Stay> {
     let mut all = old(0);
     for (number, stay) in (0..).zip(&mut all) {
         stay.drg = match number {
@@ -100,13 +100,63 @@ async fn a_single_withheld_group_does_not_follow_from_a_total() {
             _ => "DB1",
         };
     }
-    let region = spread(all).await;
-    assert_eq!(rows(&region, ALL).await[0][0], "180");
-    let answer = region.ask("SELECT drg_code, count(*) AS n FROM stay GROUP BY 1 ORDER BY 1").await;
-    let answer = answer.unwrap();
-    // RR1 has four stays; DC1, the smallest of the others, is withheld beside it.
-    assert_eq!(answer.rows(), [["DA1", "70"], ["DB1", "70"]]);
-    assert_eq!(answer.release.cells_withheld, 2);
+    all
+}
+
+/// Asks region and hospital the same; the latter's answers without its name.
+async fn both(stays: Vec<Stay>) -> [(Region, bool); 2] {
+    [(spread(stays.clone()).await, true), (hospital(stays).await, false)]
+}
+
+/// The question as `is_pooled` calls for it, grouped by group code or not at all.
+fn counted(condition: &str, by_group: bool, is_pooled: bool) -> String {
+    let mut names = Vec::new();
+    names.extend((!is_pooled).then_some("hospital_id"));
+    names.extend(by_group.then_some("drg_code"));
+    let list: String = names.iter().map(|name| format!("{name}, ")).collect();
+    let by =
+        if names.is_empty() { String::new() } else { format!("GROUP BY {}", names.join(", ")) };
+    format!("SELECT {list}count(*) AS n FROM stay {condition} {by} ORDER BY n")
+}
+
+/// What the rows count.
+async fn counts(region: &Region, sql: &str) -> Vec<String> {
+    rows(region, sql).await.into_iter().filter_map(|mut row| row.pop()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_withheld_group_does_not_follow_from_a_total() {
+    for (region, is_pooled) in both(grouped()).await {
+        assert_eq!(counts(&region, &counted("", false, is_pooled)).await, ["180"]);
+        let answer = region.ask(&counted("", true, is_pooled)).await.unwrap();
+        let told: Vec<_> = answer.rows().into_iter().filter_map(|mut row| row.pop()).collect();
+        // DC1, the smallest of the others, is withheld beside RR1.
+        assert_eq!(told, ["70", "70"]);
+        assert_eq!(answer.release.cells_withheld, 2);
+        // Nor is it told by itself from then on, nor without a few of its patients.
+        refused(&region, &counted("WHERE drg_code = 'DC1'", false, is_pooled)).await;
+        refused(
+            &region,
+            &counted("WHERE drg_code IN ('DC1', 'RR1') AND age_years < 90", false, is_pooled),
+        )
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_before_hides_nobody() {
+    for (region, is_pooled) in both(grouped()).await {
+        // The group that would hide RR1 is told first.
+        let one = counted("WHERE drg_code = 'DC1'", false, is_pooled);
+        assert_eq!(counts(&region, &one).await, ["36"]);
+        // So another one has to.
+        assert_eq!(counts(&region, &counted("", true, is_pooled)).await, ["36", "70"]);
+        let other = counted("WHERE drg_code = 'DB1'", false, is_pooled);
+        let told = counted("WHERE drg_code = 'DA1'", false, is_pooled);
+        // One of them was told in the table and can be asked for again, the other one cannot.
+        let answers = [region.ask(&other).await.is_ok(), region.ask(&told).await.is_ok()];
+        assert_eq!(answers.iter().filter(|is_told| **is_told).count(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

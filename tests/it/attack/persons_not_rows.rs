@@ -25,8 +25,8 @@ async fn thirty_stays_of_one_person_stay_inside() {
     let region = hospital(thirty_of_one()).await;
     let sql = "SELECT hospital_id, drg_code, count(*) AS n FROM stay GROUP BY 1, 2";
     let answer = region.ask(sql).await.unwrap();
-    assert_eq!(answer.rows(), [["h-1", "DA1", "60"]]);
-    assert_eq!(answer.release.cells_withheld, 1);
+    // The other group is withheld too: with a total, it would tell the thirty.
+    assert_eq!((answer.rows().len(), answer.release.cells_withheld), (0, 2));
     let filtered = "SELECT hospital_id, count(*) AS n FROM stay WHERE drg_code = 'DIAL' GROUP BY 1";
     for sql in [filtered.to_owned(), by_class("s.hospital_id,", "1, 2")] {
         assert_eq!(region.ask(&sql).await.unwrap().release.cells_released, 0, "{sql}");

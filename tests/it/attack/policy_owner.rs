@@ -2,21 +2,13 @@
 
 use privacy::Policy;
 use tests::fixture;
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
 use super::stays;
 
 const BY_HOSPITAL: &str =
     "SELECT hospital_id, drg_code, count(*) AS n FROM stay GROUP BY 1, 2 ORDER BY 1, 2";
 const POOLED: &str = "SELECT drg_code, count(*) AS n FROM stay GROUP BY 1 ORDER BY 1";
-
-fn open() -> Policy {
-    let mut open = Policy::default();
-    (open.minimum.persons, open.minimum.stays) = (Some(1), Some(1));
-    open.selectivity.persons = 1;
-    (open.pooled.hospitals, open.pooled.dominance_e4) = (1, 10_000);
-    open
-}
 
 /// Four hospitals with two stays each of a rare group. All are open, as coordinator and witness
 /// are, but for these.
@@ -26,7 +18,7 @@ async fn region(others: &[(&str, Policy)]) -> Region {
         let few = stays(40, 2, |stay| stay.drg = "RARE");
         HospitalSource::small(id, fixture::write(folder.path(), id, few))
     });
-    let mut builder = Region::builder().hospitals(hospitals).policy(open());
+    let mut builder = Region::builder().hospitals(hospitals).policy(open_policy());
     for (id, policy) in others {
         builder = builder.policy_of(id, policy.clone());
     }
@@ -41,21 +33,19 @@ fn shy() -> Policy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hospitals_own_policy_decides() {
-    let mut closed = open();
+    let mut closed = open_policy();
     closed.scopes.per_hospital = false;
-    let mut alone = open();
+    let mut alone = open_policy();
     alone.scopes.pooled = false;
     let region = region(&[("h-2", shy()), ("h-3", closed), ("h-4", alone)]).await;
     let answer = region.ask(BY_HOSPITAL).await.unwrap();
     let rows = answer.rows();
-    let expected = [
-        ["h-1", "DA1", "38"],
-        ["h-1", "RARE", "2"],
-        ["h-2", "DA1", "38"],
-        ["h-4", "DA1", "38"],
-        ["h-4", "RARE", "2"],
-    ];
-    assert_eq!(rows, expected, "the two of h-2 are too few for h-2");
+    let expected =
+        [["h-1", "DA1", "38"], ["h-1", "RARE", "2"], ["h-4", "DA1", "38"], ["h-4", "RARE", "2"]];
+    assert_eq!(
+        rows, expected,
+        "the two of h-2 are too few for h-2, and its others would tell them"
+    );
     assert_eq!(answer.missing(), [("h-3", "refused: scope")]);
     for (sql, reason) in [
         ("SELECT hospital_id, payer, count(*) AS n FROM stay GROUP BY 1, 2", "refused: grouping"),

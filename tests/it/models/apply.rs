@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use tests::fixture::{self, Stay};
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
-use super::{coefficients, json, number, open_policy};
+use super::{coefficients, json, number};
 use crate::client::{consilium, user_folder};
 
 fn stay(hospital: u32, number: u32) -> Stay {

@@ -8,9 +8,9 @@ use proto::v1::FitRequest;
 use serde_json::Value;
 use service::Clock;
 use tests::fixture::{self, Stay};
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
-use super::{json, open_policy};
+use super::json;
 use crate::client::user_folder;
 
 const STAYS: u32 = 1_200;

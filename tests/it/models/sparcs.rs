@@ -7,9 +7,9 @@ use std::process::Command;
 use node::ingest::split_source;
 use privacy::Policy;
 use serde_json::Value;
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
-use super::{coefficients, json, number, open_policy};
+use super::{coefficients, json, number};
 use crate::client::user_folder;
 
 const REFERENCE: &str = include_str!("../../testdata/models/sparcs_models.json");

@@ -13,10 +13,10 @@ use proto::v1::{FitRequest, TreeOptions};
 use serde_json::Value;
 use service::Clock;
 use tests::fixture::{self, Stay};
-use tests::{HospitalSource, Region};
+use tests::{HospitalSource, Region, open_policy};
 
 use super::sparcs::{discharges, rerun};
-use super::{json, number, open_policy, refusal};
+use super::{json, number, refusal};
 use crate::client::{consilium, user_folder};
 
 const REFERENCE: &str = include_str!("../../testdata/models/sparcs_trees.json");

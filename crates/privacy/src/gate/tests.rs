@@ -4,6 +4,7 @@ use model::moments::Scale;
 
 use super::*;
 use crate::admit::admit;
+use crate::dominance::Shares;
 use crate::measure::Input;
 use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
@@ -31,9 +32,25 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
     Partial::new(admitted, groups, nobody, selected, selective)
 }
 
+/// So many persons who cost the same.
+fn even(persons: u64) -> Shares {
+    Shares::of((0..u32::try_from(persons).unwrap()).map(|person| (person, 100)))
+}
+
+/// A group of so many persons with a stay each, of whom the first costs `first` and the others 100.
+fn costly(code: &str, persons: u64, first: u128) -> PartialGroup {
+    let mut group = group(code, persons, persons, 0);
+    let cost = |person| (person, if person == 0 { first } else { 100 });
+    let sets: Support = [persons, 0, persons].into_iter().collect();
+    let each = (0..u32::try_from(persons).unwrap()).map(cost);
+    group.supports[1] = sets.with_shares(vec![Shares::of(each)]);
+    group
+}
+
 fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {
     // With a value, without, other than zero, and the two branches of the condition.
-    let condition = [persons, 0, with, with, persons - with].into_iter().collect();
+    let condition: Support = [persons, 0, with, with, persons - with].into_iter().collect();
+    let condition = condition.with_shares(vec![even(persons)]);
     PartialGroup {
         key: vec![Some(code.into())],
         rows: stays,
@@ -48,10 +65,11 @@ fn group(code: &str, stays: u64, persons: u64, with: u64) -> PartialGroup {
 #[test]
 fn many_stays_of_few_persons_do_not_pass() {
     // Trap: counting rows instead of persons. Thirty stays of ten persons are ten persons.
-    let released = release(partial(vec![group("A", 30, 10, 0), group("B", 11, 11, 0)], 21, false));
+    let groups = vec![group("A", 30, 10, 0), group("B", 11, 11, 0), group("C", 20, 1, 0)];
+    let released = release(partial(groups, 21, false));
     assert_eq!(released.groups().len(), 1);
     assert_eq!(released.groups()[0].key(), [Some("B".to_owned())]);
-    assert_eq!((released.withheld_groups(), released.withheld_rows()), (1, 30));
+    assert_eq!((released.withheld_groups(), released.withheld_rows()), (2, 50));
 }
 
 #[test]
@@ -88,10 +106,75 @@ fn a_small_filtered_set_is_silent() {
 
 #[test]
 fn a_withheld_count_cannot_be_read_off_the_coverage() {
-    for (rows, told) in [(1, 0), (5, 0), (6, 11), (10, 11), (17, 22)] {
-        let groups = vec![group("A", 40, 40, 0), group("B", rows, 1, 0)];
-        assert_eq!(release(partial(groups, 41, true)).withheld_rows(), told);
+    for (rows, told) in [(5, 11), (6, 11), (10, 11), (11, 22), (16, 22), (17, 22)] {
+        let groups = vec![group("A", 40, 40, 0), group("B", rows, 5, 0), group("C", 6, 6, 0)];
+        assert_eq!(release(partial(groups, 51, true)).withheld_rows(), told);
     }
+}
+
+#[test]
+fn a_single_small_group_does_not_follow_from_the_total() {
+    // Attack: the total of the table minus all groups that are told.
+    let told = |groups| -> Vec<String> {
+        let released = release(partial(groups, 100, false));
+        released.groups().iter().flat_map(|group| group.key().to_vec()).flatten().collect()
+    };
+    let sized = |code, size| group(code, size, size, 0);
+    let one = told(vec![sized("A", 40), sized("B", 3), sized("C", 12), sized("D", 20)]);
+    assert_eq!(one, ["A", "D"], "the smallest other group goes with it");
+    let two = told(vec![sized("A", 40), sized("B", 3), sized("C", 12), sized("D", 9)]);
+    assert_eq!(two, ["A", "C"], "twelve patients are withheld together");
+    assert!(told(vec![sized("A", 40), sized("B", 3)]).is_empty());
+    assert_eq!(told(vec![sized("A", 40), sized("B", 12)]).len(), 2);
+}
+
+#[test]
+fn a_sum_that_is_nearly_one_patients_is_withheld() {
+    // Attack: ask for the sum of a group in which one patient costs a hundred times the others.
+    let groups = || vec![costly("A", 12, 10_000), costly("B", 12, 100), costly("C", 13, 1_100)];
+    let released = release(partial(groups(), 37, false));
+    let withheld: Vec<_> = released.groups().iter().map(|group| group.withheld()[1]).collect();
+    // C's largest has less than half of it. B goes with A, or A would follow from a total.
+    assert_eq!(withheld, [true, true, false]);
+    assert!(released.groups().iter().all(|group| !group.withheld()[0]), "counts are told");
+    assert_eq!(released.groups()[0].cells(), [12, 0, 0]);
+}
+
+#[test]
+fn a_dominated_sum_hides_among_enough_others_or_nothing_is_told() {
+    let mut groups = vec![costly("A", 12, 10_000)];
+    groups.extend((0..5).map(|n| group(&format!("B{n}"), 12, 12, 0)));
+    let even = |groups: Vec<PartialGroup>| {
+        let released = release(partial(groups, 100, false));
+        released.groups().iter().filter(|group| !group.withheld()[1]).count()
+    };
+    // Persons 0 and 1 have 10,100 of A's 11,100, and with B0 10,300 of 12,300: enough.
+    assert_eq!(even(groups), 4);
+    // A total that is not told either tells nothing of its parts.
+    let giant = vec![costly("A", 12, 1_000_000), group("B", 12, 12, 0), group("C", 12, 12, 0)];
+    assert_eq!(even(giant), 2);
+}
+
+#[test]
+fn without_shares_no_sum_of_money_is_told() {
+    let mut bare = group("A", 40, 40, 40);
+    bare.supports[1] = [40, 0, 40].into_iter().collect();
+    assert_eq!(release(partial(vec![bare], 40, false)).groups()[0].withheld(), [false, true]);
+}
+
+#[test]
+fn a_few_without_a_value_in_one_group_do_not_follow_from_the_others() {
+    // Attack: the sum over all, minus the groups' sums.
+    let lacking = |code: &str, persons: u64, without: u64| {
+        let mut one = group(code, persons, persons, 0);
+        let sets: Support = [persons - without, without, persons - without].into_iter().collect();
+        one.supports[1] = sets.with_shares(vec![even(persons - without)]);
+        one
+    };
+    let groups = vec![lacking("A", 40, 3), lacking("B", 30, 0), lacking("C", 50, 20)];
+    let released = release(partial(groups, 120, false));
+    let withheld: Vec<_> = released.groups().iter().map(|group| group.withheld()[1]).collect();
+    assert_eq!(withheld, [true, false, true], "C has enough without a value, B would not help");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use arrow::array::ArrayRef;
 use model::moments::Scale;
+use privacy::dominance::Shares;
 use privacy::few::Few;
 use privacy::measure::{Input, Measure};
 
+use super::totals::Totals;
 use super::values::{Contributions, NarrowView, Values, View, fixed};
 use super::{KernelError, Spec};
 
@@ -48,6 +50,8 @@ pub(super) struct Moments {
     sums: Vec<Sums>,
     pairs: Vec<PairSums>,
     sets: Vec<[Few; VALUE_SETS]>,
+    /// Of each input that is an amount of money, where the rule of dominance asks for them.
+    totals: [Option<Totals>; 2],
 }
 
 impl Moments {
@@ -65,8 +69,13 @@ impl Moments {
             Measure::Products(..) => PRESENT | ABSENT | NONZERO | NONZERO_Y,
             _ => PRESENT | ABSENT | NONZERO,
         };
+        let is_amount = |index: &usize| {
+            spec.shares && !matches!(measure, Measure::Count(_)) && spec.inputs[*index].money
+        };
+        let totals = |index: Option<usize>| index.filter(is_amount).map(|_| Totals::default());
         Self {
             measure,
+            totals: [totals(Some(x)), totals(y)],
             x: at(x),
             y: y.map(at),
             product_scales: [scale(x, x), scale(second, second), scale(x, second)],
@@ -99,9 +108,11 @@ impl Moments {
         let x = read(&self.x)?;
         if let Some(y) = &self.y {
             let y = read(y)?;
+            self.add_totals([&x, &y], groups, persons);
             self.add_pairs(&x, &y, groups, persons);
             return Ok(());
         }
+        self.add_totals([&x, &x], groups, persons);
         let squares = matches!(self.measure, Measure::Squares(_));
         match (x.view(), self.product_scales[0]) {
             (View::Narrow(NarrowView(values)), _) if x.nulls().is_none() => {
@@ -123,6 +134,19 @@ impl Moments {
             }
         }
         Ok(())
+    }
+
+    /// What each person contributes, in rows where all of the measure is present.
+    fn add_totals(&mut self, values: [&Values; 2], groups: &[u32], persons: &[u32]) {
+        let absent = |row| values.iter().any(|v| v.nulls().is_some_and(|n| n.is_null(row)));
+        for (totals, values) in self.totals.iter_mut().zip(values) {
+            let Some(totals) = totals else { continue };
+            for (row, (&group, &person)) in groups.iter().zip(persons).enumerate() {
+                if !absent(row) {
+                    totals.add(group, person, values.x(row));
+                }
+            }
+        }
     }
 
     /// The hot loop: exact numbers, nothing absent.
@@ -217,6 +241,20 @@ impl Moments {
                 set.merge(theirs, self.cap);
             }
         }
+        for (mine, theirs) in self.totals.iter_mut().zip(&other.totals) {
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                mine.merge(theirs, places);
+            }
+        }
+    }
+
+    /// For each of so many groups, the shares of each input that is an amount of money.
+    pub(super) fn shares(&self, groups: usize) -> Vec<Vec<Shares>> {
+        let mut each = vec![Vec::new(); groups];
+        for totals in self.totals.iter().flatten() {
+            each.iter_mut().zip(totals.shares(groups)).for_each(|(all, one)| all.push(one));
+        }
+        each
     }
 
     /// Appends the cells of a group; returns the sizes of the sets of persons behind them.

@@ -10,6 +10,7 @@ use arrow::datatypes::{Field, Schema};
 use model::moments::Scale;
 use privacy::Domain;
 use privacy::domain::bucket;
+use privacy::dominance::Shares;
 
 use super::*;
 
@@ -33,6 +34,7 @@ fn spec() -> Spec {
         grids: BTreeMap::new(),
         cap: 3,
         selectivity: 4,
+        shares: true,
         one_row_per_stay: false,
         marks: None,
     }
@@ -92,6 +94,10 @@ fn cells_are_exact_clamped_and_rounded_once() {
         a.cells[1..4],
         [3, 10_000 - 5_000 + 1_000_000, 100_000_000 + 25_000_000 + 10i128.pow(12)]
     );
+    // Person 1 paid 1.5000 in absolute amounts; what is not money has no shares.
+    let largest = [Some((4, 1_000_000)), Some((1, 15_000))];
+    assert_eq!(a.supports[1].shares(), [Shares { total: 1_015_000, largest }]);
+    assert!(a.supports[2].shares().is_empty());
     let one = 1i128 << 40;
     assert_eq!(a.cells[4..7], [3, one / 2 - one - one / 4, one / 4 + one + one / 2 + one / 16]);
     assert_eq!(a.cells[7..13], [3, a.cells[5], a.cells[5], a.cells[6], a.cells[6], a.cells[6]]);
@@ -138,6 +144,7 @@ fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
         grids: BTreeMap::new(),
         cap: 100,
         selectivity: 100,
+        shares: false,
         one_row_per_stay: false,
         marks: None,
     })
@@ -301,6 +308,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
             grids: BTreeMap::from([(0, grid.clone())]),
             cap: 3,
             selectivity: 4,
+            shares: false,
             one_row_per_stay: true,
             marks: None,
         })
