@@ -9,7 +9,7 @@ use model::schema::{
 };
 use privacy::policy::Questions;
 use privacy::request::{RequestParts, Scope};
-use privacy::{Measure, Policy, ReleaseRequest, Released, admit, release};
+use privacy::{Measure, Policy, ReleaseRequest, admit};
 use proto::v1;
 use query::engine::Engine;
 
@@ -91,11 +91,7 @@ async fn released_codes(
     table: &Table,
     column: &str,
 ) -> Vec<String> {
-    let Some(released) = ask(desk, engine, policy, table, column).await else { return Vec::new() };
-    let mut codes: Vec<_> =
-        released.groups().iter().filter_map(|group| group.key()[0].clone()).collect();
-    codes.sort_unstable();
-    codes
+    ask(desk, engine, policy, table, column).await.unwrap_or_default()
 }
 
 /// The DIP list by which stays are coded, as `name@version#hash`.
@@ -138,7 +134,7 @@ async fn ask(
     policy: &Policy,
     table: &Table,
     column: &str,
-) -> Option<Released> {
+) -> Option<Vec<String>> {
     let name = table.name;
     let relation_sql = format!(
         "SELECT {name}.{column} AS d0, {name}.{PERSON_KEY} AS {PERSON_KEY}, \
@@ -159,6 +155,5 @@ async fn ask(
     let own = Policy { questions: Questions::default(), ..policy.clone() };
     let admitted = admit(request, &own, None).ok()?;
     let partial = desk.compute(Arc::clone(engine), admitted).await.ok()?;
-    // Codes are published, and no counts: nothing to be compared with.
-    release(partial, &privacy::sketch::Known::default()).ok()
+    Some(privacy::gate::codes(partial))
 }

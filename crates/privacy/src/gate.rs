@@ -32,7 +32,7 @@ use crate::complementary::complete;
 use crate::margins::{Cell, Rule, Table};
 use crate::measure::{JOINED, Measure};
 use crate::partial::{Partial, PartialGroup, Support};
-use crate::sketch::{Differenced, Known, Sketch, Sketched, Told, keep_apart};
+use crate::sketch::{Differenced, Known, Role, Sketch, Sketched, Told, keep_apart};
 
 /// One group that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,16 +147,21 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     for index in keep_apart(&whole, &passing, known, minimum as usize - 1)? {
         passes[shown[index]] = false;
     }
-    if sketched == Sketched::Cells {
-        gate.hide(&table, &mut passes, &cells, known);
+    let apart = passes.clone();
+    // Sums of a model are about the same rows, and none is the total of others.
+    let table = (sketched == Sketched::Cells).then_some(&table);
+    if let Some(table) = table {
+        gate.hide(table, &mut passes, &cells, known);
     }
     let told: Vec<Vec<bool>> = amounts
         .iter()
         .enumerate()
-        .map(|(measure, amounts)| gate.measure(&table, measure, *amounts, &passes))
+        .map(|(measure, amounts)| gate.measure(table, measure, *amounts, &passes))
         .collect();
+    if sketched != Sketched::Nothing && minimum > 1 && passes.contains(&true) {
+        released.told = gate.remembered(table, &cells, whole, &apart, &passes);
+    }
     let mut withheld_rows = 0;
-    let is_compared = sketched != Sketched::Nothing && minimum > 1;
     for (index, group) in groups.into_iter().enumerate() {
         if !passes[index] {
             (released.withheld_groups, withheld_rows) =
@@ -166,20 +171,27 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         let withheld: Vec<bool> = told.iter().map(|told| !told[index]).collect();
         released.withheld_measures += withheld.iter().filter(|withheld| **withheld).count() as u64;
         released.groups.push(release_group(group, &measures, withheld, u64::from(minimum)));
-        let sketch = cells.get(index).filter(|_| is_compared).cloned();
-        released.told.extend(sketch.map(|sketch| Told { sketch, whole: false }));
-    }
-    // How many rows are withheld is told, so the whole is.
-    if is_compared && !released.groups.is_empty() {
-        let withheld = cells.iter().zip(&passes).filter(|(_, passes)| !**passes);
-        let rest: Vec<Sketch> = withheld.map(|(sketch, _)| sketch.clone()).collect();
-        let rest = (!rest.is_empty()).then(|| Sketch::sum(&rest));
-        let wholes = std::iter::once(whole).chain(rest);
-        released.told.extend(wholes.map(|sketch| Told { sketch, whole: true }));
     }
     released.withheld_rows =
         if selective { round_to(withheld_rows, minimum.into()) } else { withheld_rows };
     Ok(released)
+}
+
+/// The codes of the groups by one dimension that hold the minimum, ascending: no counts, so that nothing can
+/// be subtracted.
+#[must_use]
+pub fn codes(partial: Partial) -> Vec<String> {
+    let thresholds = partial.admitted().thresholds();
+    if partial.is_below_selectivity() {
+        return Vec::new();
+    }
+    let (groups, _) = partial.into_parts();
+    let large = Gate { thresholds, groups: &groups }.large_enough();
+    let passing = groups.iter().zip(large).filter(|(_, is_large)| *is_large);
+    let mut codes: Vec<String> =
+        passing.filter_map(|(group, _)| group.key.first().cloned().flatten()).collect();
+    codes.sort_unstable();
+    codes
 }
 
 /// The groups of one answer and what they must reach.
@@ -204,6 +216,44 @@ impl<'a> Gate<'a> {
             (0..self.groups.len()).partition(|index| told[*index]);
         told.sort_by_key(|index| self.groups[*index].rows);
         (told, withheld)
+    }
+
+    /// The populations of an answer that tells the groups that pass, of those that are large enough and
+    /// `apart`.
+    fn remembered(
+        &self,
+        table: Option<&Table<'_>>,
+        cells: &[Sketch],
+        whole: Sketch,
+        apart: &[bool],
+        passes: &[bool],
+    ) -> Vec<Told> {
+        let sum = |parts: &[usize]| {
+            let parts: Vec<Sketch> =
+                parts.iter().filter_map(|one| cells.get(*one).cloned()).collect();
+            (!parts.is_empty()).then(|| Sketch::sum(&parts))
+        };
+        let of = |is: &dyn Fn(usize) -> bool| {
+            (0..cells.len()).filter(|one| is(*one)).collect::<Vec<_>>()
+        };
+        // How many rows are withheld is told, so the whole is, and what is withheld of it. A margin may be
+        // told, though it is near to a cell that is withheld in it.
+        let lines =
+            table.into_iter().flat_map(|table| table.withheld_whole(passes)).filter(|line| {
+                let groups = || line.iter().map(|one| &self.groups[*one]);
+                let persons = groups().map(|group| group.persons).sum();
+                self.is_large(persons, groups().map(|group| group.stays).sum())
+            });
+        let wholes = std::iter::once(whole).chain(sum(&of(&|one| !passes[one])));
+        let wholes = wholes.chain(lines.filter_map(sum));
+        let mut told: Vec<Told> = wholes.map(|sketch| Told { sketch, role: Role::Whole }).collect();
+        for (role, cell) in [
+            (Role::Cell, of(&|one| passes[one])),
+            (Role::Hidden, of(&|one| apart[one] && !passes[one])),
+        ] {
+            told.extend(cell.into_iter().map(|one| Told { sketch: cells[one].clone(), role }));
+        }
+        told
     }
 
     /// The groups as cells of a table, by the levels of their dimensions.
@@ -254,7 +304,7 @@ impl<'a> Gate<'a> {
     /// In which of the groups that pass a measure is told, which adds up so many amounts of money.
     fn measure(
         &self,
-        table: &Table<'_>,
+        table: Option<&Table<'_>>,
         measure: usize,
         amounts: usize,
         passes: &[bool],
@@ -267,7 +317,8 @@ impl<'a> Gate<'a> {
         let all: Vec<usize> = (0..self.groups.len()).collect();
         let whole = rule.union(&all);
         // A total that is not told itself tells nothing of its parts.
-        if whole != Support::group() && rule.allows(&whole) {
+        let may_be_told = whole != Support::group() && rule.allows(&whole);
+        if let Some(table) = table.filter(|_| may_be_told) {
             let (shown, withheld) = self.parted(&told);
             let join = |union: &mut Support, index: usize| rule.join(union, index);
             let is_enough = |union: &Support| *union == Support::group() || rule.allows(union);
@@ -308,7 +359,7 @@ impl Rule for Sizes<'_> {
     }
 
     fn hides(&self, cell: usize) -> bool {
-        !self.known.contains(&self.cells[cell], false)
+        !self.known.is_told(&self.cells[cell])
     }
 }
 

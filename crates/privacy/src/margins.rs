@@ -98,6 +98,15 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The lines of which nothing is told: what is withheld in them is their margin.
+    pub(crate) fn withheld_whole<'b>(
+        &'b self,
+        told: &'b [bool],
+    ) -> impl Iterator<Item = &'b [usize]> + 'b {
+        let lines = self.lines.iter().map(Vec::as_slice);
+        lines.filter(|line| line.iter().all(|cell| !told[*cell]))
+    }
+
     fn withheld(&self, line: usize, told: &[bool]) -> Vec<usize> {
         self.lines[line].iter().copied().filter(|cell| !told[*cell]).collect()
     }

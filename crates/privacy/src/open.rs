@@ -40,7 +40,7 @@ use crate::mask::{ColumnKey, Expander, Seed};
 use crate::measure::ROWS_CAP;
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};
-use crate::sketch::{Differenced, Known, Sketch, Sketched, Told, keep_apart};
+use crate::sketch::{Differenced, Known, Role, Sketch, Sketched, Told, keep_apart};
 use crate::terms::{Floor, Sid};
 
 /// The seeds of the hospitals that took part.
@@ -157,8 +157,11 @@ pub fn judge(
     judge.read_sketches();
     let mut bits: Vec<u64> = (0..cells).map(|place| judge.cell(place)).collect();
     judge.keep_apart(&mut bits, known)?;
+    let apart = bits.clone();
     let remainder_passes = judge.complete(&mut bits, known);
-    Ok(judge.verdict(bits, remainder_passes))
+    let mut verdict = judge.verdict(bits, remainder_passes);
+    verdict.told.extend(judge.hidden(&apart, &verdict.cells));
+    Ok(verdict)
 }
 
 struct Judge<'a> {
@@ -286,6 +289,14 @@ impl Judge<'_> {
         complete(withheld, passing, join, is_enough, |place| bits[place] = 0)
     }
 
+    /// The cells that passed before they were withheld so that others do not follow.
+    fn hidden(&self, before: &[u64], after: &[u64]) -> Vec<Told> {
+        let is_told = after.iter().any(|bits| bits & 1 == 1);
+        let each = self.sketches.iter().zip(before.iter().zip(after)).filter(|_| is_told);
+        let hidden = each.filter(|(_, (before, after))| *before & 1 == 1 && *after & 1 == 0);
+        hidden.map(|(sketch, _)| Told { sketch: sketch.clone(), role: Role::Hidden }).collect()
+    }
+
     /// What the verdicts on all cells say together.
     fn verdict(&self, cells: Vec<u64>, remainder_passes: bool) -> Verdict {
         let all = self.shape.measures().len();
@@ -304,7 +315,7 @@ impl Judge<'_> {
                     .filter(|index| bits >> (index + 1) & 1 == 1)
                     .for_each(|index| verdict.runs.extend(self.runs(index, place)));
                 let sketch = self.sketches.get(place).cloned();
-                verdict.told.extend(sketch.map(|sketch| Told { sketch, whole: false }));
+                verdict.told.extend(sketch.map(|sketch| Told { sketch, role: Role::Cell }));
             } else if self.group(place).iter().any(|count| *count > 0) {
                 verdict.withheld_groups += 1;
             }
@@ -317,7 +328,7 @@ impl Judge<'_> {
         withheld.for_each(|(sketch, _)| rest.merge(sketch));
         let rest = (rest != Sketch::default()).then_some(rest);
         let wholes = self.whole.clone().into_iter().chain(rest).filter(|_| whole_is_told);
-        verdict.told.extend(wholes.map(|sketch| Told { sketch, whole: true }));
+        verdict.told.extend(wholes.map(|sketch| Told { sketch, role: Role::Whole }));
         verdict
     }
 

@@ -29,7 +29,7 @@ use std::num::NonZeroU32;
 
 use crate::request::ReleaseRequest;
 
-pub use guard::{Differenced, Told, keep_apart};
+pub use guard::{Differenced, Role, Told, keep_apart};
 pub use known::Known;
 pub use rows::{Sketches, Unmarked};
 

@@ -3,7 +3,7 @@
 //! They are written in the transaction of the round or release that tells them, and their digest is
 //! part of its entry: one that is taken away or altered afterwards is found.
 
-use privacy::sketch::{Known, SKETCH_BYTES, Sketch, Told};
+use privacy::sketch::{Known, Role, SKETCH_BYTES, Sketch, Told};
 use rusqlite::{Connection, params};
 
 use crate::digest::sha256;
@@ -18,13 +18,15 @@ impl Store {
         self.read(|transaction| {
             let mut known = Known::default();
             let mut select =
-                transaction.prepare("SELECT sketch, whole FROM population ORDER BY number")?;
+                transaction.prepare("SELECT sketch, role FROM population ORDER BY number")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let bytes: Vec<u8> = row.get(0)?;
                 let sketch = Sketch::from_bytes(&bytes);
                 let sketch = sketch.ok_or_else(|| Problem::damaged("a population is no sketch"))?;
-                known.add(&sketch, row.get(1)?);
+                let role = Role::from_code(row.get(1)?);
+                let role = role.ok_or_else(|| Problem::damaged("a population has no role"))?;
+                known.add(&Told { sketch, role });
             }
             Ok(known)
         })
@@ -33,14 +35,14 @@ impl Store {
 
 /// Stands for the populations that a round or release told; `None` when it told none.
 pub(crate) fn digest_of(told: &[Told]) -> Option<[u8; 32]> {
-    digest(told.iter().map(|one| (one.sketch.to_bytes(), one.whole)))
+    digest(told.iter().map(|one| (one.sketch.to_bytes(), one.role.code())))
 }
 
-fn digest(told: impl Iterator<Item = ([u8; SKETCH_BYTES], bool)>) -> Option<[u8; 32]> {
+fn digest(told: impl Iterator<Item = ([u8; SKETCH_BYTES], u8)>) -> Option<[u8; 32]> {
     let mut bytes = Vec::new();
-    told.for_each(|(sketch, whole)| {
+    told.for_each(|(sketch, role)| {
         bytes.extend(sketch);
-        bytes.push(u8::from(whole));
+        bytes.push(role);
     });
     (!bytes.is_empty()).then(|| sha256(&bytes))
 }
@@ -48,9 +50,9 @@ fn digest(told: impl Iterator<Item = ([u8; SKETCH_BYTES], bool)>) -> Option<[u8;
 /// Keeps what the round or release with this entry told.
 pub(crate) fn keep(connection: &Connection, entry: u64, told: &[Told]) -> Result<(), Problem> {
     let mut insert = connection
-        .prepare_cached("INSERT INTO population (entry, whole, sketch) VALUES (?1, ?2, ?3)")?;
+        .prepare_cached("INSERT INTO population (entry, role, sketch) VALUES (?1, ?2, ?3)")?;
     for one in told {
-        insert.execute(params![to_column(entry)?, one.whole, one.sketch.to_bytes()])?;
+        insert.execute(params![to_column(entry)?, one.role.code(), one.sketch.to_bytes()])?;
     }
     Ok(())
 }
@@ -58,12 +60,12 @@ pub(crate) fn keep(connection: &Connection, entry: u64, told: &[Told]) -> Result
 /// Stands for the populations that are kept of an entry.
 pub(crate) fn kept(connection: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Problem> {
     let mut select = connection
-        .prepare_cached("SELECT sketch, whole FROM population WHERE entry = ?1 ORDER BY number")?;
+        .prepare_cached("SELECT sketch, role FROM population WHERE entry = ?1 ORDER BY number")?;
     let rows = select.query_map([entry], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let rows: Vec<(Vec<u8>, bool)> = rows.collect::<Result<_, _>>()?;
+    let rows: Vec<(Vec<u8>, u8)> = rows.collect::<Result<_, _>>()?;
     // What has another length was no sketch and fits no digest.
-    let sketch = |(bytes, whole): (Vec<u8>, bool)| {
-        (<[u8; SKETCH_BYTES]>::try_from(bytes).unwrap_or([0xff; SKETCH_BYTES]), whole)
+    let sketch = |(bytes, role): (Vec<u8>, u8)| {
+        (<[u8; SKETCH_BYTES]>::try_from(bytes).unwrap_or([0xff; SKETCH_BYTES]), role)
     };
     Ok(digest(rows.into_iter().map(sketch)))
 }

@@ -210,7 +210,7 @@ pub(crate) fn row_digest(
 
 #[cfg(test)]
 mod tests {
-    use privacy::sketch::{Mark, Sketch};
+    use privacy::sketch::{Mark, Role, Sketch};
 
     use super::*;
 
@@ -284,8 +284,12 @@ mod tests {
         let first = store(folder.path());
         let mut sketch = Sketch::default();
         sketch.add(Mark::of(&[7; 16], &[9; 16]));
-        let told = [(sketch, true), (Sketch::default(), false)];
-        let told = told.map(|(sketch, whole)| Told { sketch, whole });
+        let told = [
+            (sketch.clone(), Role::Whole),
+            (Sketch::default(), Role::Cell),
+            (sketch, Role::Hidden),
+        ];
+        let told = told.map(|(sketch, role)| Told { sketch, role });
         let (sid, family, hospitals) = ([1; 32], [1; 32], ids(&["a", "b", "c"]));
         let day = "2026-11-21";
         let round = Round { at: NOW, day, sid, family, hospitals: &hospitals, told: &told };
@@ -293,8 +297,8 @@ mod tests {
         drop(first);
         let again = store(folder.path());
         let known = again.populations().unwrap();
-        assert_eq!((known.len(), known.wholes().count()), (2, 1));
-        assert!(told.iter().all(|one| known.contains(&one.sketch, one.whole)));
+        assert_eq!((known.len(), known.wholes().count()), (3, 1));
+        assert!(told.iter().all(|one| known.contains(one)));
     }
 
     #[test]

@@ -199,3 +199,10 @@ fn groups_without_their_populations_are_not_told() {
         assert!(release(partial).groups().is_empty());
     }
 }
+
+#[test]
+fn codes_are_named_without_what_would_hide_others() {
+    let groups = || vec![group("C", 12, 12, 0), group("A", 40, 40, 0), group("B", 30, 3, 0)];
+    assert_eq!(codes(partial(groups(), 55, false)), ["A", "C"]);
+    assert!(codes(partial(groups(), 19, true)).is_empty());
+}

@@ -23,17 +23,51 @@ impl Differenced {
     }
 }
 
-/// A population that is about to be told, to be known from now on.
+/// What an answer has made of a population.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is that of a group that was told.
+    Cell,
+    /// It is that of a whole request, or of all that one withheld, which follows from its total.
+    Whole,
+    /// It was withheld though it is large enough, so that another does not follow.
+    Hidden,
+}
+
+/// A population that an answer is about, to be known from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// It.
     pub sketch: Sketch,
-    /// It is that of a whole request.
-    pub whole: bool,
+    /// What was made of it.
+    pub role: Role,
+}
+
+impl Role {
+    /// As it is kept.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Cell => 0,
+            Self::Whole => 1,
+            Self::Hidden => 2,
+        }
+    }
+
+    /// From what was kept.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Cell),
+            1 => Some(Self::Whole),
+            2 => Some(Self::Hidden),
+            _ => None,
+        }
+    }
 }
 
 /// Which of the `cells` of a request may not be told: those that differ from a known population by
-/// 1 to `most` persons, as indices. With `most` = 0 nobody is protected from being told apart. What is
+/// 1 to `most` persons, or from one that hides others by at most as many, as indices. With `most` = 0 nobody is protected from being told apart. What is
 /// itself known may be told again, whatever else became known under a smaller `most`.
 ///
 /// # Errors
@@ -51,16 +85,19 @@ pub fn keep_apart(
     let is_rest = |rest: &Sketch| *rest != Sketch::default();
     // What an earlier whole has beside this one is told by subtraction.
     let mut rests = known.wholes().map(|earlier| earlier.without(whole)).filter(is_rest);
-    let is_known = known.contains(whole, true);
-    if !is_known && (known.has_near(whole, most) || rests.any(|rest| known.has_near(&rest, most))) {
+    let is_known = known.contains(&Told { sketch: whole.clone(), role: Role::Whole });
+    let is_near = |rest: &Sketch| known.has_near(rest, most);
+    if !is_known && (is_near(whole) || known.hides(whole, most) || rests.any(|rest| is_near(&rest)))
+    {
         return Err(Differenced);
     }
     let (mut withheld, mut own) = (Vec::new(), Known::default());
     for (index, cell) in cells.iter().enumerate() {
-        if known.has_near(cell, most) && !known.contains(cell, false) {
+        let is_near = known.has_near(cell, most) || known.hides(cell, most);
+        if is_near && !known.is_told(cell) {
             withheld.push(index);
         } else {
-            own.add(cell, false);
+            own.add(&Told { sketch: cell.clone(), role: Role::Cell });
         }
     }
     // And what this one has beside an earlier one.

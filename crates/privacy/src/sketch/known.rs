@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::{COUNTERS, Differenced, Sketch, Told};
+use super::{COUNTERS, Differenced, Role, Sketch, Told};
 
 /// Most populations that are kept: half a kilobyte each in memory.
 const MAX_KNOWN: usize = 500_000;
@@ -18,12 +18,19 @@ const STRETCH: usize = COUNTERS / STRETCHES;
 /// No further population with this stretch.
 const END: u32 = u32::MAX;
 
-/// Populations whose sums were told.
+/// Populations whose sums were told, and those that were withheld so that others are hidden.
 #[derive(Debug, Default)]
 pub struct Known {
-    all: Vec<Sketch>,
-    /// Of whole requests.
+    told: Index,
+    /// Of the told ones, those of whole requests.
     wholes: Vec<u32>,
+    hidden: Index,
+}
+
+/// Populations that can be found by others that are like them.
+#[derive(Debug, Default)]
+struct Index {
+    all: Vec<Sketch>,
     /// The last population with this stretch.
     last: HashMap<u64, u32>,
     /// For each stretch of each population, the one before that has it.
@@ -53,24 +60,34 @@ impl Known {
     /// How many are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.told.all.len() + self.hidden.all.len()
     }
 
     /// Whether none is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.len() == 0
     }
 
     /// Populations of whole requests.
     pub fn wholes(&self) -> impl Iterator<Item = &Sketch> {
-        self.wholes.iter().filter_map(|index| self.all.get(*index as usize))
+        self.wholes.iter().filter_map(|index| self.told.all.get(*index as usize))
     }
 
-    /// Whether the population is kept, and as that of a whole request where `whole` says so.
+    /// Whether the population was told.
     #[must_use]
-    pub fn contains(&self, sketch: &Sketch, whole: bool) -> bool {
-        self.find(sketch).is_some_and(|index| !whole || self.wholes.contains(&index))
+    pub fn is_told(&self, sketch: &Sketch) -> bool {
+        self.told.find(sketch).is_some()
+    }
+
+    /// Whether a population is kept in this role; what was told as a whole was also told.
+    #[must_use]
+    pub fn contains(&self, Told { sketch, role }: &Told) -> bool {
+        match role {
+            Role::Cell => self.is_told(sketch),
+            Role::Whole => self.told.find(sketch).is_some_and(|index| self.wholes.contains(&index)),
+            Role::Hidden => self.hidden.find(sketch).is_some(),
+        }
     }
 
     /// Those of `told` that are not known yet.
@@ -78,30 +95,46 @@ impl Known {
     /// # Errors
     /// [`Differenced`] when they would be more than can be kept, and so compared.
     pub fn news(&self, told: &[Told]) -> Result<Vec<Told>, Differenced> {
-        let is_new = |one: &&Told| !self.contains(&one.sketch, one.whole);
-        let news: Vec<Told> = told.iter().filter(is_new).cloned().collect();
+        let news: Vec<Told> = told.iter().filter(|one| !self.contains(one)).cloned().collect();
         if self.len() + news.len() > MAX_KNOWN { Err(Differenced) } else { Ok(news) }
     }
 
     /// Keeps populations.
     pub fn learn(&mut self, told: &[Told]) {
         for one in told {
-            self.add(&one.sketch, one.whole);
+            self.add(one);
         }
     }
 
-    /// Keeps a population; `whole` says that it is that of a whole request. True when it was not
-    /// known.
-    pub fn add(&mut self, sketch: &Sketch, whole: bool) -> bool {
-        let known = self.find(sketch);
-        let is_new = known.is_none();
-        let index = known.or_else(|| self.push(sketch));
-        if let Some(index) = index.filter(|index| whole && !self.wholes.contains(index)) {
-            self.wholes.push(index);
+    /// Keeps a population. True when it was not known in this role.
+    pub fn add(&mut self, told: &Told) -> bool {
+        let is_new = !self.contains(told);
+        let index = match told.role {
+            Role::Hidden => &mut self.hidden,
+            Role::Cell | Role::Whole => &mut self.told,
+        };
+        let place = index.find(&told.sketch).or_else(|| index.push(&told.sketch));
+        if told.role == Role::Whole {
+            self.wholes.extend(place.filter(|place| !self.wholes.contains(place)));
         }
         is_new
     }
 
+    /// Whether a told population differs from `sketch`, and perhaps by no more than `most` persons.
+    #[must_use]
+    pub fn has_near(&self, sketch: &Sketch, most: usize) -> bool {
+        self.told.has_near(sketch, most)
+    }
+
+    /// Whether the population hides others, or perhaps differs by no more than `most` persons from one
+    /// that does.
+    #[must_use]
+    pub fn hides(&self, sketch: &Sketch, most: usize) -> bool {
+        self.hidden.find(sketch).is_some() || self.hidden.has_near(sketch, most)
+    }
+}
+
+impl Index {
     fn push(&mut self, sketch: &Sketch) -> Option<u32> {
         let index = u32::try_from(self.all.len()).ok().filter(|index| *index != END)?;
         let mut before = [END; STRETCHES];
@@ -119,9 +152,7 @@ impl Known {
         Some(index)
     }
 
-    /// Whether a known population differs from `sketch`, and perhaps by no more than `most` persons.
-    #[must_use]
-    pub fn has_near(&self, sketch: &Sketch, most: usize) -> bool {
+    fn has_near(&self, sketch: &Sketch, most: usize) -> bool {
         let mut near = |index: u32| self.all[index as usize].is_near(sketch, most);
         if most >= STRETCHES {
             return self.all.iter().any(|one| one.is_near(sketch, most));

@@ -115,22 +115,50 @@ fn the_index_finds_what_looking_at_each_finds() {
             assert_eq!(known.has_near(&other, most), expected, "{most}");
             *(if expected { &mut near } else { &mut far }) += 1;
         }
-        assert_eq!(known.add(&one, false), !list.contains(&one));
+        let cell = Told { sketch: one.clone(), role: Role::Cell };
+        assert_eq!(known.add(&cell), !list.contains(&one));
         list.push(one);
     }
     assert!(near > 300 && far > 300, "{near} {far}");
 }
 
 #[test]
-fn wholes_are_kept_once() {
+fn populations_are_kept_once_in_each_role() {
     let people = People::new(100);
     let mut known = Known::default();
     let all: Vec<usize> = (0..100).collect();
-    assert!(known.add(&people.sketch(&all), false));
-    assert!(!known.add(&people.sketch(&all), true));
-    assert!(!known.add(&people.sketch(&all), true));
+    let told = |role| Told { sketch: people.sketch(&all), role };
+    assert!(known.add(&told(Role::Cell)) && !known.add(&told(Role::Cell)));
+    assert_eq!((known.len(), known.wholes().count()), (1, 0));
+    assert!(known.add(&told(Role::Whole)) && !known.add(&told(Role::Whole)));
     assert_eq!((known.len(), known.wholes().count()), (1, 1));
     assert_eq!(known.wholes().next(), Some(&people.sketch(&all)));
+    assert!(!known.hides(&people.sketch(&all), 10));
+    assert!(known.add(&told(Role::Hidden)) && !known.add(&told(Role::Hidden)));
+    assert!(known.hides(&people.sketch(&all), 10) && known.len() == 2);
+    assert!(known.hides(&people.sketch(&all[5..]), 10));
+    assert!(!known.hides(&people.sketch(&all[30..]), 10));
+    assert!(
+        [Role::Cell, Role::Whole, Role::Hidden].map(Role::code).map(Role::from_code)
+            == [Some(Role::Cell), Some(Role::Whole), Some(Role::Hidden)]
+    );
+    assert_eq!(Role::from_code(3), None);
+}
+
+#[test]
+fn what_hides_others_is_not_told_afterwards() {
+    let people = People::new(400);
+    let of = |persons: std::ops::Range<usize>| people.sketch(&persons.collect::<Vec<_>>());
+    let mut known = Known::default();
+    known.learn(&[Told { sketch: of(0..100), role: Role::Hidden }]);
+    for near in [of(0..100), of(0..95), of(0..104)] {
+        assert_eq!(keep_apart(&near, &[], &known, 10), Err(Differenced));
+        assert_eq!(keep_apart(&of(0..400), &[near, of(200..400)], &known, 10), Ok(vec![0]));
+    }
+    assert_eq!(keep_apart(&of(0..160), &[of(0..80)], &known, 10), Ok(Vec::new()));
+    // What was told before hides nobody, and is told again.
+    known.learn(&[Told { sketch: of(0..100), role: Role::Cell }]);
+    assert_eq!(keep_apart(&of(0..400), &[of(0..100)], &known, 10), Ok(Vec::new()));
 }
 
 #[test]
@@ -235,8 +263,8 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     let cells = [of(0..100), of(100..400)];
     assert_eq!(keep_apart(&all, &cells, &known, 10), Ok(Vec::new()));
     known.learn(
-        &[(&all, true), (&cells[0], false), (&cells[1], false)]
-            .map(|(sketch, whole)| Told { sketch: sketch.clone(), whole }),
+        &[(&all, Role::Whole), (&cells[0], Role::Cell), (&cells[1], Role::Cell)]
+            .map(|(sketch, role)| Told { sketch: sketch.clone(), role }),
     );
     assert_eq!(keep_apart(&all, &cells, &known, 10), Ok(Vec::new()), "the same again");
     // A whole near a whole, near a cell, and near what a whole has beside a cell.
@@ -247,7 +275,7 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     }
     // An earlier whole that this one leaves with a cell and a few.
     let mut known = Known::default();
-    known.learn(&[Told { sketch: of(0..200), whole: true }]);
+    known.learn(&[Told { sketch: of(0..200), role: Role::Whole }]);
     let cells = [of(0..100), of(100..197), of(197..400)];
     assert_eq!(keep_apart(&all, &[cells[0].clone()], &known, 10), Ok(Vec::new()));
     assert_eq!(keep_apart(&all, &[of(203..400)], &known, 10), Err(Differenced));
@@ -255,9 +283,9 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     let near = [of(0..195), of(195..400)];
     assert_eq!(keep_apart(&all, &near, &known, 2), Ok(Vec::new()));
     let mut known = Known::default();
-    known.learn(&[Told { sketch: of(0..100), whole: false }]);
+    known.learn(&[Told { sketch: of(0..100), role: Role::Cell }]);
     assert_eq!(keep_apart(&all, &[of(0..104), of(104..400)], &known, 10), Ok(vec![0]));
     // Known under a smaller minimum, told again under a larger one.
-    known.learn(&[Told { sketch: of(0..104), whole: false }]);
+    known.learn(&[Told { sketch: of(0..104), role: Role::Cell }]);
     assert_eq!(keep_apart(&all, &[of(0..104)], &known, 10), Ok(Vec::new()));
 }

@@ -8,7 +8,7 @@ use model::HospitalId;
 use privacy::Scope;
 use privacy::roster::{HospitalKeys, Roster, SignedRoster};
 use privacy::sign::SigningKey;
-use privacy::sketch::{Mark, Sketch, Told};
+use privacy::sketch::{Mark, Role, Sketch, Told};
 use rusqlite::Connection;
 
 use super::{Finding, verify};
@@ -148,7 +148,7 @@ pub(super) fn reservation(number: u8, sid: Option<[u8; 32]>) -> Reservation<'sta
 fn told(number: u8) -> [Told; 1] {
     let mut sketch = Sketch::default();
     sketch.add(Mark::of(&[number; 16], &[number + 1; 16]));
-    [Told { sketch, whole: true }]
+    [Told { sketch, role: Role::Whole }]
 }
 
 pub(super) fn outcome(answer: Option<&'static [u8]>) -> Outcome<'static> {

@@ -118,9 +118,9 @@ fn entries_that_were_dropped_or_reordered_are_named() {
 fn populations_cannot_be_taken_away_or_altered() {
     for sql in [
         "DELETE FROM population WHERE number = 1",
-        "UPDATE population SET whole = 0 WHERE number = 1",
+        "UPDATE population SET role = 0 WHERE number = 1",
         "UPDATE population SET sketch = zeroblob(198) WHERE number = 1",
-        "INSERT INTO population (entry, whole, sketch) SELECT entry, 0, sketch FROM population
+        "INSERT INTO population (entry, role, sketch) SELECT entry, 0, sketch FROM population
          WHERE number = 1",
     ] {
         let expected =

@@ -99,7 +99,7 @@ fn connect(path: &Path) -> Result<Connection, Problem> {
     let open = |name: &str| {
         let connection = Connection::open_with_flags(name, flags)?;
         connection.busy_timeout(BUSY)?;
-        schema::check(&connection)?;
+        schema::check_newest(&connection)?;
         Ok::<_, Problem>(connection)
     };
     let name = uri(path);

@@ -49,6 +49,17 @@ pub enum Problem {
         /// The newest format that is understood.
         known: i64,
     },
+    /// An earlier version of this program wrote it, and it is only to be read.
+    #[error(
+        "has format {found}, this program reads format {known}; its party's program brings it there when \
+         it starts the next time"
+    )]
+    Older {
+        /// The file's format.
+        found: i64,
+        /// The format that is read.
+        known: i64,
+    },
     /// It belongs to somebody else.
     #[error("is the record of {found}, not of {expected}; check data_dir")]
     OtherParty {

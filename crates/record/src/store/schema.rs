@@ -8,7 +8,7 @@ use super::problem::Problem;
 const APPLICATION_ID: i64 = 0x434f_4e53;
 
 /// `MIGRATIONS[n]` leads from format `n` to `n + 1`; the format is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3];
 
 /// Times and days are texts, hashes are blobs of 32 bytes, lists are texts separated by spaces.
 /// An `entry` column names the log entry that was written in the same transaction.
@@ -100,6 +100,22 @@ CREATE TABLE population (
 CREATE INDEX population_of_entry ON population (entry);
 ";
 
+/// Beside populations of groups (0) and of wholes (1), those that were withheld to hide others (2).
+const FORMAT_3: &str = "
+ALTER TABLE population RENAME TO population_2;
+DROP INDEX population_of_entry;
+CREATE TABLE population (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry INTEGER NOT NULL REFERENCES entry (idx),
+    role INTEGER NOT NULL CHECK (role BETWEEN 0 AND 2),
+    sketch BLOB NOT NULL
+) STRICT;
+INSERT INTO population (number, entry, role, sketch)
+    SELECT number, entry, whole, sketch FROM population_2 ORDER BY number;
+DROP TABLE population_2;
+CREATE INDEX population_of_entry ON population (entry);
+";
+
 /// Brings the file to the newest format.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Problem> {
     let found = version(connection)?;
@@ -127,6 +143,13 @@ pub(super) fn check(connection: &Connection) -> Result<(), Problem> {
         return Err(Problem::Newer { found, known: newest() });
     }
     Ok(())
+}
+
+/// Checks that the file is ours and of the newest format, for who may not change it.
+pub(super) fn check_newest(connection: &Connection) -> Result<(), Problem> {
+    check(connection)?;
+    let (found, known) = (version(connection)?, newest());
+    if found < known { Err(Problem::Older { found, known }) } else { Ok(()) }
 }
 
 /// Looks for damage that the database itself can see.

@@ -1,3 +1,5 @@
+use privacy::sketch::SKETCH_BYTES;
+
 use super::*;
 use crate::FILE;
 use crate::entry::{Entry, Kind};
@@ -89,7 +91,36 @@ fn a_file_of_the_first_format_is_brought_to_the_newest() {
     let file = Connection::open(&path).unwrap();
     file.execute_batch("DROP TABLE population; PRAGMA user_version = 1").unwrap();
     drop(file);
+    let error = Archive::open(&path).unwrap_err();
+    assert!(matches!(error.problem(), Problem::Older { found: 1, known: 3 }), "{error}");
     assert!(open(&path).unwrap().populations().unwrap().is_empty());
+}
+
+#[test]
+fn populations_of_the_second_format_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let store = open(&path).unwrap();
+    store.append(&refusal("one")).unwrap();
+    drop(store);
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(&format!(
+        "DROP TABLE population;
+         CREATE TABLE population (
+             number INTEGER PRIMARY KEY AUTOINCREMENT,
+             entry INTEGER NOT NULL REFERENCES entry (idx),
+             whole INTEGER NOT NULL CHECK (whole IN (0, 1)),
+             sketch BLOB NOT NULL
+         ) STRICT;
+         CREATE INDEX population_of_entry ON population (entry);
+         INSERT INTO population (entry, whole, sketch) VALUES
+             (0, 1, zeroblob({SKETCH_BYTES})), (0, 0, zeroblob({SKETCH_BYTES}));
+         PRAGMA user_version = 2"
+    ))
+    .unwrap();
+    drop(file);
+    let known = open(&path).unwrap().populations().unwrap();
+    assert_eq!((known.len(), known.wholes().count()), (1, 1));
 }
 
 #[test]
@@ -100,7 +131,7 @@ fn a_newer_file_is_refused_and_stays_as_it_is() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let before = std::fs::read(&path).unwrap();
     for error in [open(&path).unwrap_err(), Archive::open(&path).unwrap_err()] {
-        let newer = matches!(error.problem(), Problem::Newer { found: 7, known: 2 });
+        let newer = matches!(error.problem(), Problem::Newer { found: 7, known: 3 });
         assert!(newer, "{error}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
