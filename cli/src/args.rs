@@ -128,8 +128,8 @@ pub struct QueryArgs {
     /// Wait at most so long (500ms, 30s, 2m); late hospitals are listed as missing
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub deadline: Option<Duration>,
-    /// Show what each hospital would receive, and ask nobody
-    #[arg(long)]
+    /// Show what each hospital would receive, under which rules and at what cost, and ask nobody
+    #[arg(long, visible_alias = "dry-run")]
     pub explain: bool,
 }
 

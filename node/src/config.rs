@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(policy, privacy::Policy::default(), "the example shows the defaults");
         let open: privacy::Policy = load(&examples.join("open.toml")).unwrap();
         assert_eq!((open.minimum.persons, open.selectivity.persons), (Some(1), 1));
+        assert!(open.dominance.is_off());
     }
 
     #[test]

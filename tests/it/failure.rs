@@ -320,7 +320,7 @@ async fn a_killed_ingest_changes_nothing_and_the_next_takes_effect() {
     let folder = tempfile::tempdir().unwrap();
     let small = fixture::write(folder.path(), "h-1", (0..30).map(Stay::plain));
     let large = fixture::write(folder.path(), "large", (0..MANY).map(Stay::plain));
-    let next = fixture::write(folder.path(), "next", (0..44).map(Stay::plain));
+    let next = fixture::write(folder.path(), "next", (0..70).map(Stay::plain));
     let next = next.to_string_lossy();
     let hospital = HospitalSource::small("h-1", small);
     let region = Region::builder().hospitals([hospital]).start().await.unwrap();
@@ -352,7 +352,7 @@ async fn a_killed_ingest_changes_nothing_and_the_next_takes_effect() {
     assert_eq!(incoming(), 0, "what the crash left is removed");
     assert_ne!(site.snapshot_folder().unwrap(), before);
     // The record is of another snapshot.
-    assert_eq!(region.ask(BY_HOSPITAL).await.unwrap().rows(), [["h-1", "44"]], "no restart");
+    assert_eq!(region.ask(BY_HOSPITAL).await.unwrap().rows(), [["h-1", "70"]], "no restart");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,13 @@ fn truth(folder: &Path) -> Truth {
     truth
 }
 
+const COST: &str =
+    "SELECT drg_code, count(*) AS n, sum(total_cost) AS cost FROM stay GROUP BY drg_code";
+const BY_HOSPITAL_COST: &str = "SELECT hospital_id, drg_code, count(*) AS n, sum(total_cost) AS cost \
+                                FROM stay GROUP BY 1, 2";
+const CROSSED: &str = "SELECT hospital_id, drg_code, age_band, count(*) AS n, sum(total_cost) AS cost \
+                       FROM stay GROUP BY 1, 2, 3";
+
 fn close(found: &str, expected: f64, relative: f64, what: &str) {
     let found: f64 = found.parse().unwrap();
     let error = ((found - expected) / expected).abs();
@@ -193,6 +200,39 @@ fn check_default(pooled: &Answer, by_hospital: &Answer, truth: &Truth) {
     );
 }
 
+/// Stays and cost of an answer's rows that tell them, which end with a count and a sum.
+fn told(answer: &Answer) -> [f64; 2] {
+    let column = |from_the_end: usize| {
+        let rows = answer.rows();
+        let told = rows.iter().filter_map(|row| row[row.len() - from_the_end].parse::<f64>().ok());
+        told.sum::<f64>()
+    };
+    [column(2), column(1)]
+}
+
+/// What the minimum alone would let pass, of an answer that tells everything.
+fn large(answer: &Answer) -> [f64; 2] {
+    let rows = answer.rows().into_iter().filter_map(|row| {
+        let [.., stays, cost] = row.as_slice() else { return None };
+        Some((stays.parse::<f64>().ok()?, cost.parse::<f64>().ok()?))
+    });
+    let large = rows.filter(|(stays, _)| *stays >= 11.0);
+    large.fold([0.0; 2], |[stays, cost], one| [stays + one.0, cost + one.1])
+}
+
+/// What all rules together cost beside the minimum alone, in stays and in cost.
+#[allow(clippy::print_stderr, reason = "the figures belong into the closing note")]
+fn check_utility(what: &str, open: &Answer, strict: &Answer, most_points: f64) {
+    let all = told(open);
+    for (index, unit) in ["stays", "cost"].into_iter().enumerate() {
+        let share = |part: [f64; 2]| 100.0 * part[index] / all[index];
+        let (alone, full) = (share(large(open)), share(told(strict)));
+        eprintln!("{what}: {full:.2} % of {unit} are told, {alone:.2} % by the minimum alone");
+        assert!(full > 0.0 && full <= alone + 1e-9, "{what}");
+        assert!(alone - full <= most_points, "{what}: {full} of {alone} % of {unit}");
+    }
+}
+
 /// Medians against those of the file, which a statistics package has made.
 #[allow(clippy::print_stderr, reason = "the figures belong into the closing note")]
 fn check_medians(answer: &Answer, folder: &Path) {
@@ -247,6 +287,17 @@ async fn fifty_hospitals_give_the_known_benchmark() {
     let benchmark = region.ask(BENCHMARK).await.unwrap();
     check_benchmark(&benchmark, &folder);
 
+    let by_hospital = region.ask(BY_HOSPITAL_COST).await.unwrap();
+    let crossed = region.ask(CROSSED).await.unwrap();
+    let by_group = region.ask(COST).await.unwrap();
+    drop(region);
+
+    let region = Region::builder().hospitals(hospitals()).start().await.unwrap();
+    check_utility("regional sums", &by_group, &region.ask(COST).await.unwrap(), 5.0);
+    let strict = region.ask(BY_HOSPITAL_COST).await.unwrap();
+    check_utility("by hospital and group", &by_hospital, &strict, 5.0);
+    let strict = region.ask(CROSSED).await.unwrap();
+    check_utility("by hospital, group and age", &crossed, &strict, 100.0);
     drop(region);
 
     let region = Region::builder().hospitals(hospitals()).start().await.unwrap();
