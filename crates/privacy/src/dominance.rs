@@ -62,6 +62,16 @@ impl Dominance {
         problems
     }
 
+    /// A total that passes both rules though two persons contribute `most` each, and so whoever does when
+    /// nobody contributes more; `None` when it is too large to be told.
+    #[must_use]
+    pub fn enough(self, most: u128) -> Option<u128> {
+        let two = most.checked_mul(2)?;
+        let by_two = two.checked_mul(ALL_E4.into())?.div_ceil(self.top_two_e4.max(1).into());
+        let by_rest = two.checked_add(most.checked_mul(self.percent.into())?.div_ceil(100))?;
+        Some(by_two.max(by_rest).max(1))
+    }
+
     /// Whether a sum may be told. One that is too large to be judged may not.
     #[must_use]
     pub fn allows(self, shares: &Shares) -> bool {
@@ -94,7 +104,7 @@ impl Shares {
     }
 
     /// Takes in another sum. Who is among the largest of both is counted in both; what somebody contributes
-    /// to a sum without being among its largest is not known here.
+    /// to a sum without being among its largest is not known here and left out.
     pub(crate) fn join(&mut self, other: &Self) {
         self.total = self.total.saturating_add(other.total);
         let mine = std::mem::take(&mut self.largest);
@@ -193,6 +203,23 @@ mod tests {
             let expected = (x1 + x2) * 10_000 <= total * u64::from(k)
                 && rest * 100 >= x1 * u64::from(percent);
             prop_assert_eq!(told, expected);
+        }
+
+        #[test]
+        fn a_total_that_is_enough_passes_whoever_contributes(
+            amounts in prop::collection::vec(0u128..=100, 1..60),
+            k in 1u32..=10_000,
+            percent in 0u32..=100,
+        ) {
+            let rule = Dominance { top_two_e4: k, percent };
+            let most = amounts.iter().copied().max().unwrap_or(0);
+            let enough = rule.enough(most).unwrap();
+            let largest = [Some((0, most)), Some((1, most))];
+            let exactly = Shares { total: enough, largest };
+            prop_assert!(rule.allows(&exactly));
+            if amounts.iter().sum::<u128>() >= enough {
+                prop_assert!(rule.allows(&shares(&amounts)));
+            }
         }
 
         #[test]

@@ -159,7 +159,7 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         .map(|(measure, amounts)| gate.measure(table, measure, *amounts, &passes))
         .collect();
     if sketched != Sketched::Nothing && minimum > 1 && passes.contains(&true) {
-        released.told = gate.remembered(table, &cells, whole, &apart, &passes);
+        released.told = gate.remembered(table, [&apart, &passes], &cells, whole, known);
     }
     let mut withheld_rows = 0;
     for (index, group) in groups.into_iter().enumerate() {
@@ -223,10 +223,10 @@ impl<'a> Gate<'a> {
     fn remembered(
         &self,
         table: Option<&Table<'_>>,
+        [apart, passes]: [&[bool]; 2],
         cells: &[Sketch],
         whole: Sketch,
-        apart: &[bool],
-        passes: &[bool],
+        known: &Known,
     ) -> Vec<Told> {
         let sum = |parts: &[usize]| {
             let parts: Vec<Sketch> =
@@ -245,7 +245,10 @@ impl<'a> Gate<'a> {
                 self.is_large(persons, groups().map(|group| group.stays).sum())
             });
         let wholes = std::iter::once(whole).chain(sum(&of(&|one| !passes[one])));
-        let wholes = wholes.chain(lines.filter_map(sum));
+        // Not where it is near to what was told or hides others: that is not to be told later either.
+        let most = self.thresholds.persons_cap() as usize - 1;
+        let is_free = |sum: &Sketch| !known.has_near(sum, most) && !known.hides(sum, most);
+        let wholes = wholes.chain(lines.filter_map(sum).filter(is_free));
         let mut told: Vec<Told> = wholes.map(|sketch| Told { sketch, role: Role::Whole }).collect();
         for (role, cell) in [
             (Role::Cell, of(&|one| passes[one])),
@@ -287,7 +290,8 @@ impl<'a> Gate<'a> {
     /// Withholds more groups until those that do not pass are together enough, and not near to what was
     /// told before, or nobody.
     fn complete(&self, passes: &mut [bool], cells: &[Sketch], known: &Known) {
-        let (told, withheld) = self.parted(passes);
+        let (mut told, withheld) = self.parted(passes);
+        told.retain(|index| !known.is_told(&cells[*index]));
         let most = self.thresholds.persons_cap() as usize - 1;
         let join = |(persons, stays, rest): &mut (u64, u64, Sketch), index: usize| {
             *persons += self.groups[index].persons;
@@ -298,7 +302,9 @@ impl<'a> Gate<'a> {
             let is_nobody = *persons == 0 && *stays == 0;
             is_nobody || self.is_large(*persons, *stays) && !known.has_near(rest, most)
         };
-        complete(withheld, told, join, is_enough, |index| passes[index] = false);
+        if !complete(withheld, told, join, is_enough, |index| passes[index] = false) {
+            passes.fill(false);
+        }
     }
 
     /// In which of the groups that pass a measure is told, which adds up so many amounts of money.
@@ -317,12 +323,13 @@ impl<'a> Gate<'a> {
         let all: Vec<usize> = (0..self.groups.len()).collect();
         let whole = rule.union(&all);
         // A total that is not told itself tells nothing of its parts.
-        let may_be_told = whole != Support::group() && rule.allows(&whole);
-        if let Some(table) = table.filter(|_| may_be_told) {
-            let (shown, withheld) = self.parted(&told);
-            let join = |union: &mut Support, index: usize| rule.join(union, index);
-            let is_enough = |union: &Support| *union == Support::group() || rule.allows(union);
-            complete(withheld, shown, join, is_enough, |index| told[index] = false);
+        if let Some(table) = table.filter(|_| whole != Support::group()) {
+            if rule.allows(&whole) {
+                let (shown, withheld) = self.parted(&told);
+                let join = |union: &mut Support, index: usize| rule.join(union, index);
+                let is_enough = |union: &Support| *union == Support::group() || rule.allows(union);
+                complete(withheld, shown, join, is_enough, |index| told[index] = false);
+            }
             if table.has_margins() {
                 table.protect(&mut told, &rule);
             }
@@ -355,7 +362,11 @@ impl Rule for Sizes<'_> {
     fn is_enough(&self, cells: &[usize]) -> bool {
         let groups = || cells.iter().map(|cell| &self.gate.groups[*cell]);
         let persons = groups().map(|group| group.persons).sum();
+        let mut rest = Sketch::default();
+        cells.iter().for_each(|cell| rest.merge(&self.cells[*cell]));
+        let most = self.gate.thresholds.persons_cap() as usize - 1;
         self.gate.is_large(persons, groups().map(|group| group.stays).sum())
+            && !self.known.has_near(&rest, most)
     }
 
     fn hides(&self, cell: usize) -> bool {

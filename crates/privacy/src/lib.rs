@@ -14,9 +14,10 @@
 //! [`Released`], and `Offer` → [`Round`] → [`Partial`] → [`Concealed`]. Only `Released` and
 //! `Concealed` have a wire form, so nothing that skipped the rules can be encoded.
 //!
-//! Pairs of pooled sums that differ by a few persons are not both told ([`sketch`]).
+//! Pairs of sums that differ by a few persons are not both told ([`sketch`]), and what is withheld does not
+//! follow from a total, nor in a hospital's own tables from the margins.
 //!
-//! What is not here yet: complementary suppression over margins, and noise.
+//! What is not here yet: noise, and margins of regional tables.
 
 pub mod admit;
 pub mod bins;

@@ -6,7 +6,8 @@
 //! Disclosure Control*, Wiley 2012, section 4.3; Cox, *JASA* 75 (1980) 377). All lines are taken to be
 //! told, and all cells of the table to be there: nobody's cells are taken to be known as such.
 //!
-//! 1. What is withheld in a line must be enough to be told together, and not a single cell.
+//! 1. What is withheld in a line must be enough to be told together, and not a single cell, unless the
+//!    line as a whole is not enough.
 //! 2. The lines are equations whose unknowns are the withheld cells. An unknown that has only one
 //!    solution, found by elimination modulo a prime, is given company, and step 1 begins again.
 //!
@@ -132,6 +133,10 @@ impl<'a> Table<'a> {
         rule: &impl Rule,
         waiting: &mut BTreeSet<usize>,
     ) {
+        // A margin that is not told itself tells nothing.
+        if !rule.is_enough(&self.lines[line]) {
+            return;
+        }
         let mut withheld = self.withheld(line, told);
         let suffices = |cells: &[usize]| cells.len() > 1 && rule.is_enough(cells);
         if withheld.is_empty() || suffices(&withheld) {

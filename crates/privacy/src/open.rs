@@ -273,8 +273,9 @@ impl Judge<'_> {
         }
         let (withheld, mut passing): (Vec<usize>, Vec<usize>) =
             (0..bits.len()).partition(|place| bits[*place] & 1 == 0);
-        if self.sketches.is_empty() {
-            passing.clear();
+        match self.sketches.is_empty() {
+            true => passing.clear(),
+            false => passing.retain(|place| !known.is_told(&self.sketches[*place])),
         }
         let size = |place: usize| self.shape.sizes().map_or(0, |column| self.at(column, place));
         passing.sort_by_key(|place| (size(*place), self.group(*place)));
@@ -286,7 +287,11 @@ impl Judge<'_> {
         let is_enough = |(sum, rest): &([u128; 3], Sketch)| {
             *sum == [0; 3] || self.reaches(*sum) && !known.has_near(rest, self.fewest_apart() - 1)
         };
-        complete(withheld, passing, join, is_enough, |place| bits[place] = 0)
+        let enough = complete(withheld, passing, join, is_enough, |place| bits[place] = 0);
+        if !enough && !self.sketches.is_empty() {
+            bits.fill(0);
+        }
+        enough
     }
 
     /// The cells that passed before they were withheld so that others do not follow.

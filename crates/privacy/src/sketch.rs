@@ -5,8 +5,8 @@
 //! not in the other; when these are few, subtracting tells about these few (Denning, Denning and
 //! Schwartz, *ACM TODS* 4 (1979) 76). A [`Sketch`] stands for a population without naming anybody:
 //! [`COUNTERS`] counters modulo 2^22. Each person belongs to one counter and each stay has a weight
-//! other than zero, both decided by HMACs under the hospital's key; each row adds the weight of its
-//! stay to the counter of its person.
+//! other than zero, both decided by HMACs under the hospital's key; each stay adds its weight to the
+//! counter of its person, once, however many rows a join makes of it.
 //!
 //! * Sketches add up, over groups and over hospitals, so they travel under masks like any sum.
 //! * Populations that differ by `d` persons have at most `d` unlike counters. So no pair that

@@ -4,20 +4,20 @@
 //! public domains, per hospital by the values themselves.
 
 mod codes;
+mod largest;
+mod resident;
 mod steps;
 mod trees;
 
 pub use codes::Codes;
+use resident::resident;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, new_null_array};
-use arrow::datatypes::{Field, SchemaRef};
-use arrow::error::ArrowError;
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -39,7 +39,6 @@ use futures::future::BoxFuture;
 use model::manifest::{Manifest, SNAPSHOT_FORMAT};
 use model::schema::{Column, Table, table};
 use model::{Refusal, RefusalCode};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use privacy::domain::Places;
 use privacy::request::{ReleaseRequest, Scope};
 use privacy::{Admitted, Domain, Fitting, Measure, Partial, Policy};
@@ -103,6 +102,8 @@ struct Prepared {
     magnitudes: Vec<Option<f64>>,
     /// For each input, the column whose bins a histogram of it has.
     binned: Vec<Option<&'static Column>>,
+    /// For each input, the column whose values it is, each at most once.
+    summed: Vec<Option<(&'static Table, &'static Column)>>,
     /// Whether all its outputs are columns and nothing else.
     bare: bool,
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
@@ -119,6 +120,7 @@ pub struct Engine {
     prepared: Mutex<HashMap<PlanKey, Arc<Prepared>>>,
     trees: trees::KeptRows,
     marks: Arc<Marks>,
+    largest: largest::Kept,
 }
 
 impl std::fmt::Debug for Engine {
@@ -203,11 +205,11 @@ impl Engine {
                 .register_table(table.name, provider)
                 .map_err(|error| fail(error.strip_backtrace()))?;
         }
-        let (prepared, trees) = (Mutex::default(), Mutex::default());
+        let (prepared, trees, largest) = (Mutex::default(), Mutex::default(), Mutex::default());
         let stays =
             manifest.tables.get("stay").ok_or_else(|| fail("it has no stays".to_owned()))?;
         let marks = Arc::new(Marks::read(folder, &folder.join(&stays.file)).map_err(fail)?);
-        Ok(Self { context, manifest, policy, prepared, trees, marks })
+        Ok(Self { context, manifest, policy, prepared, trees, marks, largest })
     }
 
     /// What the snapshot says about itself.
@@ -249,11 +251,20 @@ impl Engine {
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let (money, magnitudes) = (relation.money(), relation.magnitudes());
         let bare = relation.is_bare();
-        let binned = relation.binned();
+        let (binned, summed) = (relation.binned(), relation.summed());
         let checked = relation.checked;
         let physical = Mutex::default();
-        let prepared =
-            Prepared { plan, checked, executable, money, magnitudes, binned, bare, physical };
+        let prepared = Prepared {
+            plan,
+            checked,
+            executable,
+            money,
+            magnitudes,
+            binned,
+            summed,
+            bare,
+            physical,
+        };
         let prepared = Arc::new(prepared);
         let mut map = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_PREPARED {
@@ -286,11 +297,12 @@ impl Engine {
         let domains = admitted.request().domains().iter();
         let sketched = !admitted.request().is_listing();
         let marks = sketched.then(|| Arc::clone(&self.marks));
-        let spec = prepared.spec(&admitted, domains.map(Domain::places).collect(), marks);
+        let mut spec = prepared.spec(&admitted, domains.map(Domain::places).collect(), marks);
+        spec.shares = self.shares(&prepared, &admitted).await?;
         let kernel = self.run(&prepared, &spec).await?;
         let selected = kernel.selected_persons();
         let selective = prepared.checked.selective;
-        let (groups, population) = kernel.into_parts();
+        let (groups, population) = kernel.into_parts().map_err(refuse_kernel)?;
         Ok(Partial::new(admitted, groups, population, selected, selective))
     }
 
@@ -430,8 +442,7 @@ impl Prepared {
             grids: self.grids(admitted.request()),
             cap: admitted.thresholds().persons_cap(),
             selectivity: admitted.thresholds().selectivity,
-            shares: admitted.request().scope() == Scope::PerHospital
-                && !admitted.thresholds().dominance.is_off(),
+            shares: None,
             one_row_per_stay: self.checked.one_row_per_stay,
             marks,
         }
@@ -440,30 +451,6 @@ impl Prepared {
 
 fn failed(error: &datafusion::common::DataFusionError) -> ComputeError {
     ComputeError::Engine(error.strip_backtrace())
-}
-
-/// Reads a small table whole; its rows keep their order.
-fn resident(path: &Path, table: &Table) -> Result<MemTable, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(ParquetRecordBatchReaderBuilder::build)
-        .map_err(|error| error.to_string())?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-    let schema = arrow_schema(table);
-    let batches = batches.iter().map(|batch| widen(batch, &schema)).collect::<Result<Vec<_>, _>>();
-    let batches = batches.map_err(|error| error.to_string())?;
-    MemTable::try_new(schema, vec![batches]).map_err(|error| error.strip_backtrace())
-}
-
-/// A batch with NULL in the columns that a snapshot of an earlier version does not have, as large
-/// tables are read too.
-fn widen(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let missing = |field: &Arc<Field>| new_null_array(field.data_type(), batch.num_rows());
-    let column = |field: &Arc<Field>| {
-        batch.column_by_name(field.name()).map_or_else(|| missing(field), Arc::clone)
-    };
-    let columns = schema.fields().iter().map(column).collect();
-    RecordBatch::try_new(Arc::clone(schema), columns)
 }
 
 async fn consume(

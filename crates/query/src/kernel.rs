@@ -10,6 +10,7 @@ mod histogram;
 mod joint;
 mod keys;
 mod moments;
+mod populations;
 pub(crate) mod step;
 mod totals;
 mod values;
@@ -24,7 +25,7 @@ use privacy::few::Few;
 use privacy::measure::{Input, Measure, ROWS_CAP};
 use privacy::partial::{PartialGroup, Support};
 use privacy::request::MAX_GROUPS;
-use privacy::sketch::{Population, Sketches, Unmarked};
+use privacy::sketch::{Population, Unmarked};
 
 use crate::grid::Grid;
 use crate::marks::Marks;
@@ -35,6 +36,8 @@ pub(crate) use keys::labels;
 pub(crate) use moments::VALUE_SETS;
 
 use moments::Moments;
+use populations::Populations;
+pub(crate) use totals::Totalled;
 
 /// Most cells, groups times measures, that one node computes for one request.
 const MAX_CELLS: usize = 1 << 20;
@@ -64,8 +67,8 @@ pub(crate) struct Spec {
     pub cap: u32,
     /// How many distinct persons of the whole relation must be told apart.
     pub selectivity: u32,
-    /// Whether to find out who contributes how much to sums of money.
-    pub shares: bool,
+    /// Where it matters who contributes how much to sums of money, by what these are judged.
+    pub shares: Option<Totalled>,
     /// Each row is one stay, so stays need no set.
     pub one_row_per_stay: bool,
     /// What rows add to the sketches of groups, where these are wanted.
@@ -133,8 +136,7 @@ pub(crate) struct Kernel {
     spec: Spec,
     keys: Keys,
     groups: Vec<Group>,
-    /// Of each group, where they are wanted.
-    sketches: Sketches,
+    populations: Populations,
     states: Vec<State>,
     /// One per measure; `None` where a measure has no conditions.
     joints: Vec<Option<Joint>>,
@@ -171,7 +173,7 @@ impl Kernel {
         Ok(Self {
             keys: Keys::new(spec.dimensions, Arc::clone(&spec.places)),
             groups: Vec::new(),
-            sketches: Sketches::default(),
+            populations: Populations::new(spec.marks.clone(), spec.one_row_per_stay),
             joints: joints.collect(),
             states,
             selected: Few::default(),
@@ -207,9 +209,7 @@ impl Kernel {
         self.keys.assign(dimensions, rows, &mut self.group_of_row)?;
         self.grow()?;
         self.count(persons, stays);
-        if let Some(marks) = &self.spec.marks {
-            marks.add_rows(&mut self.sketches, &self.group_of_row, stays)?;
-        }
+        self.populations.add(&self.group_of_row, stays)?;
         for state in &mut self.states {
             match state {
                 State::Group | State::Distinct(_) => {}
@@ -230,14 +230,12 @@ impl Kernel {
         let groups = self.keys.len();
         let bins: usize = self.spec.measures.iter().map(|measure| measure.bins()).sum();
         let fits = groups * (1 + self.states.len()) <= MAX_CELLS && groups * bins <= MAX_BINS;
-        let sketched = self.spec.marks.is_some();
+        let sketched = self.populations.are_wanted();
         if groups > MAX_GROUPS || !fits || (sketched && groups > MAX_SKETCHES) {
             return Err(KernelError::TooManyGroups);
         }
         self.groups.resize_with(groups, Group::default);
-        if sketched {
-            self.sketches.resize(groups);
-        }
+        self.populations.grow(groups);
         for state in &mut self.states {
             match state {
                 State::Moments(moments) => moments.grow(groups),
@@ -295,7 +293,7 @@ impl Kernel {
             mine.persons.merge(&group.persons, cap);
             mine.stays.merge(&group.stays, cap);
         }
-        self.sketches.merge(&other.sketches, &places);
+        self.populations.merge(&other.populations, &places);
         self.selected.merge(&other.selected, self.spec.selectivity);
         for (mine, theirs) in self.joints.iter_mut().zip(&other.joints) {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
@@ -320,14 +318,17 @@ impl Kernel {
         self.selected.count()
     }
 
-    /// The groups with their cells, and who is behind them; rows that have no place in the domains are in
-    /// none of them.
-    pub(crate) fn into_parts(self) -> (Vec<PartialGroup>, Population) {
+    /// The groups with their cells in the order of their keys, and who is behind them; rows that have no place
+    /// in the domains are in none of them.
+    ///
+    /// # Errors
+    /// [`KernelError::Unmarked`].
+    pub(crate) fn into_parts(mut self) -> Result<(Vec<PartialGroup>, Population), KernelError> {
         let mut distinct: Vec<Vec<i128>> = Vec::new();
         let mut shares = Vec::new();
         for state in &self.states {
             shares.push(match state {
-                State::Moments(moments) => moments.shares(self.groups.len()),
+                State::Moments(moments) => moments.shares(),
                 _ => Vec::new(),
             });
             let mut counts = Vec::new();
@@ -337,24 +338,27 @@ impl Kernel {
             }
             distinct.push(counts);
         }
-        let (mut groups, mut sketches) = (Vec::new(), Vec::new());
-        let mut all = self.sketches.each();
+        let none = Populations::new(None, true);
+        let sketches = std::mem::replace(&mut self.populations, none).finish()?;
+        let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
-            let (group, sketch) = (self.group(index, group, &distinct), all.next());
-            if let Some(mut group) = group {
-                for (support, shares) in group.supports.iter_mut().zip(&mut shares) {
-                    let own = shares.get_mut(index).map(std::mem::take).unwrap_or_default();
-                    *support = std::mem::take(support).with_shares(own);
-                }
-                groups.push(group);
-                sketches.extend(sketch);
+            let Some(mut group) = self.group(index, group, &distinct) else { continue };
+            for (support, shares) in group.supports.iter_mut().zip(&mut shares) {
+                let own = shares.get_mut(index).map(std::mem::take).unwrap_or_default();
+                *support = std::mem::take(support).with_shares(own);
             }
+            found.push((group, index));
         }
-        let population = match &self.spec.marks {
-            Some(_) => Population::Cells(sketches),
+        // In which order partitions ended decides nothing.
+        found.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        let population = match sketches {
+            Some(all) => {
+                let own = found.iter().filter_map(|(_, index)| all.get(*index).cloned());
+                Population::Cells(own.collect())
+            }
             None => Population::Untold,
         };
-        (groups, population)
+        Ok((found.into_iter().map(|(group, _)| group).collect(), population))
     }
 
     fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> Option<PartialGroup> {

@@ -109,6 +109,20 @@ impl CheckedRequest {
         self.inputs.iter().map(column).collect()
     }
 
+    /// For each input, the column whose values it is, or some of them, each at most once.
+    pub(crate) fn summed(&self) -> Vec<Option<(&'static Table, &'static Column)>> {
+        let column = |expr: &Expr| {
+            let found = self.relation.base(binned(expr)?)?;
+            let mut others = self.relation.tables.iter().map(|one| one.table);
+            // A table that has several rows of a stay would repeat the values of another.
+            let own = others.position(|table| std::ptr::eq(table, found.0))?;
+            let mut others = self.relation.tables.iter().enumerate();
+            let once = others.all(|(index, one)| index == own || one.table.one_row_per_stay);
+            once.then_some(found)
+        };
+        self.inputs.iter().map(column).collect()
+    }
+
     /// A histogram is of a bare column, as [`binned`] finds it, that conditions may cut as finely.
     ///
     /// # Errors

@@ -189,7 +189,42 @@ async fn a_cell_does_not_follow_from_the_margins_of_its_table() {
         told.sort_unstable();
         assert_eq!(told, expected);
     }
-    refused(&region, &counted("WHERE sex = 'F' AND payer = 'URRBMI'", false, false)).await;
+    // Neither the cells that hide them, nor everybody else, nor one of them and a group that was told.
+    for condition in [
+        "sex = 'F' AND payer = 'URRBMI'",
+        "NOT (sex = 'F' AND payer = 'URRBMI')",
+        "(sex = 'F' AND payer = 'URRBMI') OR (sex = 'M' AND payer = 'self')",
+    ] {
+        refused(&region, &counted(&format!("WHERE {condition}"), false, false)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_is_no_disguise() {
+    // Each stay has several fees; its patients are the same with and without them.
+    let joined = "count(DISTINCT s.stay_key) AS n, sum(f.amount) AS cost FROM stay s JOIN fee f ON \
+                  s.stay_key = f.stay_key WHERE s.age_years < 90";
+    let region = spread(old(4)).await;
+    assert_eq!(rows(&region, ALL).await[0][0], "180");
+    refused(&region, &format!("SELECT {joined}")).await;
+    let region = hospital(old(4)).await;
+    assert_eq!(counts(&region, &counted("", false, false)).await, ["180"]);
+    refused(&region, &format!("SELECT s.hospital_id, {joined} GROUP BY 1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_which_nothing_is_told_opens_nothing() {
+    // Months of which each holds few, so that every group by month is withheld.
+    let mut all = grouped();
+    for (month, stay) in (1..=12).cycle().zip(&mut all) {
+        stay.month = month;
+    }
+    let region = hospital(all).await;
+    assert_eq!(counts(&region, &counted("", true, false)).await, ["110", "120"]);
+    let by_month = "SELECT hospital_id, drg_code, date_trunc('month', discharged_at) AS m, count(*) AS n \
+                    FROM stay GROUP BY 1, 2, 3";
+    region.ask(by_month).await.unwrap();
+    refused(&region, &counted("WHERE drg_code = 'DC1'", false, false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

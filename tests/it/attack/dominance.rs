@@ -1,9 +1,10 @@
 //! Sums of money that are nearly one patient's.
 
+use model::RefusalCode;
 use tests::Region;
 use tests::fixture::Stay;
 
-use super::{hospital, stays};
+use super::{hospital, refusal, stays};
 
 /// 90 stays, of which thirty are in each of three groups; the first `few` of the first group cost a
 /// hundred times what the others do.
@@ -60,6 +61,18 @@ async fn a_condition_that_leaves_one_dear_patient_is_not_told() {
     ];
     for sql in asked {
         assert_eq!(rows(&region, sql).await, [["h-1", ""]], "{sql}");
+    }
+    // Nor under something that makes everybody's part look alike.
+    for measure in [
+        "sum(total_cost + 10000000)",
+        "sum(10000000 - total_cost)",
+        "sum(total_cost + los_days * 10000000)",
+        "sum(CASE WHEN drg_code = 'DA1' THEN total_cost ELSE 10000000 END)",
+        "sum(coalesce(total_cost, 10000000))",
+    ] {
+        let sql = format!("SELECT hospital_id, {measure} AS x FROM stay GROUP BY 1");
+        let refusal = refusal(region.ask(&sql).await);
+        assert_eq!(refusal.code, RefusalCode::Measure, "{sql}");
     }
     // The other groups, and lengths of stay of this one, are nobody's secret.
     let days = "SELECT hospital_id, avg(los_days) AS x FROM stay WHERE drg_code = 'DA1' GROUP BY 1";

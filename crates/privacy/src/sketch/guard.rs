@@ -28,7 +28,8 @@ impl Differenced {
 pub enum Role {
     /// It is that of a group that was told.
     Cell,
-    /// It is that of a whole request, or of all that one withheld, which follows from its total.
+    /// It is that of a whole request; of all that one withheld, which follows from its total; or of a margin
+    /// of which nothing was told.
     Whole,
     /// It was withheld though it is large enough, so that another does not follow.
     Hidden,
@@ -66,13 +67,15 @@ impl Role {
     }
 }
 
-/// Which of the `cells` of a request may not be told: those that differ from a known population by
-/// 1 to `most` persons, or from one that hides others by at most as many, as indices. With `most` = 0 nobody is protected from being told apart. What is
-/// itself known may be told again, whatever else became known under a smaller `most`.
+/// Which of the `cells` of a request may not be told: those that differ by 1 to `most` persons from a
+/// population that was told, or by at most as many from one that hides others. As indices. With `most` = 0
+/// nobody is protected from being told apart. What was itself told may be told again, whatever else became
+/// known under a smaller `most`.
 ///
 /// # Errors
-/// [`Differenced`] when the `whole` does so; when it and an earlier whole differ by a population that in
-/// turn differs by so few from a known one; or from one of the cells.
+/// [`Differenced`] when the `whole` does so; when it and an earlier whole differ by a population that does;
+/// when it is one that was told and one that hides others; or when it differs so from an earlier whole and
+/// one of the cells.
 pub fn keep_apart(
     whole: &Sketch,
     cells: &[Sketch],
@@ -83,18 +86,20 @@ pub fn keep_apart(
         return Ok(Vec::new());
     }
     let is_rest = |rest: &Sketch| *rest != Sketch::default();
+    // What was told is no news, whatever it is near to.
+    let exposes = |rest: &Sketch| {
+        (known.has_near(rest, most) || known.hides(rest, most)) && !known.is_told(rest)
+    };
     // What an earlier whole has beside this one is told by subtraction.
     let mut rests = known.wholes().map(|earlier| earlier.without(whole)).filter(is_rest);
     let is_known = known.contains(&Told { sketch: whole.clone(), role: Role::Whole });
-    let is_near = |rest: &Sketch| known.has_near(rest, most);
-    if !is_known && (is_near(whole) || known.hides(whole, most) || rests.any(|rest| is_near(&rest)))
-    {
+    let is_near = known.has_near(whole, most) || known.hides(whole, most) || known.unites(whole);
+    if !is_known && (is_near || rests.any(|rest| exposes(&rest))) {
         return Err(Differenced);
     }
     let (mut withheld, mut own) = (Vec::new(), Known::default());
     for (index, cell) in cells.iter().enumerate() {
-        let is_near = known.has_near(cell, most) || known.hides(cell, most);
-        if is_near && !known.is_told(cell) {
+        if exposes(cell) {
             withheld.push(index);
         } else {
             own.add(&Told { sketch: cell.clone(), role: Role::Cell });
@@ -102,7 +107,7 @@ pub fn keep_apart(
     }
     // And what this one has beside an earlier one.
     let mut rests = known.wholes().map(|earlier| whole.without(earlier)).filter(is_rest);
-    if rests.any(|rest| own.has_near(&rest, most)) {
+    if rests.any(|rest| own.has_near(&rest, most) || !is_known && exposes(&rest)) {
         return Err(Differenced);
     }
     Ok(withheld)

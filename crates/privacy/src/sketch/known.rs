@@ -126,6 +126,12 @@ impl Known {
         self.told.has_near(sketch, most)
     }
 
+    /// Whether the population is one that was told and one that hides others, together.
+    #[must_use]
+    pub(super) fn unites(&self, sketch: &Sketch) -> bool {
+        self.hidden.all.iter().any(|hidden| self.is_told(&sketch.without(hidden)))
+    }
+
     /// Whether the population hides others, or perhaps differs by no more than `most` persons from one
     /// that does.
     #[must_use]

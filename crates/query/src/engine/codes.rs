@@ -11,7 +11,7 @@ use model::{Refusal, RefusalCode};
 use privacy::domain::{MAX_CODE_BYTES, bucket, prefix};
 use privacy::{Admitted, Domain};
 
-use super::{ComputeError, Engine};
+use super::{ComputeError, Engine, refuse_kernel};
 
 /// The codes that a hospital holds, by their bucket.
 pub type Codes = BTreeMap<u32, Vec<String>>;
@@ -54,7 +54,7 @@ impl Engine {
         spec.cap = spec.cap.max(local_minimum);
         let minimum = u64::from(local_minimum);
         let mut names = BTreeMap::<String, (u64, u64)>::new();
-        for group in self.run(&prepared, &spec).await?.into_parts().0 {
+        for group in self.run(&prepared, &spec).await?.into_parts().map_err(refuse_kernel)?.0 {
             let [Some(code)] = group.key.as_slice() else { continue };
             let Some(code) = prefix(code, *level).filter(|code| code.len() <= MAX_CODE_BYTES)
             else {

@@ -10,6 +10,7 @@ use privacy::partial::PartialGroup;
 use privacy::release;
 use privacy::request::RequestParts;
 
+use super::resident::widen;
 use super::*;
 use crate::domain::DomainSpec;
 
@@ -17,7 +18,7 @@ async fn groups(engine: &Engine, admitted: &Admitted) -> Vec<PartialGroup> {
     let prepared = engine.prepare(admitted).await.unwrap();
     let domains = admitted.request().domains().iter();
     let spec = prepared.spec(admitted, domains.map(Domain::places).collect(), None);
-    engine.run(&prepared, &spec).await.unwrap().into_parts().0
+    engine.run(&prepared, &spec).await.unwrap().into_parts().unwrap().0
 }
 
 /// Key of a one-dimensional group, its rows and cells.
@@ -127,7 +128,7 @@ async fn as_many_sets_as_declared_stand_behind_each_measure() {
         "sum(coalesce(total_cost, 0) + coalesce(self_paid, 0))",
         "avg(ln(total_cost)) FILTER (WHERE los_days >= 7)",
         "sum(CASE WHEN sex = 'F' THEN 1 WHEN sex = 'M' THEN 2 ELSE 3 END)",
-        "sum(CASE sex WHEN 'F' THEN los_days ELSE total_cost END)",
+        "sum(CASE sex WHEN 'F' THEN self_paid ELSE total_cost END)",
         "corr(CASE WHEN sex = 'F' THEN 1 ELSE 0 END, CASE WHEN sex = 'F' THEN 2 ELSE 0 END)",
         "covar_pop(coalesce(total_cost, 0), cast(died AS double))",
     ];
@@ -175,7 +176,7 @@ async fn what_a_request_says_about_itself_is_checked_each_time() {
     for sql in [
         "SELECT sum(ln(total_cost)), sum(CASE WHEN died THEN 1 ELSE 0 END) FROM stay",
         "SELECT avg(cast(total_cost AS double)), count(*) FROM stay",
-        "SELECT sum(CASE WHEN sex = 'F' THEN coalesce(total_cost, 0) ELSE los_days END) FROM stay",
+        "SELECT sum(CASE WHEN sex = 'F' THEN coalesce(total_cost, 0) ELSE self_paid END) FROM stay",
     ] {
         let pooled = parts_of(&request(sql, &[]).await);
         let own = RequestParts { scope: Scope::PerHospital, ..pooled.clone() };

@@ -69,10 +69,12 @@ impl Moments {
             Measure::Products(..) => PRESENT | ABSENT | NONZERO | NONZERO_Y,
             _ => PRESENT | ABSENT | NONZERO,
         };
-        let is_amount = |index: &usize| {
-            spec.shares && !matches!(measure, Measure::Count(_)) && spec.inputs[*index].money
+        let is_amount =
+            |index: &usize| !matches!(measure, Measure::Count(_)) && spec.inputs[*index].money;
+        let totals = |index: Option<usize>| {
+            let index = index.filter(is_amount)?;
+            spec.shares.as_ref().map(|shares| Totals::new(shares, index))
         };
-        let totals = |index: Option<usize>| index.filter(is_amount).map(|_| Totals::default());
         Self {
             measure,
             totals: [totals(Some(x)), totals(y)],
@@ -88,6 +90,7 @@ impl Moments {
     }
 
     pub(super) fn grow(&mut self, groups: usize) {
+        self.totals.iter_mut().flatten().for_each(|totals| totals.grow(groups));
         self.sums.resize(groups, Sums { n: 0, open: self.open, x: 0, xx: 0 });
         if self.y.is_some() {
             self.pairs.resize(groups, PairSums::default());
@@ -248,11 +251,11 @@ impl Moments {
         }
     }
 
-    /// For each of so many groups, the shares of each input that is an amount of money.
-    pub(super) fn shares(&self, groups: usize) -> Vec<Vec<Shares>> {
-        let mut each = vec![Vec::new(); groups];
+    /// For each group, the shares of each input that is an amount of money.
+    pub(super) fn shares(&self) -> Vec<Vec<Shares>> {
+        let mut each = vec![Vec::new(); self.sums.len()];
         for totals in self.totals.iter().flatten() {
-            each.iter_mut().zip(totals.shares(groups)).for_each(|(all, one)| all.push(one));
+            each.iter_mut().zip(totals.shares()).for_each(|(all, one)| all.push(one));
         }
         each
     }

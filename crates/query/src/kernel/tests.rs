@@ -8,9 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema};
 use model::moments::Scale;
-use privacy::Domain;
 use privacy::domain::bucket;
 use privacy::dominance::Shares;
+use privacy::{Domain, Dominance};
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn spec() -> Spec {
         grids: BTreeMap::new(),
         cap: 3,
         selectivity: 4,
-        shares: true,
+        shares: Some(Totalled { rule: Dominance::default(), most: vec![None; 2] }),
         one_row_per_stay: false,
         marks: None,
     }
@@ -75,7 +75,7 @@ const ROWS: &[Row] = &[
 ];
 
 fn sorted(kernel: Kernel) -> Vec<PartialGroup> {
-    let mut groups = kernel.into_parts().0;
+    let mut groups = kernel.into_parts().unwrap().0;
     groups.sort_by(|a, b| a.key.cmp(&b.key));
     groups
 }
@@ -106,6 +106,33 @@ fn cells_are_exact_clamped_and_rounded_once() {
     assert_eq!(a.supports[2].sets(), [3, 2, 1, 0]);
     assert_eq!((groups[0].key[0].as_ref(), groups[0].cells[4]), (None, 0), "NaN is absent");
     assert_eq!(groups[2].cells[5], 8 * one, "100 is clamped to the bound of 8");
+}
+
+#[test]
+fn a_large_total_needs_no_persons_and_a_small_one_does() {
+    // Nobody has more than 1,000,000 of any sum; from 2,352,942 on, two of those are at most 85 %.
+    let judged = || Totalled { rule: Dominance::default(), most: vec![Some(1_000_000), None] };
+    let rows = |count: u32| -> Vec<Row> {
+        (0..count).map(|person| (Some("A"), true, Some(100_000), None, person)).collect()
+    };
+    let shares = |rows: &[Row], cut: usize| {
+        let spec = || Spec { shares: Some(judged()), ..spec() };
+        let (mut a, mut b) = (Kernel::new(spec()).unwrap(), Kernel::new(spec()).unwrap());
+        a.add(&batch(&rows[..cut])).unwrap();
+        b.add(&batch(&rows[cut..])).unwrap();
+        a.merge(b).unwrap();
+        sorted(a).remove(0).supports[1].shares()[0].clone()
+    };
+    for cut in [0, 3, 20, 23] {
+        let few = shares(&rows(23), cut);
+        assert_eq!(
+            few,
+            Shares { total: 2_300_000, largest: [Some((0, 100_000)), Some((1, 100_000))] }
+        );
+        let many = shares(&rows(24), cut);
+        assert_eq!((many.total, many.largest[0].map(|one| one.1)), (2_400_000, Some(1_000_000)));
+        assert!(Dominance::default().allows(&many));
+    }
 }
 
 #[test]
@@ -144,7 +171,7 @@ fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
         grids: BTreeMap::new(),
         cap: 100,
         selectivity: 100,
-        shares: false,
+        shares: None,
         one_row_per_stay: false,
         marks: None,
     })
@@ -308,7 +335,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
             grids: BTreeMap::from([(0, grid.clone())]),
             cap: 3,
             selectivity: 4,
-            shares: false,
+            shares: None,
             one_row_per_stay: true,
             marks: None,
         })
@@ -338,7 +365,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
         });
         let mut first = parts.next().unwrap();
         parts.for_each(|part| first.merge(part).unwrap());
-        first.into_parts().0.remove(0)
+        first.into_parts().unwrap().0.remove(0)
     };
     let group = whole(&[&rows]);
     assert_eq!((group.cells[0], group.cells[1], group.cells[2]), (1, 0, 6));

@@ -3,12 +3,16 @@
 //! A regional sum of money needs a rule that other sums do not: no hospital may dominate it. So
 //! the rule follows the amounts through arithmetic, casts, defaults and the results of CASE. It
 //! does not follow them into conditions: how many stays cost more than 10,000 is a count.
+//!
+//! Nothing else may be added to an amount, or stand in its place: ten million beside each cost would make
+//! everybody's part look alike, and could be subtracted afterwards.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use model::schema::ColumnType;
 
 use super::Relation;
+use super::literal::{Literal, literal, number};
 
 /// Whether some amount of money is part of the value of `input`, over base columns of `relation`.
 pub(crate) fn is_money(relation: &Relation, input: &Expr) -> bool {
@@ -30,5 +34,27 @@ pub(crate) fn is_money(relation: &Relation, input: &Expr) -> bool {
             });
             found || walked.is_err()
         }
+    }
+}
+
+/// Whether some of the parts of a sum or a choice are amounts of money, and others are neither that nor
+/// zero.
+pub(super) fn is_mixed<'a>(relation: &Relation, parts: impl IntoIterator<Item = &'a Expr>) -> bool {
+    let (mut amounts, mut others) = (false, false);
+    for part in parts {
+        if is_money(relation, part) {
+            amounts = true;
+        } else {
+            others |= !is_nothing(part);
+        }
+    }
+    amounts && others
+}
+
+/// Zero or NULL, in whatever type.
+fn is_nothing(part: &Expr) -> bool {
+    match part {
+        Expr::Cast(cast) => is_nothing(&cast.expr),
+        _ => number(part) == Some(0.0) || literal(part) == Some(Literal::Null),
     }
 }

@@ -9,6 +9,7 @@ use privacy::policy::Use;
 
 use super::condition::{Form, Operand, refuse_identity};
 use super::literal::{Literal, literal};
+use super::money::is_mixed;
 use super::{Walk, full_name};
 
 /// The selected expressions, all over base columns.
@@ -196,10 +197,25 @@ impl Walk<'_> {
 
     fn conditional_input(&self, case: &Case) -> Result<(), Refusal> {
         self.case_conditions(case)?;
-        for result in case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr) {
+        let results = || case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+        for result in results() {
             self.input(result)?;
         }
-        Ok(())
+        self.unmixed(results().map(AsRef::as_ref))
+    }
+
+    /// Nothing but amounts beside amounts.
+    fn unmixed<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<(), Refusal> {
+        if !is_mixed(self.relation, parts) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            RefusalCode::Measure,
+            "+ - CASE coalesce",
+            "Something else than money stands beside an amount of money, which would hide whose the amounts \
+             are.",
+            "Add it to the aggregated result; in CASE and coalesce use 0 or NULL.",
+        ))
     }
 
     /// Casts that keep every value: to DOUBLE, to a wide DECIMAL, and flags to numbers.
@@ -229,9 +245,14 @@ impl Walk<'_> {
 
     fn arithmetic(&self, left: &Expr, op: Operator, right: &Expr) -> Result<(), Refusal> {
         match op {
-            Operator::Plus | Operator::Minus | Operator::Multiply => {
+            Operator::Multiply => {
                 self.input(left)?;
                 self.input(right)
+            }
+            Operator::Plus | Operator::Minus => {
+                self.input(left)?;
+                self.input(right)?;
+                self.unmixed([left, right])
             }
             Operator::Divide => {
                 let divisor = match literal(right) {
@@ -276,7 +297,8 @@ impl Walk<'_> {
             )),
             ("coalesce", [first, second]) if literal(second).is_some() => {
                 self.input(first)?;
-                self.input(second)
+                self.input(second)?;
+                self.unmixed(args)
             }
             _ => Err(Refusal::new(
                 RefusalCode::Function,

@@ -5,6 +5,7 @@ use arrow::array::{
     TimestampSecondArray, UInt32Array, new_null_array,
 };
 use arrow::datatypes::Int32Type;
+use datafusion::datasource::MemTable;
 use model::HospitalId;
 use model::schema::{Column, ColumnType, TABLES};
 use privacy::blind::{GuardKey, RoundKey};
@@ -117,9 +118,9 @@ pub(super) fn engine_in_memory() -> Engine {
         context.register_table(table.name, Arc::new(provider)).unwrap();
     }
     let policy = open_policy();
-    let (prepared, trees) = (Mutex::default(), Mutex::default());
+    let (prepared, trees, largest) = (Mutex::default(), Mutex::default(), Mutex::default());
     let marks = Arc::new(Marks::made_up((0..STAYS).map(|stay| stay / 2)));
-    Engine { context, manifest: manifest(), policy, prepared, trees, marks }
+    Engine { context, manifest: manifest(), policy, prepared, trees, marks, largest }
 }
 
 /// The parts of a request, to be altered.
