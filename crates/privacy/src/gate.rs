@@ -205,6 +205,13 @@ impl<'a> Gate<'a> {
         persons >= u64::from(self.thresholds.persons) && stays >= u64::from(self.thresholds.stays)
     }
 
+    /// Whether what is withheld together holds the minimum of persons, though some may be in several groups,
+    /// and is not near to what was told before.
+    fn hides_itself(&self, rest: &Sketch, known: &Known) -> bool {
+        let minimum = self.thresholds.persons_cap();
+        rest.has_at_least(minimum) && !known.has_near(rest, minimum as usize - 1)
+    }
+
     /// Which groups hold the minimum.
     fn large_enough(&self) -> Vec<bool> {
         self.groups.iter().map(|group| self.is_large(group.persons, group.stays)).collect()
@@ -247,7 +254,7 @@ impl<'a> Gate<'a> {
         let wholes = std::iter::once(whole).chain(sum(&of(&|one| !passes[one])));
         // Not where it is near to what was told or hides others: that is not to be told later either.
         let most = self.thresholds.persons_cap() as usize - 1;
-        let is_free = |sum: &Sketch| !known.has_near(sum, most) && !known.hides(sum, most);
+        let is_free = |sum: &Sketch| self.hides_itself(sum, known) && !known.hides(sum, most);
         let wholes = wholes.chain(lines.filter_map(sum).filter(is_free));
         let mut told: Vec<Told> = wholes.map(|sketch| Told { sketch, role: Role::Whole }).collect();
         for (role, cell) in [
@@ -292,7 +299,6 @@ impl<'a> Gate<'a> {
     fn complete(&self, passes: &mut [bool], cells: &[Sketch], known: &Known) {
         let (mut told, withheld) = self.parted(passes);
         told.retain(|index| !known.is_told(&cells[*index]));
-        let most = self.thresholds.persons_cap() as usize - 1;
         let join = |(persons, stays, rest): &mut (u64, u64, Sketch), index: usize| {
             *persons += self.groups[index].persons;
             *stays += self.groups[index].stays;
@@ -300,7 +306,7 @@ impl<'a> Gate<'a> {
         };
         let is_enough = |(persons, stays, rest): &(u64, u64, Sketch)| {
             let is_nobody = *persons == 0 && *stays == 0;
-            is_nobody || self.is_large(*persons, *stays) && !known.has_near(rest, most)
+            is_nobody || self.is_large(*persons, *stays) && self.hides_itself(rest, known)
         };
         if !complete(withheld, told, join, is_enough, |index| passes[index] = false) {
             passes.fill(false);
@@ -364,9 +370,8 @@ impl Rule for Sizes<'_> {
         let persons = groups().map(|group| group.persons).sum();
         let mut rest = Sketch::default();
         cells.iter().for_each(|cell| rest.merge(&self.cells[*cell]));
-        let most = self.gate.thresholds.persons_cap() as usize - 1;
         self.gate.is_large(persons, groups().map(|group| group.stays).sum())
-            && !self.known.has_near(&rest, most)
+            && self.gate.hides_itself(&rest, self.known)
     }
 
     fn hides(&self, cell: usize) -> bool {

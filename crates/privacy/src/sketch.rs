@@ -192,6 +192,13 @@ impl Sketch {
         (1..=most).contains(&self.apart(other, most))
     }
 
+    /// Whether certainly so many persons are in it, or for larger numbers, half as many as there are counters:
+    /// each counter in use is at least one person's.
+    #[must_use]
+    pub fn has_at_least(&self, persons: u32) -> bool {
+        self.counters_in_use() >= (persons as usize).min(COUNTERS / 2)
+    }
+
     fn counters_in_use(&self) -> usize {
         self.0.iter().filter(|counter| **counter != 0).count()
     }

@@ -160,6 +160,26 @@ async fn what_was_told_before_hides_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_few_in_two_groups_are_no_more_than_they_are() {
+    // Six patients with a stay in each of two groups: twelve stays, and no twelve persons.
+    let mut all = stays(132, 0, |_| ());
+    for (number, stay) in (0..).zip(&mut all) {
+        stay.drg = match number {
+            0..6 => "AA1",
+            6..12 => "BB1",
+            12..70 => "CC1",
+            _ => "DD1",
+        };
+        if number < 12 {
+            stay.person = format!("in a series {}", number % 6);
+        }
+    }
+    let region = hospital(all).await;
+    assert_eq!(counts(&region, &counted("", true, false)).await, ["62"], "CC1 hides them");
+    refused(&region, &counted("WHERE drg_code = 'CC1'", false, false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cell_does_not_follow_from_the_margins_of_its_table() {
     // Sex by payer: three women of one payer, and enough of everybody else.
     let mut all = stays(120, 0, |_| ());

@@ -65,7 +65,7 @@ async fn malformed_requests_are_refused() {
             request.inputs[0].scale = Some(v1::input::Scale::DecimalDigits(255));
             request
         }),
-        (C::Aggregate, "bins of an expression", histogram(7, "stay.total_cost + 1")),
+        (C::Aggregate, "bins of an expression", histogram(7, "stay.total_cost * 2")),
         (C::TooLarge, "65 inputs", changed(|r| r.inputs = vec![input(COST_BOUND); 65])),
         (C::TooLarge, "65 measures", changed(|r| r.measures = vec![measure(Kind::Rows); 65])),
         (C::TooLarge, "9 dimensions", changed(|r| r.dimensions = vec!["d".to_owned(); 9])),

@@ -8,7 +8,7 @@ use crate::dominance::Shares;
 use crate::measure::Input;
 use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
-use crate::sketch::Population;
+use crate::sketch::{Mark, Population};
 
 /// What passes when nothing was told before.
 fn release(partial: Partial) -> Released {
@@ -28,8 +28,19 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
     let admitted = admit(request, &Policy::default(), None).unwrap();
-    let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
-    Partial::new(admitted, groups, nobody, selected, selective)
+    let population = Population::Cells(groups.iter().map(sketch).collect());
+    Partial::new(admitted, groups, population, selected, selective)
+}
+
+/// A group's persons, of whom nobody is in another one.
+fn sketch(group: &PartialGroup) -> Sketch {
+    let mut sketch = Sketch::default();
+    for person in 0..group.persons {
+        let hash = crate::canonical::sha256(format!("{:?} {person}", group.key).as_bytes());
+        let hmac = std::array::from_fn(|index| hash[index]);
+        sketch.add(Mark::of(&hmac, &hmac));
+    }
+    sketch
 }
 
 /// So many persons who cost the same.

@@ -6,7 +6,7 @@
 //! is empty says little: populations that have one are few and small, and are looked at when the
 //! one in question has one too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{COUNTERS, Differenced, Role, Sketch, Told};
 
@@ -23,7 +23,7 @@ const END: u32 = u32::MAX;
 pub struct Known {
     told: Index,
     /// Of the told ones, those of whole requests.
-    wholes: Vec<u32>,
+    wholes: BTreeSet<u32>,
     hidden: Index,
 }
 
@@ -115,7 +115,7 @@ impl Known {
         };
         let place = index.find(&told.sketch).or_else(|| index.push(&told.sketch));
         if told.role == Role::Whole {
-            self.wholes.extend(place.filter(|place| !self.wholes.contains(place)));
+            self.wholes.extend(place);
         }
         is_new
     }
@@ -167,14 +167,23 @@ impl Index {
     }
 
     fn find(&self, sketch: &Sketch) -> Option<u32> {
-        let mut found = None;
-        let mut same = |index: u32| {
-            let is_same = self.all[index as usize] == *sketch;
-            found = found.or(is_same.then_some(index));
-            is_same
+        let is_same = |index: &u32| self.all[*index as usize] == *sketch;
+        // Populations that are the same share every stretch: one that is in use is enough.
+        let in_use = numbers(sketch)
+            .into_iter()
+            .enumerate()
+            .find_map(|(stretch, number)| number.map(|number| (stretch, number)));
+        let Some((stretch, number)) = in_use else {
+            return self.sparse.iter().copied().find(is_same);
         };
-        self.any_alike(sketch, &mut same);
-        found
+        let mut next = self.last.get(&number).copied();
+        while let Some(index) = next.filter(|index| *index != END) {
+            if is_same(&index) {
+                return Some(index);
+            }
+            next = self.before.get(index as usize).map(|before| before[stretch]);
+        }
+        None
     }
 
     /// Whether any population that shares a stretch with `sketch` is one that `is` says.
