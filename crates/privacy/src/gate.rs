@@ -139,8 +139,6 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         return Ok(released);
     };
     let gate = Gate { thresholds, groups: &groups };
-    let places = gate.places();
-    let table = Table::new(&places);
     let mut passes = gate.large_enough();
     let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
     let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
@@ -149,7 +147,9 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     }
     let apart = passes.clone();
     // Sums of a model are about the same rows, and none is the total of others.
-    let table = (sketched == Sketched::Cells).then_some(&table);
+    let places = (sketched == Sketched::Cells).then(|| gate.places());
+    let table = places.as_deref().map(Table::new);
+    let table = table.as_ref();
     if let Some(table) = table {
         gate.hide(table, &mut passes, &cells, known);
     }
@@ -243,19 +243,15 @@ impl<'a> Gate<'a> {
         let of = |is: &dyn Fn(usize) -> bool| {
             (0..cells.len()).filter(|one| is(*one)).collect::<Vec<_>>()
         };
-        // How many rows are withheld is told, so the whole is, and what is withheld of it. A margin may be
-        // told, though it is near to a cell that is withheld in it.
-        let lines =
-            table.into_iter().flat_map(|table| table.withheld_whole(passes)).filter(|line| {
-                let groups = || line.iter().map(|one| &self.groups[*one]);
-                let persons = groups().map(|group| group.persons).sum();
-                self.is_large(persons, groups().map(|group| group.stays).sum())
-            });
+        // How many rows are withheld is told, so the whole is, and what is withheld of it.
         let wholes = std::iter::once(whole).chain(sum(&of(&|one| !passes[one])));
-        // Not where it is near to what was told or hides others: that is not to be told later either.
+        // A margin may be told, though it is near to a cell that is withheld in it; not where it is near to
+        // what was told before, or hides others: that is not to be told later either.
+        let sizes = Sizes { gate: self, cells, known };
+        let lines = table.into_iter().flat_map(|table| table.withheld_whole(passes));
         let most = self.thresholds.persons_cap() as usize - 1;
-        let is_free = |sum: &Sketch| self.hides_itself(sum, known) && !known.hides(sum, most);
-        let wholes = wholes.chain(lines.filter_map(sum).filter(is_free));
+        let margins = lines.filter(|line| sizes.is_enough(line)).filter_map(sum);
+        let wholes = wholes.chain(margins.filter(|sum| !known.hides(sum, most)));
         let mut told: Vec<Told> = wholes.map(|sketch| Told { sketch, role: Role::Whole }).collect();
         for (role, cell) in [
             (Role::Cell, of(&|one| passes[one])),

@@ -17,6 +17,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::complementary::complete;
+
 /// 2^31 − 1. That a table is judged wrongly needs a minor of its incidence matrix that is a multiple.
 const PRIME: u64 = (1 << PRIME_BITS) - 1;
 const PRIME_BITS: u32 = 31;
@@ -137,22 +139,16 @@ impl<'a> Table<'a> {
         if !rule.is_enough(&self.lines[line]) {
             return;
         }
-        let mut withheld = self.withheld(line, told);
-        let suffices = |cells: &[usize]| cells.len() > 1 && rule.is_enough(cells);
-        if withheld.is_empty() || suffices(&withheld) {
-            return;
-        }
-        let mut candidates = self.candidates(line, told, rule);
-        while !candidates.is_empty() {
-            let with = |cell: &usize| [&withheld[..], &[*cell]].concat();
-            let first = candidates.iter().position(|cell| suffices(&with(cell)));
-            let cell = candidates.remove(first.unwrap_or(candidates.len() - 1));
-            self.withhold(cell, told, waiting);
-            withheld.push(cell);
-            if first.is_some() {
-                return;
-            }
-        }
+        let join = |withheld: &mut Vec<usize>, cell| withheld.push(cell);
+        let is_enough = |withheld: &Vec<usize>| match withheld.as_slice() {
+            [] => true,
+            cells => cells.len() > 1 && rule.is_enough(cells),
+        };
+        let withheld = self.withheld(line, told);
+        let candidates = self.candidates(line, told, rule);
+        let withhold = |cell| self.withhold(cell, told, waiting);
+        // Where not even all of it is enough, nothing more of the line is told.
+        complete(withheld, candidates, join, is_enough, withhold);
     }
 
     /// Withholds the cheapest cell of the lines of `cell`, or where these have none left, of the lines of

@@ -338,8 +338,7 @@ impl Kernel {
             }
             distinct.push(counts);
         }
-        let none = Populations::new(None, true);
-        let sketches = std::mem::replace(&mut self.populations, none).finish()?;
+        let sketches = self.populations.finish()?;
         let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             let Some(mut group) = self.group(index, group, &distinct) else { continue };

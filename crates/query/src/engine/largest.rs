@@ -9,7 +9,7 @@ use arrow::datatypes::{Decimal128Type, UInt32Type};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
 use model::moments::Scale;
-use model::schema::{Column, ColumnType, PERSON_KEY, Table};
+use model::schema::{Column, ColumnType, MONEY_SCALE, PERSON_KEY, Table};
 use privacy::Admitted;
 use privacy::request::Scope;
 
@@ -19,9 +19,6 @@ use crate::session::plan_query;
 
 /// By table and column; found once for each snapshot.
 pub(super) type Kept = Mutex<HashMap<(&'static str, &'static str), u128>>;
-
-/// Decimal digits of an amount of money.
-const DIGITS: u8 = 4;
 
 impl Engine {
     /// What the rule of dominance needs of each input; `None` when the request's sums are not judged by it
@@ -35,17 +32,14 @@ impl Engine {
         if admitted.request().scope() == Scope::Pooled || rule.is_off() {
             return Ok(None);
         }
+        let in_units =
+            |scale| matches!(scale, Scale::Decimal(d) if i16::from(d) == i16::from(MONEY_SCALE));
         let mut most = Vec::new();
         for (input, column) in admitted.request().inputs().iter().zip(&prepared.summed) {
-            most.push(match column {
-                Some((table, column))
-                    if input.money
-                        && column.column_type == ColumnType::Money
-                        && input.scale == Scale::Decimal(DIGITS) =>
-                {
-                    Some(self.most(table, column).await?)
-                }
-                _ => None,
+            let amount = column.filter(|(_, column)| column.column_type == ColumnType::Money);
+            most.push(match amount.filter(|_| in_units(input.scale)) {
+                Some((table, column)) => Some(self.most(table, column).await?),
+                None => None,
             });
         }
         Ok(Some(Totalled { rule, most }))

@@ -54,7 +54,7 @@ impl Populations {
     }
 
     /// One for each group; `None` where they are not wanted.
-    pub(super) fn finish(mut self) -> Result<Option<Vec<Sketch>>, Unmarked> {
+    pub(super) fn finish(&mut self) -> Result<Option<Vec<Sketch>>, Unmarked> {
         let Some(marks) = &self.marks else { return Ok(None) };
         let (groups, stays): (Vec<u32>, Vec<u32>) = self.stays.iter().copied().unzip();
         marks.add_rows(&mut self.sketches, &groups, &stays)?;

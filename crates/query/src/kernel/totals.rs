@@ -37,10 +37,7 @@ impl Totals {
 
     /// Adds one row's amount.
     pub(super) fn add(&mut self, group: u32, person: u32, amount: i128) {
-        self.take(group, person, amount.unsigned_abs());
-    }
-
-    fn take(&mut self, group: u32, person: u32, amount: u128) {
+        let amount = amount.unsigned_abs();
         let sum = &mut self.sums[group as usize];
         *sum += amount;
         if *sum < self.enough && amount != 0 {

@@ -90,7 +90,7 @@ CREATE TABLE round (
 ";
 
 /// Populations that were told for the first time, with the entries of the rounds or releases that did.
-const FORMAT_2: &str = "
+pub(super) const FORMAT_2: &str = "
 CREATE TABLE population (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     entry INTEGER NOT NULL REFERENCES entry (idx),

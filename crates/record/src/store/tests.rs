@@ -1,5 +1,6 @@
 use privacy::sketch::SKETCH_BYTES;
 
+use super::schema::FORMAT_2;
 use super::*;
 use crate::FILE;
 use crate::entry::{Entry, Kind};
@@ -105,14 +106,7 @@ fn populations_of_the_second_format_are_kept() {
     drop(store);
     let file = Connection::open(&path).unwrap();
     file.execute_batch(&format!(
-        "DROP TABLE population;
-         CREATE TABLE population (
-             number INTEGER PRIMARY KEY AUTOINCREMENT,
-             entry INTEGER NOT NULL REFERENCES entry (idx),
-             whole INTEGER NOT NULL CHECK (whole IN (0, 1)),
-             sketch BLOB NOT NULL
-         ) STRICT;
-         CREATE INDEX population_of_entry ON population (entry);
+        "DROP TABLE population; {FORMAT_2}
          INSERT INTO population (entry, whole, sketch) VALUES
              (0, 1, zeroblob({SKETCH_BYTES})), (0, 0, zeroblob({SKETCH_BYTES}));
          PRAGMA user_version = 2"
