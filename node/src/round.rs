@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use model::{Refusal, RefusalCode};
+use privacy::blind::GuardKey;
 use privacy::conceal::{Receipt, guard_binding, seed_binding};
 use privacy::discover::{NameKey, buckets_digest, names_digest, pack};
 use privacy::domain::Domain;
 use privacy::mask::Seed;
+use privacy::roster::{Roster, SignedRoster};
 use privacy::seal::seal;
 use privacy::sign::Context;
-use privacy::{Admitted, Concealed, FromPack, Offer, Round, Sid, admit_round, conceal};
+use privacy::{Admitted, Concealed, Offer, Round, Sid, Terms, admit_round, conceal};
 use proto::{ReceivedOffer, UploadProof, cells_part, cells_parts, decode_offer, encode_upload, v1};
 use query::engine::Engine;
 use service::fault;
@@ -57,6 +59,10 @@ fn refused(refusal: &Refusal) -> Status {
     refusal_status(refusal)
 }
 
+fn broken(subject: &str, reason: &str) -> Refusal {
+    Refusal::new(RefusalCode::Offer, subject, reason, "")
+}
+
 /// 32 bytes of the system's randomness.
 fn random() -> Result<Zeroizing<[u8; 32]>, Status> {
     secret32().map_err(|error| internal_status("drawing a secret", &error))
@@ -91,11 +97,7 @@ impl Desk {
         let InForce { policy, policy_hash, engine } = self.holdings.now();
         let sid = offer.terms.sid();
         let snapshot = engine.as_ref().map(|e| e.manifest().snapshot_id.clone());
-        let from = match self.is_vouched_for(&offer) {
-            true => self.packs.origin(&offer.request, &policy).await,
-            false => None,
-        };
-        let round = match self.admit_offer(offer, &policy, from) {
+        let round = match self.admit_offer(offer, &policy).await {
             Ok(round) => Arc::new(round),
             Err(refusal) => {
                 self.books.note_refusal(sid, refusal.code.as_str()).await;
@@ -140,47 +142,44 @@ impl Desk {
         Ok(upload.into_parts(snapshot))
     }
 
-    /// Whether both authorities have signed the offer, as far as the roster in force tells: nothing
-    /// else of a forged offer is looked at.
-    fn is_vouched_for(&self, offer: &ReceivedOffer) -> bool {
-        let held = self.standing.roster().ok();
-        held.is_some_and(|roster| offer.terms.verify(&roster, &offer.signatures).is_ok())
-    }
-
-    fn admit_offer(
+    /// The signatures come first: nothing else of a forged offer is looked at.
+    async fn admit_offer(
         &self,
         offer: ReceivedOffer,
         policy: &privacy::Policy,
-        from: Option<FromPack>,
     ) -> Result<Round, Refusal> {
-        let broken =
-            |subject: &str, reason: String| Refusal::new(RefusalCode::Offer, subject, reason, "");
-        let standing = &self.standing;
-        let held = standing.roster().map_err(|error| {
+        let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, .. } = offer;
+        let roster = self.roster_for(&terms, offer.roster.as_ref())?;
+        let terms = terms.vouched(&roster, &signatures)?;
+        let bound = guard_binding(terms.sid(), &self.hospital);
+        let guard_key = self.standing.seal().open("guard", &bound, &sealed_guard_key).ok();
+        let guard_key = guard_key.and_then(|key| GuardKey::from_slice(&key));
+        let foreign = || broken("guard_key", "The guard key is not for this hospital.");
+        let guard_key = guard_key.ok_or_else(foreign)?;
+        let from = self.packs.origin(&request, policy).await;
+        let offer = Offer { request, terms, round_key, guard_key };
+        admit_round(offer, policy, &self.hospital, from)
+    }
+
+    /// The roster that the hospital holds; a newer one that was `sent` along takes its place.
+    fn roster_for(
+        &self,
+        terms: &Terms,
+        sent: Option<&SignedRoster>,
+    ) -> Result<Arc<Roster>, Refusal> {
+        let held = self.standing.roster().map_err(|error| {
             tracing::error!(%error, "the roster cannot be used");
-            broken("roster", "The hospital holds no usable roster.".to_owned())
+            broken("roster", "The hospital holds no usable roster.")
         })?;
-        let roster = match &offer.roster {
-            Some(signed) if held.hash() != offer.terms.roster => {
-                standing.accept(signed).map_err(|error| {
+        match sent {
+            Some(signed) if held.hash() != terms.roster => {
+                self.standing.accept(signed).map_err(|error| {
                     tracing::warn!(%error, "an offered roster was refused");
-                    broken("roster", "The roster that was sent along is not a newer one.".into())
-                })?
+                    broken("roster", "The roster that was sent along is not a newer one.")
+                })
             }
-            _ => held,
-        };
-        // The signatures come first: nothing else of a forged offer is looked at.
-        offer.terms.check(&roster)?;
-        let sid = offer.terms.verify(&roster, &offer.signatures)?;
-        let guard_key = standing
-            .seal()
-            .open("guard", &guard_binding(&sid, &self.hospital), &offer.sealed_guard_key)
-            .ok()
-            .and_then(|key| privacy::blind::GuardKey::from_slice(&key))
-            .ok_or_else(|| broken("guard_key", "The guard key is not for this hospital.".into()))?;
-        let ReceivedOffer { request, terms, signatures, round_key, .. } = offer;
-        let offer = Offer { request, terms, signatures, round_key, guard_key };
-        admit_round(offer, &roster, policy, &self.hospital, from)
+            _ => Ok(held),
+        }
     }
 
     /// Computes and masks. Dropping the future stops the computation.

@@ -247,17 +247,16 @@ impl World {
         let bound = guard_binding(&terms.sid(), &own);
         let seal_key = SealKey::from_signing(&hospital_key(number));
         let guard_key = seal_key.open("guard", &bound, &agreed.guard_keys[place]).unwrap();
+        let roster = self.desk.standing.roster().unwrap();
         let offer = Offer {
             request: agreed.request.clone(),
-            terms,
-            signatures: agreed.signatures,
+            terms: terms.vouched(&roster, &agreed.signatures).unwrap(),
             round_key: agreed.round_key.clone(),
             guard_key: GuardKey::from_slice(&guard_key).unwrap(),
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::default() };
-        let roster = self.desk.standing.roster().unwrap();
-        admit_round(offer, &roster, &policy, &own, None).unwrap()
+        admit_round(offer, &policy, &own, None).unwrap()
     }
 
     fn upload(

@@ -34,7 +34,7 @@ pub(super) fn measure(context: &Context) -> Result<Masks, Failure> {
     let bytes = usize::try_from(BYTES).map_err(|_| internal("memory is too small"))?;
     let seed = Seed::from_slice(&[9; 32]).ok_or_else(|| internal("a seed has 32 bytes"))?;
     let hospital = "bench".parse().map_err(|_| internal("a hospital has a name"))?;
-    let key = seed.column(&[0; 32], &hospital, 0);
+    let stream = seed.stream(&[0; 32], &hospital);
     let mut expander = Expander::default();
     let bare = Bare::new()?;
     let mut cells = vec![0u128; bytes / CELL_BYTES];
@@ -43,7 +43,7 @@ pub(super) fn measure(context: &Context) -> Result<Masks, Failure> {
     // The first run of each touches its memory and is not counted.
     for run in 0..=RUNS {
         let (mut a, mut b) = (Duration::ZERO, Duration::ZERO);
-        timed(&context.clock, &mut a, || expander.add(&key, &mut cells));
+        timed(&context.clock, &mut a, || expander.add(&stream, 0, &mut cells));
         timed(&context.clock, &mut b, || bare.seal(&mut sealed))?;
         if run > 0 {
             masking.push(a);

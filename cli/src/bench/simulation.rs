@@ -14,7 +14,7 @@ use std::time::Duration;
 use model::HospitalId;
 use num_traits::ToPrimitive;
 use privacy::Combined;
-use privacy::mask::{CELL_BYTES, Expander, Seed, write_cells};
+use privacy::mask::{Expander, Seed, write_cells};
 use privacy::open::{Opened, judge, mask_sums, unmask};
 use privacy::reveal::{Total, reveal};
 use privacy::sketch::Known;
@@ -203,18 +203,14 @@ fn mask(
     expander: &mut Expander,
     upload: &mut Vec<u8>,
 ) {
-    for (number, column) in (0u32..).zip(cells.chunks_mut(parties.terms.shape.cells())) {
-        expander.add(&hospital.seed.column(&parties.sid, &hospital.id, number), column);
-    }
+    expander.add(&hospital.seed.stream(&parties.sid, &hospital.id), 0, cells);
     write_cells(cells, upload);
 }
 
 impl Bare {
-    /// The streams of all columns of so many hospitals.
+    /// The streams of so many hospitals' uploads.
     fn streams(&mut self, parties: &Parties, hospitals: usize) -> Result<(), Failure> {
-        let shape = &parties.terms.shape;
-        let column = shape.cells() * CELL_BYTES;
-        (0..hospitals * shape.columns()).try_for_each(|_| self.expand(column))
+        (0..hospitals).try_for_each(|_| self.expand(parties.terms.shape.bytes()))
     }
 }
 

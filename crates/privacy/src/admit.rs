@@ -7,8 +7,7 @@ use crate::domain::Domain;
 use crate::dominance::Dominance;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::request::{Fitting, ReleaseRequest, Scope};
-use crate::roster::Roster;
-use crate::terms::{Sid, Signatures, Terms};
+use crate::terms::{Sid, Terms, Vouched};
 
 /// The numbers a release must reach; always set, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,15 +55,13 @@ impl Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FromPack(pub [u8; 32]);
 
-/// An offer as a node received it: nothing in it has been checked.
+/// An offer as a node received it: nothing in it has been checked but the terms.
 #[derive(Debug, Clone)]
 pub struct Offer {
     /// What is asked.
     pub request: ReleaseRequest,
-    /// Under which terms.
-    pub terms: Terms,
-    /// Signed by both authorities.
-    pub signatures: Signatures,
+    /// Under which terms, signed by both authorities.
+    pub terms: Vouched,
     /// The key that coordinator and nodes share.
     pub round_key: RoundKey,
     /// The key that witness and nodes share.
@@ -109,22 +106,20 @@ impl Round {
     }
 }
 
-/// Admits a masked round for `hospital`: the roster knows everybody, both authorities have signed
-/// exactly these terms, the terms are for this request, and they keep to the hospital's own
-/// `policy`. Whether the sid is new, the node's ledger decides.
+/// Admits a masked round for `hospital`: both authorities have signed the terms ([`Vouched`]), the
+/// terms are for this request, and they keep to the hospital's own `policy`. Whether the sid is
+/// new, the node's ledger decides.
 ///
 /// # Errors
-/// A [`Refusal`] with code `offer`, `roster_unknown`, `too_large`, or one of [`admit()`]'s.
+/// A [`Refusal`] with code `offer`, `too_large`, or one of [`admit()`]'s.
 pub fn admit_round(
     offer: Offer,
-    roster: &Roster,
     policy: &Policy,
     hospital: &HospitalId,
     pack: Option<FromPack>,
 ) -> Result<Round, Refusal> {
-    let Offer { request, terms, signatures, round_key, guard_key } = offer;
-    terms.check(roster)?;
-    let sid = terms.verify(roster, &signatures)?;
+    let Offer { request, terms, round_key, guard_key } = offer;
+    let (terms, sid) = terms.into_parts();
     if request.scope() != Scope::Pooled || round_key.commitment() != terms.round_key {
         return Err(Refusal::new(RefusalCode::Offer, "offer", "The offer is incomplete.", ""));
     }

@@ -19,12 +19,44 @@ pub struct Tally {
     pub hospitals: u128,
 }
 
+/// Bits of a tally in a cell: hospitals below persons.
+const TALLY_BITS: u32 = 32;
+/// Bits of hospitals in a tally; the rest is for persons, of whom each hospital counts at most
+/// [`crate::policy::LARGEST_MINIMUM`].
+const HOSPITAL_BITS: u32 = 11;
+/// Tallies of one cell.
+pub(crate) const TALLIES_PER_CELL: usize = 2;
+
 impl Tally {
+    /// The tally of bin `bin` in a cell that holds it and its neighbour.
+    pub(crate) const fn from_cell(cell: u128, bin: usize) -> Self {
+        let own = cell >> Self::shift(bin) & ((1 << TALLY_BITS) - 1);
+        Self { persons: own >> HOSPITAL_BITS, hospitals: own & ((1 << HOSPITAL_BITS) - 1) }
+    }
+
+    /// What it adds to the cell.
+    pub(crate) const fn to_cell(self, bin: usize) -> u128 {
+        let most = (1 << (TALLY_BITS - HOSPITAL_BITS)) - 1;
+        let persons = if self.persons < most { self.persons } else { most };
+        (persons << HOSPITAL_BITS | self.hospitals) << Self::shift(bin)
+    }
+
+    /// Whether a cell holds tallies and nothing above them, none of more than `most`.
+    pub(crate) fn are_within(cell: u128, most: Self) -> bool {
+        let fits = |tally: Self| tally.persons <= most.persons && tally.hospitals <= most.hospitals;
+        let above = cell >> (TALLY_BITS * 2);
+        above == 0 && (0..TALLIES_PER_CELL).all(|bin| fits(Self::from_cell(cell, bin)))
+    }
+
+    const fn shift(bin: usize) -> u32 {
+        if bin % TALLIES_PER_CELL == 0 { 0 } else { TALLY_BITS }
+    }
+
     const fn reaches(self, minimum: Self) -> bool {
         self.persons >= minimum.persons && self.hospitals >= minimum.hospitals
     }
 
-    fn with(self, other: Self) -> Self {
+    pub(crate) fn with(self, other: Self) -> Self {
         Self {
             persons: self.persons + other.persons,
             hospitals: self.hospitals.max(other.hospitals),

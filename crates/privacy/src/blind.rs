@@ -14,9 +14,15 @@
 //! check is therefore worth nothing without a bound on what it covers**; with |entry| <= B, a
 //! change that stays in bounds is guessed with probability at most 2^-(126 - log2 B). That is why
 //! a blinded sum and its square travel in limbs of 64 bits (B = 2^74 for 2^10 hospitals: 2^-52, and
-//! 2^-105 for counts; a sketch has three lanes of 32 bits, so B = 2^88 and 2^-40), and why values
+//! 2^-105 for counts; two tallies of bins share a cell, so B = 2^64 and 2^-62; a sketch has three lanes
+//! of 32 bits, so B = 2^88 and 2^-40), and why values
 //! are held against their declared bounds ([`crate::reveal`]).
 //! A failed guess ends the round and is noticed.
+//!
+//! The bins of a plain histogram are many and their numbers of rows small, so each carries its check
+//! above it in one cell: `rows + (coefficient · rows mod 2^87) · 2^41`. Both parts add up over hospitals
+//! and over joined bins. A change of the rows by `odd · 2^k` leaves `2^(86 - k)` equally likely checks:
+//! with at most 2^40 rows, one in 2^46, and one in 2^66 for a million.
 //!
 //! # Blinding
 //!
@@ -43,7 +49,7 @@
 use zeroize::Zeroizing;
 
 use crate::canonical::Writer;
-use crate::mask::{ColumnKey, Expander};
+use crate::mask::Stream;
 use crate::sign::derive;
 
 /// Fraction bits of a blinding factor.
@@ -57,6 +63,20 @@ pub(crate) const LIMB_BITS: u32 = 64;
 /// Bits of the upper limb of a blinded sum.
 pub(crate) const UPPER_LIMB_BITS: u32 = 32;
 const LIMB: u128 = (1 << LIMB_BITS) - 1;
+
+/// Bits of a number of rows that carries its check above it.
+const COUNT_BITS: u32 = 41;
+
+/// A number of rows with its check, in one cell.
+pub(crate) const fn counted(rows: u128, coefficient: u128) -> u128 {
+    rows.wrapping_add(coefficient.wrapping_mul(rows) << COUNT_BITS)
+}
+
+/// The number of rows in a sum of such cells; `None` when the check is that of another one.
+pub(crate) fn count_of(cell: u128, coefficient: u128) -> Option<u128> {
+    let rows = cell & ((1 << COUNT_BITS) - 1);
+    (counted(rows, coefficient) == cell).then_some(rows)
+}
 
 /// Known to coordinator and nodes. Erased when dropped.
 #[derive(Clone)]
@@ -88,9 +108,7 @@ fn from_slice(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 
 /// `count` odd coefficients.
 fn coefficients(key: &[u8; 32], purpose: &[u8], count: usize) -> Vec<u128> {
-    let key = ColumnKey::from_bytes(Zeroizing::new(derive(key, &[purpose])));
-    let mut stream = vec![0u128; count];
-    Expander::default().add(&key, &mut stream);
+    let mut stream = Stream::of(&Zeroizing::new(derive(key, &[purpose]))).take(count);
     stream.iter_mut().for_each(|coefficient| *coefficient |= 1);
     stream
 }
@@ -170,9 +188,7 @@ impl RoundKey {
     /// most 2^22 is below 2^-42.
     #[must_use]
     pub fn order(&self, cells: usize) -> Vec<u32> {
-        let key = ColumnKey::from_bytes(self.derive("order"));
-        let mut stream = vec![0u128; cells];
-        Expander::default().add(&key, &mut stream);
+        let stream = Stream::of(&self.derive("order")).take(cells);
         let mut places: Vec<u32> = (0..cells).filter_map(|cell| u32::try_from(cell).ok()).collect();
         for last in (1..places.len()).rev() {
             let random = stream[last] >> 64;
@@ -184,10 +200,7 @@ impl RoundKey {
 
     /// Blinding factors, one for each money sum of each cell.
     pub(crate) fn factors(&self, count: usize) -> Vec<Factor> {
-        let key = ColumnKey::from_bytes(self.derive("blind"));
-        let mut stream = vec![0u128; count];
-        Expander::default().add(&key, &mut stream);
-        stream.into_iter().map(Factor).collect()
+        Stream::of(&self.derive("blind")).take(count).into_iter().map(Factor).collect()
     }
 }
 
@@ -312,6 +325,25 @@ mod tests {
             prop_assert!([first, second, third].iter().all(|limb| *limb <= LIMB));
             prop_assert!(low.cast_signed().unsigned_abs() <= LIMB);
             prop_assert!(high.cast_signed().unsigned_abs() < 1 << 32);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_of_rows_carries_its_check_over_hospitals_and_bins(
+            rows in prop::collection::vec(0u128..1 << 30, 1..200),
+            coefficient in any::<u128>().prop_map(|c| c | 1),
+            power in 0u32..40,
+            odd in (0u128..1 << 20).prop_map(|n| 2 * n + 1),
+        ) {
+            let cells = rows.iter().map(|rows| counted(*rows, coefficient));
+            let sum = cells.fold(0u128, u128::wrapping_add);
+            prop_assert_eq!(count_of(sum, coefficient), Some(rows.iter().sum()));
+            // Other rows need another check, and each coefficient of 2^86 another one.
+            let delta = (odd << power) & ((1 << COUNT_BITS) - 1);
+            prop_assert!(delta == 0 || count_of(sum.wrapping_add(delta), coefficient).is_none());
+            let guessed = counted(delta, coefficient ^ 2);
+            prop_assert!(delta == 0 || count_of(sum.wrapping_add(guessed), coefficient).is_none());
         }
     }
 }

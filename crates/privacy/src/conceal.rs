@@ -16,7 +16,8 @@
 use model::HospitalId;
 
 use crate::admit::Round;
-use crate::blind::{Factor, accumulate, blinded, shift};
+use crate::bins::Tally;
+use crate::blind::{Factor, accumulate, blinded, counted, shift};
 use crate::canonical::{Writer, sha256};
 use crate::domain::Places;
 use crate::mask::{CELL_BYTES, Expander, Seed, write_cells};
@@ -132,15 +133,12 @@ pub fn guard_binding(sid: &[u8; 32], hospital: &HospitalId) -> [u8; 32] {
 pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Concealed {
     debug_assert_eq!(partial.admitted().request().hash(), round.admitted.request().hash());
     let mut entries = lay_out(partial, round);
-    let cells = round.terms.shape.cells();
     let mut expander = Expander::default();
+    let stream = seed.stream(&round.sid, &round.hospital);
     let mut hasher = blake3::Hasher::new();
     let mut bytes = Vec::with_capacity(HASHED_CELLS * CELL_BYTES);
-    for (column, part) in (0u32..).zip(entries.chunks_mut(cells)) {
-        expander.add(&seed.column(&round.sid, &round.hospital, column), part);
-    }
-    // Columns may be short, and the hash is made for long pieces.
-    for cells in entries.chunks(HASHED_CELLS) {
+    for (first, cells) in (0..).step_by(HASHED_CELLS).zip(entries.chunks_mut(HASHED_CELLS)) {
+        expander.add(&stream, first, cells);
         write_cells(cells, &mut bytes);
         hasher.update(&bytes);
     }
@@ -217,6 +215,13 @@ impl Columns<'_> {
         columns.zip(whole.to_cells()).for_each(|(column, cell)| self.set(column, cell));
     }
 
+    /// A hospital has each bin once, however its groups fall together.
+    fn merge_tally(&mut self, column: usize, bin: usize, tally: Tally) {
+        let entry = &mut self.entries[column * self.cells + self.place];
+        let known = Tally::from_cell(*entry, bin);
+        *entry += known.with(tally).to_cell(bin) - known.to_cell(bin);
+    }
+
     fn add(&mut self, column: usize, value: u128) {
         let entry = &mut self.entries[column * self.cells + self.place];
         *entry = entry.wrapping_add(value);
@@ -261,15 +266,13 @@ fn write_group(group: &PartialGroup, round: &Round, factors: &[Factor], columns:
         // A person is counted in one bin only, so that a bin of a plain histogram may have rows and
         // nobody who is counted in it.
         let is_plain = measure.tallies() == 1;
-        for (persons, hospitals) in shape.bins(index) {
+        for columns_of in shape.bins(index) {
             let rows = group.cells[offset..].iter();
-            for (((person, hospital), persons), rows) in
-                persons.zip(hospitals).zip(bins.by_ref()).zip(rows)
-            {
-                columns.add(person, capped(*persons));
-                if *persons > 0 || (is_plain && *rows > 0) {
-                    columns.set(hospital, 1);
-                }
+            let tallies = columns_of.into_iter().zip(bins.by_ref()).zip(rows);
+            for (bin, ((column, persons), rows)) in tallies.enumerate() {
+                let is_here = *persons > 0 || (is_plain && *rows > 0);
+                let tally = Tally { persons: capped(*persons), hospitals: u128::from(is_here) };
+                columns.merge_tally(column, bin, tally);
             }
         }
         for (column, cell) in shape.value_columns(index + 1).0.zip(&group.cells[offset..]) {
@@ -285,6 +288,11 @@ fn write_checks(entries: &mut [u128], round: &Round) {
     combine_into(entries, shape, shape.guards(), (0..shape.guards()).zip(guard));
     let values = round.round_key.coefficients(shape.columns() - shape.guards() - 1);
     for part in 0..=shape.measures().len() {
+        if let Some((columns, coefficient)) = shape.counted(part) {
+            let cells = &mut entries[columns.start * shape.cells()..columns.end * shape.cells()];
+            cells.iter_mut().for_each(|cell| *cell = counted(*cell, values[coefficient]));
+            continue;
+        }
         for Check { columns, coefficient, check } in shape.checks(part) {
             let terms = columns.zip(values[coefficient..].iter().copied());
             combine_into(entries, shape, check, terms);

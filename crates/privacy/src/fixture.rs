@@ -327,22 +327,21 @@ impl Fixture {
         Signatures { coordinator, witness }
     }
 
-    pub(crate) fn offer(&self) -> Offer {
-        Offer {
+    pub(crate) fn offer(&self) -> Result<Offer, Refusal> {
+        Ok(Offer {
             request: self.request.clone(),
-            terms: self.terms.clone(),
-            signatures: self.signatures(),
+            terms: self.terms.clone().vouched(&self.roster, &self.signatures())?,
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
-        }
+        })
     }
 
     pub(crate) fn admit(&self, offer: Offer, index: usize) -> Result<Round, Refusal> {
-        admit_round(offer, &self.roster, &self.policy, &hospital(index), None)
+        admit_round(offer, &self.policy, &hospital(index), None)
     }
 
     pub(crate) fn round(&self, index: usize) -> Round {
-        self.admit(self.offer(), index).unwrap()
+        self.admit(self.offer().unwrap(), index).unwrap()
     }
 
     pub(crate) fn seed(&self, index: usize) -> Seed {

@@ -36,7 +36,7 @@ use num_bigint::BigUint;
 use crate::bins::{Tally, runs};
 use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
 use crate::complementary::complete;
-use crate::mask::{ColumnKey, Expander, Seed};
+use crate::mask::{Expander, Seed, Stream, TILE_CELLS};
 use crate::measure::ROWS_CAP;
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};
@@ -91,7 +91,7 @@ pub struct Opened {
     pub runs: Vec<bool>,
     /// For each place: the mask sums of rows and its check, then, for each passing measure, of its
     /// cells and its check; of a histogram, for each run, of its bins' cells, kind by kind, and of their
-    /// checks.
+    /// checks, where these stand in columns of their own.
     pub masks: Vec<u128>,
     /// Groups with somebody in them that do not pass.
     pub withheld_groups: u64,
@@ -109,16 +109,14 @@ pub fn unmask(sums: &mut [u128], shape: &Shape, sid: &Sid, seeds: &Seeds) -> Res
     if sums.len() != shape.witnessed().len() * shape.cells() {
         return Err(Tampered);
     }
-    let mut expander = Expander::default();
-    for (column, cells) in (0u32..).zip(sums.chunks_mut(shape.cells())) {
-        expander.subtract_all(&column_keys(seeds, sid, column), cells);
-    }
+    // The witnessed columns come first.
+    Expander::default().subtract_all(&streams(seeds, sid), 0, sums);
     Ok(())
 }
 
-/// The keys of all hospitals' streams of one column.
-fn column_keys(seeds: &Seeds, sid: &Sid, column: u32) -> Vec<ColumnKey> {
-    seeds.iter().map(|(hospital, seed)| seed.column(sid, hospital, column)).collect()
+/// All hospitals' streams.
+fn streams(seeds: &Seeds, sid: &Sid) -> Vec<Stream> {
+    seeds.iter().map(|(hospital, seed)| seed.stream(sid, hospital)).collect()
 }
 
 /// Judges every cell by its opened guards.
@@ -214,10 +212,9 @@ impl Judge<'_> {
                 bounded &= fits_signed(index + 1, 1 << UPPER_LIMB_BITS);
                 bounded &= (2..DOMINANCE_COLUMNS).all(|limb| fits(index + limb, 1 << LIMB_BITS));
             }
-            for (mut persons, mut hospitals) in self.shape.bins(measure) {
-                bounded &= persons.all(|index| fits(index, cap));
-                bounded &= hospitals.all(|index| fits(index, 1));
-            }
+            let most = Tally { persons: self.hospitals * cap, hospitals: self.hospitals };
+            let tallies = self.shape.bins(measure).flatten().flat_map(column);
+            bounded &= tallies.into_iter().all(|cell| Tally::are_within(*cell, most));
         }
         bounded &= self.shape.sizes().is_none_or(|index| fits(index, u128::from(ROWS_CAP)));
         let sketches = self.shape.sketches().flat_map(column);
@@ -363,14 +360,9 @@ impl Judge<'_> {
 
     /// Where the runs of a histogram's bins end; nothing for any other measure.
     fn runs(&self, index: usize, place: usize) -> Vec<bool> {
-        let tally = |(persons, hospitals): (Range<usize>, Range<usize>)| {
-            let bins = persons.zip(hospitals).map(|(persons, hospitals)| Tally {
-                persons: self.at(persons, place),
-                hospitals: self.at(hospitals, place),
-            });
-            bins.collect()
-        };
-        let tallies: Vec<Vec<Tally>> = self.shape.bins(index).map(tally).collect();
+        let tally = |(bin, column)| Tally::from_cell(self.at(column, place), bin);
+        let tallies = |columns: Vec<usize>| columns.into_iter().enumerate().map(tally).collect();
+        let tallies: Vec<Vec<Tally>> = self.shape.bins(index).map(tallies).collect();
         let minimum = Tally {
             persons: u128::from(self.floor.persons.max(self.floor.stays)),
             hospitals: u128::from(self.floor.hospitals),
@@ -409,61 +401,42 @@ pub fn mask_sums(verdict: &Verdict, shape: &Shape, sid: &Sid, seeds: &Seeds) -> 
         withheld_measures: verdict.withheld_measures,
         remainder: verdict.remainder_passes.then_some([0; 2]),
     };
-    let mut sums = Sums { expander: Expander::default(), shape, sid, seeds };
-    let wanted: Vec<usize> = value_columns(shape).collect();
-    let mut kept_at = vec![0; shape.columns()];
-    wanted.iter().enumerate().for_each(|(at, column)| kept_at[*column] = at);
-    // One column at a time is expanded; only the cells that pass are kept.
-    let kept: Vec<Vec<u128>> = wanted
-        .iter()
-        .enumerate()
-        .map(|(part, column)| {
-            // The first two of the wanted columns are rows and its check.
-            let masks = sums.column(*column);
-            if let Some(sum) = opened.remainder.as_mut().and_then(|sums| sums.get_mut(part)) {
-                let others = verdict.cells.iter().zip(&masks).filter(|(bits, _)| **bits & 1 == 0);
+    let values = shape.witnessed().end..shape.columns();
+    let cells = shape.cells();
+    let at_once = (TILE_CELLS / cells).max(1);
+    let (streams, mut expander) = (streams(seeds, sid), Expander::default());
+    let (mut sums, mut kept) = (Vec::new(), Vec::with_capacity(values.len()));
+    let rows = [shape.value_columns(0).0.start, shape.value_columns(0).1.start];
+    // A few columns at a time are expanded; only the cells that pass are kept.
+    for start in values.clone().step_by(at_once) {
+        let end = values.end.min(start + at_once);
+        sums.clear();
+        sums.resize((end - start) * cells, 0u128);
+        expander.add_all(&streams, start * cells, &mut sums);
+        for (column, masks) in (start..).zip(sums.chunks(cells)) {
+            let part = rows.iter().position(|own| *own == column);
+            let part = opened.remainder.as_mut().zip(part).and_then(|(sums, at)| sums.get_mut(at));
+            if let Some(sum) = part {
+                let others = verdict.cells.iter().zip(masks).filter(|(bits, _)| **bits & 1 == 0);
                 *sum = others.fold(0u128, |sum, (_, mask)| sum.wrapping_add(*mask));
             }
-            opened.places.iter().map(|place| masks[*place as usize]).collect()
-        })
-        .collect();
+            let passing = opened.places.iter().map(|place| masks[*place as usize]);
+            kept.push(passing.collect::<Vec<_>>());
+        }
+    }
     let mut runs = opened.runs.iter().copied();
     for (row, bits) in opened.verdicts.iter().enumerate() {
         for slot in slots(shape, *bits, &mut runs) {
-            let masks = slot.map(|column| kept[kept_at[column]][row]);
+            let masks = slot.map(|column| kept[column - values.start][row]);
             opened.masks.push(masks.fold(0, u128::wrapping_add));
         }
     }
     opened
 }
 
-struct Sums<'a> {
-    expander: Expander,
-    shape: &'a Shape,
-    sid: &'a Sid,
-    seeds: &'a Seeds,
-}
-
-impl Sums<'_> {
-    fn column(&mut self, column: usize) -> Vec<u128> {
-        let mut sums = vec![0u128; self.shape.cells()];
-        let Ok(number) = u32::try_from(column) else { return sums };
-        self.expander.add_all(&column_keys(self.seeds, self.sid, number), &mut sums);
-        sums
-    }
-}
-
-/// All value columns, part after part, each with its checks.
-fn value_columns(shape: &Shape) -> impl Iterator<Item = usize> + '_ {
-    (0..=shape.measures().len()).flat_map(|part| {
-        let (columns, checks) = shape.value_columns(part);
-        columns.chain(checks)
-    })
-}
-
 /// What a verdict opens, as ranges of columns whose sum is told: rows and its check, then for each
 /// passing measure its columns and its check, one by one; for a histogram, for each run, its bins
-/// and their checks. `runs` gives the ends of the runs, bin by bin; a run that it does not end is
+/// and their checks, where these stand in columns of their own. `runs` gives the ends of the runs, bin by bin; a run that it does not end is
 /// left out.
 pub(crate) fn slots(
     shape: &Shape,
@@ -481,7 +454,7 @@ pub(crate) fn slots(
         let mut start = 0;
         for bin in 0..bins {
             if runs.next() == Some(true) {
-                let kinds = columns.clone().step_by(bins).chain([checks.start]);
+                let kinds = columns.clone().step_by(bins).chain(checks.clone().step_by(bins));
                 slots.extend(kinds.map(|first| first + start..first + bin + 1));
                 start = bin + 1;
             }

@@ -8,7 +8,7 @@
 //! below 2^60 cannot be changed with a better chance than 2^-66. How many groups are withheld the
 //! coordinator cannot check: there it has the witness's word.
 
-use crate::blind::{RoundKey, accumulate};
+use crate::blind::{RoundKey, accumulate, count_of};
 use crate::combine::{Combined, CombinedGroup};
 use crate::domain::Domain;
 use crate::mask::CELL_BYTES;
@@ -113,7 +113,7 @@ pub fn reveal(
             let sum = slot.fold(0u128, |sum, column| sum.wrapping_add(at(column)));
             values[last] = sum.wrapping_sub(*mask);
         }
-        let (rows, group) = checked.group(&values, *bits, ends)?;
+        let (rows, group) = checked.group(&mut values, *bits, ends)?;
         if let Some(codes) = key_of(cell, request.domains()) {
             combined.released_cells += 1;
             combined.released_rows += rows;
@@ -182,8 +182,18 @@ impl<'a> Checked<'a> {
     }
 
     /// Each check of a part is that of its values. The bins of a run that stand before its last are
-    /// zero here, and so are their checks.
-    fn is_checked(&self, part: usize, values: &[u128]) -> bool {
+    /// zero here, and so are their checks. Checks that stand above their values are taken away.
+    fn is_checked(&self, part: usize, values: &mut [u128]) -> bool {
+        if let Some((columns, coefficient)) = self.shape.counted(part) {
+            let coefficient = self.coefficients[coefficient];
+            return values[columns].iter_mut().all(|value| match count_of(*value, coefficient) {
+                Some(rows) => {
+                    *value = rows;
+                    true
+                }
+                None => false,
+            });
+        }
         self.checks[part].iter().all(|Check { columns, coefficient, check }| {
             let mut sum = [0u128];
             for (column, coefficient) in columns.clone().zip(&self.coefficients[*coefficient..]) {
@@ -196,7 +206,7 @@ impl<'a> Checked<'a> {
     /// A group's rows and its measures, when they stand up to their checks.
     fn group(
         &self,
-        values: &[u128],
+        values: &mut [u128],
         bits: u64,
         ends: &[bool],
     ) -> Result<(u64, CombinedGroup), RevealError> {
@@ -253,7 +263,7 @@ impl<'a> Checked<'a> {
             values[column] = values[column].wrapping_sub(mask);
         }
         let sum = values[rows.start];
-        if !self.is_checked(0, &values) || sum > ROWS_LIMIT {
+        if !self.is_checked(0, &mut values) || sum > ROWS_LIMIT {
             return Err(RevealError::Check);
         }
         u64::try_from(sum).map_err(|_| RevealError::Check)

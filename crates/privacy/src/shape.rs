@@ -9,13 +9,13 @@
 //! | contributors | 1 for a hospital with the group | witness |
 //! | supports | for each measure, the sets of persons that must be none or the minimum | witness |
 //! | dominance | for each money sum, the blinded sum in two limbs and its square in three | witness |
-//! | bins | for each tally of a histogram, the persons of each bin, then for each, 1 for a hospital with it | witness |
+//! | bins | for each tally of a histogram, two bins to a cell: the persons of each, and 1 for a hospital with it | witness |
 //! | sketches | who is in each cell, or in the whole ([`mod@crate::sketch`]) | witness |
 //! | sizes | rows of each cell, in each hospital rounded down to a power of two | witness |
 //! | guard check | a secret combination of the columns above, against a lying coordinator | witness |
 //! | rows | rows of the group | coordinator, passing groups |
-//! | values | the cells of each measure | coordinator, passing measures |
-//! | value checks | secret combinations of rows, of each measure and of each bin, against a lying witness | coordinator |
+//! | values | the cells of each measure; those of a plain histogram with their checks above them | coordinator, passing measures |
+//! | value checks | secret combinations of rows, of each measure and of each bin of gradients, against a lying witness | coordinator |
 //!
 //! The witness sees guards without labels, in an order it cannot undo, and never a value; of a
 //! histogram, how the persons of each unlabelled group spread over its bins.
@@ -23,6 +23,7 @@
 use std::iter::StepBy;
 use std::ops::Range;
 
+use crate::bins::TALLIES_PER_CELL;
 use crate::measure::Measure;
 use crate::request::ReleaseRequest;
 use crate::sketch::{SKETCH_COLUMNS, Sketched};
@@ -72,8 +73,23 @@ pub(crate) struct Check {
 }
 
 impl MeasureShape {
+    /// Whether its cells are numbers of rows that carry their checks themselves: those of a plain
+    /// histogram.
+    pub(crate) const fn is_counted(&self) -> bool {
+        self.bins > 0 && self.width == self.bins
+    }
+
     const fn checks(&self) -> usize {
-        if self.bins == 0 { 1 } else { self.bins as usize }
+        match self.bins {
+            0 => 1,
+            _ if self.is_counted() => 0,
+            bins => bins as usize,
+        }
+    }
+
+    /// Columns of its bins' tallies.
+    const fn tally_columns(&self) -> usize {
+        (self.bins as usize).div_ceil(TALLIES_PER_CELL) * self.tallies as usize
     }
 }
 
@@ -181,8 +197,13 @@ impl Shape {
         GROUP_GUARDS
             + self.total(|m| m.supports)
             + DOMINANCE_COLUMNS * self.total(|m| m.money)
-            + 2 * self.total(|m| m.bins * m.tallies)
+            + self.tally_columns(self.measures.len())
             + self.sketch_columns()
+    }
+
+    /// Columns of the tallies of the first `measures`.
+    fn tally_columns(&self, measures: usize) -> usize {
+        self.measures[..measures].iter().map(MeasureShape::tally_columns).sum()
     }
 
     const fn sketch_columns(&self) -> usize {
@@ -229,22 +250,21 @@ impl Shape {
         start..start + DOMINANCE_COLUMNS * self.measures[index].money as usize
     }
 
-    /// Columns of the bins of measure `index`, tally after tally: the persons of each bin, and the
-    /// hospitals of each.
-    pub fn bins(&self, index: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
-        let tallies = |m: &MeasureShape| (m.bins * m.tallies) as usize;
-        let before: usize = self.measures[..index].iter().map(tallies).sum();
-        let start = self.sketches().start - 2 * self.total(|m| m.bins * m.tallies) + 2 * before;
-        let MeasureShape { bins, tallies, .. } = self.measures[index];
-        let bins = bins as usize;
-        (0..tallies as usize).map(move |tally| {
-            let start = start + 2 * bins * tally;
-            (start..start + bins, start + bins..start + 2 * bins)
+    /// Columns of the bins of measure `index`: for each tally, that of each bin in turn, which it
+    /// shares with its neighbour.
+    pub fn bins(&self, index: usize) -> impl Iterator<Item = Vec<usize>> + use<> {
+        let own = &self.measures[index];
+        let all = self.tally_columns(self.measures.len());
+        let start = self.sketches().start - all + self.tally_columns(index);
+        let (bins, columns) = (own.bins as usize, (own.bins as usize).div_ceil(TALLIES_PER_CELL));
+        (0..own.tallies as usize).map(move |tally| {
+            let first = start + columns * tally;
+            (0..bins).map(|bin| first + bin / TALLIES_PER_CELL).collect()
         })
     }
 
-    /// Columns of part `part` of the values, and their checks: 0 is rows, `n + 1` measure `n`. A
-    /// histogram has a check for each bin, anything else one.
+    /// Columns of part `part` of the values, and their checks: 0 is rows, `n + 1` measure `n`. Gradients
+    /// have a check for each bin, a plain histogram none beside its cells, anything else one.
     #[must_use]
     pub fn value_columns(&self, part: usize) -> (Range<usize>, Range<usize>) {
         let first = self.guards() + 1;
@@ -258,9 +278,18 @@ impl Shape {
         (start..start + own.width as usize, check..check + own.checks())
     }
 
-    /// The checks of a part. The bins of a histogram are checked one by one, all cells of each, because it is not known
-    /// before which of them are opened together, and all with the first one's coefficients, so that
-    /// the checks of joined bins add up to the check of their sum.
+    /// The columns of a plain histogram, whose cells carry their checks, and the coefficient of all of
+    /// these; nothing for any other part.
+    pub(crate) fn counted(&self, part: usize) -> Option<(Range<usize>, usize)> {
+        let measure = self.measures.get(part.checked_sub(1)?)?;
+        let (columns, _) = self.value_columns(part);
+        let coefficient = columns.start - self.guards() - 1;
+        measure.is_counted().then_some((columns, coefficient))
+    }
+
+    /// The checks of a part that stand in columns of their own. Bins are checked one by one, all cells of
+    /// each, because it is not known before which of them are opened together, and all with the first
+    /// one's coefficients, so that the checks of joined bins add up to the check of their sum.
     pub(crate) fn checks(&self, part: usize) -> Vec<Check> {
         let (columns, checks) = self.value_columns(part);
         let coefficient = columns.start - self.guards() - 1;
@@ -313,15 +342,16 @@ mod tests {
         let mut columns: Vec<usize> = (0..GROUP_GUARDS).collect();
         (0..6).for_each(|m| columns.extend(shape.supports(m)));
         (0..6).for_each(|m| columns.extend(shape.dominance(m)));
-        for (persons, hospitals) in (0..6).flat_map(|m| shape.bins(m)) {
-            columns.extend(persons.chain(hospitals));
+        for mut tallies in (0..6).flat_map(|m| shape.bins(m)) {
+            tallies.dedup();
+            columns.extend(tallies);
         }
         columns.extend(shape.sketches());
         columns.push(shape.guards());
         (0..7).for_each(|part| columns.extend(shape.value_columns(part).0));
         (0..7).for_each(|part| columns.extend(shape.value_columns(part).1));
         assert_eq!(columns, (0..shape.columns()).collect::<Vec<_>>());
-        assert_eq!(shape.witnessed(), 0..3 + 21 + 15 + 18 + 16 + 5 + 1);
+        assert_eq!(shape.witnessed(), 0..3 + 21 + 15 + 5 + 4 + 5 + 1);
     }
 
     fn bare(cells: usize, measures: Vec<MeasureShape>) -> Result<Shape, TooLarge> {

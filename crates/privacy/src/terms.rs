@@ -71,6 +71,32 @@ pub struct Signatures {
     pub witness: Signature,
 }
 
+/// Terms that are in order and that both authorities of one roster have signed. Only
+/// [`Terms::vouched`] makes them.
+#[derive(Debug, Clone)]
+pub struct Vouched {
+    terms: Terms,
+    sid: Sid,
+}
+
+impl Vouched {
+    /// The terms.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The round's name.
+    #[must_use]
+    pub const fn sid(&self) -> &Sid {
+        &self.sid
+    }
+
+    pub(crate) fn into_parts(self) -> (Terms, Sid) {
+        (self.terms, self.sid)
+    }
+}
+
 impl Floor {
     /// The floor that satisfies one policy; `None` when its minima are unset.
     #[must_use]
@@ -119,7 +145,7 @@ impl Terms {
     /// The hash of all terms.
     #[must_use]
     pub fn sid(&self) -> Sid {
-        let mut writer = Writer::new("consilium/terms/v2");
+        let mut writer = Writer::new("consilium/terms/v3");
         writer.text(&self.region);
         for hash in [&self.nonce_a, &self.nonce_b, &self.request, &self.family] {
             writer.bytes(hash);
@@ -191,6 +217,16 @@ impl Terms {
             return Err(refuse("lifetime", "The offer has no proper end.", ""));
         }
         Ok(())
+    }
+
+    /// Checks the terms as everybody does, and that both authorities have signed them.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with code `offer` or `roster_unknown`.
+    pub fn vouched(self, roster: &Roster, signatures: &Signatures) -> Result<Vouched, Refusal> {
+        self.check(roster)?;
+        let sid = self.verify(roster, signatures)?;
+        Ok(Vouched { terms: self, sid })
     }
 
     /// Checks that both authorities have signed exactly these terms.

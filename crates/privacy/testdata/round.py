@@ -2,7 +2,7 @@
 """Makes round.txt: a small masked round, computed a second time without the Rust code.
 
 Run: python3 crates/privacy/testdata/round.py > crates/privacy/testdata/round.txt
-Made with Python 3.11.7, `cryptography` 48.0.0 and `blake3` 1.0.11; nothing in it depends on their versions.
+Made with Python 3.11.7, `cryptography` 50.0.2 and `blake3` 1.0.11; nothing in it depends on their versions.
 """
 
 import hashlib
@@ -168,7 +168,7 @@ CELLS = size(DOMAINS[0]) * size(DOMAINS[1])
 
 
 def sid():
-    writer = Writer("consilium/terms/v2")
+    writer = Writer("consilium/terms/v3")
     writer.text("east")
     commitment = Writer("consilium/round-key/v1")
     commitment.bytes(ROUND_KEY)
@@ -194,9 +194,12 @@ def sid():
 
 # --- columns -------------------------------------------------------------------------------------
 
-GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY)) + 2 * sum(BINS) + 66 // 3 + 1
+# Two tallies of bins share a cell.
+TALLIES = sum((bins + 1) // 2 for bins in BINS)
+GUARDS = 3 + sum(SUPPORTS) + 5 * sum(map(len, MONEY)) + TALLIES + 66 // 3 + 1
 VALUES = 1 + sum(WIDTHS)
-COLUMNS = GUARDS + 1 + VALUES + 1 + sum(max(1, bins) for bins in BINS)
+# The bins of a histogram carry their checks themselves.
+COLUMNS = GUARDS + 1 + VALUES + 1 + sum(bins == 0 for bins in BINS)
 
 
 def coefficients(key, purpose, count):
@@ -259,8 +262,9 @@ def lay_out(hospital):
                 guards += blinded(cells[offset + at], INPUTS[source][1], next(factors))
             offset += width
         # The one histogram's cells are the last.
-        guards += [min(count, cap) for count in binned]
-        guards += [int(rows > 0) for rows in cells[-BINS[-1] :]]
+        in_bins = zip(binned, cells[-BINS[-1] :])
+        tallies = [min(count, cap) << 11 | (rows_of_bin > 0) for count, rows_of_bin in in_bins]
+        guards += [low + (high << 32) for low, high in zip(tallies[::2], tallies[1::2] + [0])]
         guards += sketch(name, codes[0], rows, persons)
         guards += [1 << rows.bit_length() - 1]
         for column, value in enumerate(guards + [0, rows] + cells):
@@ -275,9 +279,10 @@ def lay_out(hospital):
             combine(columns, check, part, factors)
             check += 1
         for column in part[:bins]:
-            # Bins are checked one by one, all with the first one's coefficient.
-            combine(columns, check, [column], factors[:1])
-            check += 1
+            # The number of rows, and above it its check, of all bins with the first one's coefficient.
+            columns[column] = [
+                (rows + (factors[0] * rows << 41)) % MODULUS for rows in columns[column]
+            ]
         start += width
     return columns
 
@@ -291,12 +296,10 @@ def combine(columns, check, part, factors):
 def upload(index):
     """The masked cells as they travel."""
     name, seed = HOSPITALS[index], bytes([0x51 + index] * 32)
-    data = b""
-    for column, cells in enumerate(lay_out(name)):
-        info = b"mask" + sid() + name.encode() + column.to_bytes(4, "big")
-        for cell, mask in zip(cells, stream(derive(seed, info), CELLS)):
-            data += ((cell + mask) % MODULUS).to_bytes(16, "little")
-    return data
+    masks = stream(derive(seed, b"mask" + sid() + name.encode()), CELLS * COLUMNS)
+    cells = [cell for column in lay_out(name) for cell in column]
+    sums = (cell + mask for cell, mask in zip(cells, masks, strict=True))
+    return b"".join((cell % MODULUS).to_bytes(16, "little") for cell in sums)
 
 
 def receipt(upload_hash, sealed_hash):
@@ -314,7 +317,7 @@ def bound_to(name, fields):
 
 
 def main():
-    print("# A masked round, version 1, made by round.py beside this file; what it is made of")
+    print("# A masked round, version 2, made by round.py beside this file; what it is made of")
     print("# (request, keys, terms) stands there. Hashes, keys and cells are in hex, cells")
     print("# little-endian. group: hospital, codes (- is NULL), rows, stays, persons, cells, the support")
     print("# sets of each measure, and the persons of each bin.")

@@ -6,6 +6,7 @@
 //! the exact distinct counts that a question asks for by name, and what each person contributes to a
 //! hospital's own sums of money.
 
+mod distinct;
 mod histogram;
 mod joint;
 mod keys;
@@ -15,7 +16,7 @@ pub(crate) mod step;
 mod totals;
 mod values;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -35,6 +36,7 @@ use keys::Keys;
 pub(crate) use keys::labels;
 pub(crate) use moments::VALUE_SETS;
 
+use distinct::Distinct;
 use moments::Moments;
 use populations::Populations;
 pub(crate) use totals::Totalled;
@@ -122,8 +124,8 @@ struct Group {
 enum State {
     /// Read off the groups themselves.
     Group,
-    /// Exact distinct keys, as (group, key).
-    Distinct(HashSet<(u32, u32)>),
+    /// Exact distinct keys.
+    Distinct(Distinct),
     /// Sums of one input or of a pair.
     Moments(Box<Moments>),
     /// Rows and persons by bins.
@@ -158,7 +160,7 @@ impl Kernel {
                 // Of a step, `step` adds up.
                 Measure::Step | Measure::Gradients(..) => return Err(KernelError::Type),
                 Measure::Rows | Measure::Contributors => State::Group,
-                Measure::Persons | Measure::Stays => State::Distinct(HashSet::new()),
+                Measure::Persons | Measure::Stays => State::Distinct(Distinct::default()),
                 Measure::Count(_)
                 | Measure::Sum(_)
                 | Measure::Squares(_)
@@ -240,7 +242,8 @@ impl Kernel {
             match state {
                 State::Moments(moments) => moments.grow(groups),
                 State::Histogram(histogram) => histogram.grow(groups),
-                State::Group | State::Distinct(_) => {}
+                State::Distinct(seen) => seen.grow(groups),
+                State::Group => {}
             }
         }
         self.joints.iter_mut().flatten().try_for_each(|joint| joint.grow(groups))
@@ -270,7 +273,7 @@ impl Kernel {
         for (measure, state) in self.spec.measures.iter().zip(&mut self.states) {
             if let State::Distinct(seen) = state {
                 let keys = if *measure == Measure::Stays { stays } else { persons };
-                seen.extend(self.group_of_row.iter().copied().zip(keys.iter().copied()));
+                seen.add(&self.group_of_row, keys);
             }
         }
     }
@@ -293,7 +296,7 @@ impl Kernel {
             mine.persons.merge(&group.persons, cap);
             mine.stays.merge(&group.stays, cap);
         }
-        self.populations.merge(&other.populations, &places);
+        self.populations.merge(other.populations, &places);
         self.selected.merge(&other.selected, self.spec.selectivity);
         for (mine, theirs) in self.joints.iter_mut().zip(&other.joints) {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
@@ -302,9 +305,7 @@ impl Kernel {
         }
         for (mine, theirs) in self.states.iter_mut().zip(other.states) {
             match (mine, theirs) {
-                (State::Distinct(mine), State::Distinct(theirs)) => {
-                    mine.extend(theirs.into_iter().map(|(g, key)| (places[g as usize], key)));
-                }
+                (State::Distinct(mine), State::Distinct(theirs)) => mine.merge(theirs, &places),
                 (State::Moments(mine), State::Moments(theirs)) => mine.merge(&theirs, &places),
                 (State::Histogram(mine), State::Histogram(theirs)) => mine.merge(&theirs, &places),
                 _ => {}
@@ -324,24 +325,15 @@ impl Kernel {
     /// # Errors
     /// [`KernelError::Unmarked`].
     pub(crate) fn into_parts(mut self) -> Result<(Vec<PartialGroup>, Population), KernelError> {
-        let mut distinct: Vec<Vec<i128>> = Vec::new();
-        let mut shares = Vec::new();
-        for state in &self.states {
-            shares.push(match state {
-                State::Moments(moments) => moments.shares(),
-                _ => Vec::new(),
-            });
-            let mut counts = Vec::new();
-            if let State::Distinct(seen) = state {
-                counts.resize(self.groups.len(), 0i128);
-                seen.iter().for_each(|(group, _)| counts[*group as usize] += 1);
-            }
-            distinct.push(counts);
-        }
+        let shares = self.states.iter().map(|state| match state {
+            State::Moments(moments) => moments.shares(),
+            _ => Vec::new(),
+        });
+        let mut shares: Vec<_> = shares.collect();
         let sketches = self.populations.finish()?;
         let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
-            let Some(mut group) = self.group(index, group, &distinct) else { continue };
+            let Some(mut group) = self.group(index, group) else { continue };
             for (support, shares) in group.supports.iter_mut().zip(&mut shares) {
                 let own = shares.get_mut(index).map(std::mem::take).unwrap_or_default();
                 *support = std::mem::take(support).with_shares(own);
@@ -360,7 +352,7 @@ impl Kernel {
         Ok((found.into_iter().map(|(group, _)| group).collect(), population))
     }
 
-    fn group(&self, index: usize, group: &Group, distinct: &[Vec<i128>]) -> Option<PartialGroup> {
+    fn group(&self, index: usize, group: &Group) -> Option<PartialGroup> {
         let key = self.keys.texts(index)?;
         let mut cells = Vec::new();
         let (mut supports, mut bins) = (Vec::new(), Vec::new());
@@ -374,8 +366,8 @@ impl Kernel {
                     let own = histogram.cells(index, &mut cells, &mut bins);
                     own.into_iter().chain(joint()).collect()
                 }
-                State::Distinct(_) => {
-                    cells.push(distinct[at][index]);
+                State::Distinct(seen) => {
+                    cells.push(i128::from(seen.count(index)));
                     Support::group()
                 }
                 State::Group if *measure == Measure::Contributors => {

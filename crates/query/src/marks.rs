@@ -66,14 +66,13 @@ impl Marks {
         Ok(())
     }
 
-    /// Adds a row of each of `stays`, to the group that stands in its place.
+    /// Adds a row of each stay to the group beside it.
     pub(crate) fn add_rows(
         &self,
         sketches: &mut Sketches,
-        groups: &[u32],
-        stays: &[u32],
+        rows: impl IntoIterator<Item = (u32, u32)>,
     ) -> Result<(), Unmarked> {
-        sketches.add(groups, stays, &self.0)
+        sketches.add(rows, &self.0)
     }
 }
 

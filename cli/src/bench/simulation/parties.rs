@@ -184,24 +184,21 @@ impl Parties {
     /// The cells of a hospital as they are before the mask, with their checks.
     pub(super) fn laid_out(&self) -> Result<Vec<u128>, Failure> {
         let first = self.hospitals.first().ok_or_else(|| wrong("there is no hospital"))?;
+        let terms = self.terms.clone().vouched(&self.roster, &self.signatures).map_err(wrong)?;
         let offer = Offer {
             request: self.request.clone(),
-            terms: self.terms.clone(),
-            signatures: self.signatures,
+            terms,
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
         };
-        let round =
-            admit_round(offer, &self.roster, &self.policy, &first.id, None).map_err(wrong)?;
+        let round = admit_round(offer, &self.policy, &first.id, None).map_err(wrong)?;
         let groups: Vec<_> = self.codes().map(|code| self.group(code)).collect();
         // Nobody in particular: what sketches say does not change the work.
         let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
         let partial = Partial::new(round.admitted().clone(), groups, nobody, 0, false);
         let mut entries = conceal(partial, &round, &first.seed).entries().to_vec();
         let mut expander = Expander::default();
-        for (column, cells) in (0u32..).zip(entries.chunks_mut(self.terms.shape.cells())) {
-            expander.subtract(&first.seed.column(&self.sid, &first.id, column), cells);
-        }
+        expander.subtract(&first.seed.stream(&self.sid, &first.id), 0, &mut entries);
         Ok(entries)
     }
 

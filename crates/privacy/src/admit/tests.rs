@@ -14,8 +14,8 @@ fn fixture() -> Fixture {
     Fixture::new(costs_by(&["a", "b"]), 4, FLOOR, 1)
 }
 
-fn refused(fixture: &Fixture, offer: Offer) -> (RefusalCode, String) {
-    let refusal = fixture.admit(offer, 0).unwrap_err();
+fn refused(fixture: &Fixture, offer: Result<Offer, Refusal>) -> (RefusalCode, String) {
+    let refusal = offer.and_then(|offer| fixture.admit(offer, 0)).unwrap_err();
     (refusal.code, refusal.subject)
 }
 
@@ -61,13 +61,13 @@ fn an_altered_request_is_not_the_one_that_was_signed() {
         let mut altered = parts();
         change(&mut altered);
         let request = ReleaseRequest::try_from(altered).unwrap();
-        let answer = refused(&fixture, Offer { request, ..fixture.offer() });
+        let answer = refused(&fixture, Ok(Offer { request, ..fixture.offer().unwrap() }));
         assert_eq!(answer, (RefusalCode::Offer, "request".into()), "change {index}");
     }
     // Who asks is for the ledger; it decides no cell.
     let other = RequestParts { asker: "eve".into(), ..parts() };
     let request = ReleaseRequest::try_from(other).unwrap();
-    assert!(fixture.admit(Offer { request, ..fixture.offer() }, 0).is_ok());
+    assert!(fixture.admit(Offer { request, ..fixture.offer().unwrap() }, 0).is_ok());
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn keys_that_were_not_committed_to_are_refused() {
         let mut key = *fixture.round_key.as_bytes();
         key[byte] ^= 1;
         let round_key = RoundKey::new(Zeroizing::new(key));
-        let answer = refused(&fixture, Offer { round_key, ..fixture.offer() });
+        let answer = refused(&fixture, Ok(Offer { round_key, ..fixture.offer().unwrap() }));
         assert_eq!(answer, (RefusalCode::Offer, "offer".into()));
     }
     assert!(RoundKey::from_slice(&[0; 31]).is_none() && GuardKey::from_slice(&[0; 33]).is_none());
@@ -108,7 +108,7 @@ fn a_per_hospital_request_is_never_masked_and_a_pooled_one_never_in_the_clear() 
         supports: Vec::new(),
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
-    let answer = refused(&fixture, Offer { request, ..fixture.offer() });
+    let answer = refused(&fixture, Ok(Offer { request, ..fixture.offer().unwrap() }));
     assert_eq!(answer.0, RefusalCode::Offer);
     let refusal = admit(fixture.request.clone(), &Policy::default(), None).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Offer, "no silent fall-back");
@@ -128,13 +128,8 @@ fn the_hospitals_own_rules_come_on_top_of_the_signatures() {
     fixture.policy.selectivity.persons = 0;
     assert_eq!(refused(&fixture, fixture.offer()).0, RefusalCode::PolicyUnset);
     fixture.policy = policy_of(FLOOR);
-    let elsewhere = admit_round(
-        fixture.offer(),
-        &fixture.roster,
-        &fixture.policy,
-        &"h-9999".parse().unwrap(),
-        None,
-    );
+    let elsewhere =
+        admit_round(fixture.offer().unwrap(), &fixture.policy, &"h-9999".parse().unwrap(), None);
     assert_eq!(elsewhere.unwrap_err().subject, "hospitals");
 }
 
@@ -158,7 +153,8 @@ fn a_discovery_is_salted_with_its_own_sid() {
     };
     // The hash that the terms are bound to does not depend on the salt, which is the sid.
     let fixture = Fixture::new(discovery([0; 32]), 4, FLOOR, 1);
-    let offered = |salt| fixture.admit(Offer { request: discovery(salt), ..fixture.offer() }, 0);
+    let offered =
+        |salt| fixture.admit(Offer { request: discovery(salt), ..fixture.offer().unwrap() }, 0);
     assert!(offered(fixture.terms.sid()).is_ok());
     assert_eq!(fixture.request.salted(&fixture.terms.sid()), discovery(fixture.terms.sid()));
     for salt in [[0; 32], [7; 32], fixture.terms.nonce_a] {

@@ -127,3 +127,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn neighbours_share_a_cell_and_nothing_stands_above_them() {
+    // The most that 2^10 hospitals can add up to under the largest minimum.
+    let most = tally(1_024 * u128::from(crate::policy::LARGEST_MINIMUM), 1_024);
+    for (low, high) in [(most, most), (tally(0, 0), most), (most, tally(0, 0)), (tally(7, 1), most)]
+    {
+        let cell = low.to_cell(4) + high.to_cell(5);
+        assert_eq!([Tally::from_cell(cell, 4), Tally::from_cell(cell, 5)], [low, high]);
+        assert!(Tally::are_within(cell, most));
+    }
+    for wrong in [1 << 64, 1 << 127, u128::MAX, most.to_cell(0) + 1, most.to_cell(1) + (1 << 43)] {
+        assert!(!Tally::are_within(wrong, most), "{wrong:#x}");
+    }
+    assert!(tally(u128::MAX >> 12, 1).to_cell(0) < 1 << 32, "a neighbour is never touched");
+}
+
+proptest! {
+    #[test]
+    fn tallies_of_hospitals_add_up_in_their_cell(
+        hospitals in prop::collection::vec((0u128..1_001, 0u128..2, 0u128..1_001, 0u128..2), 1..50),
+    ) {
+        let sum = hospitals.iter().fold(0, |sum, (p, h, q, i)| {
+            sum + tally(*p, *h).to_cell(0) + tally(*q, *i).to_cell(1)
+        });
+        let expected = |of: fn(&(u128, u128, u128, u128)) -> u128| hospitals.iter().map(of).sum::<u128>();
+        let low = tally(expected(|t| t.0), expected(|t| t.1));
+        let high = tally(expected(|t| t.2), expected(|t| t.3));
+        prop_assert_eq!([Tally::from_cell(sum, 0), Tally::from_cell(sum, 1)], [low, high]);
+    }
+}

@@ -171,7 +171,7 @@ fn keys_of_another_round_open_nothing() {
     unmask(&mut sums, shape, &other.terms.sid(), &mine.seeds(&everybody)).unwrap();
     assert_eq!(judge_alone(&sums, shape, floor, &mine.guard_key, 4), Err(Tampered), "sid alone");
     // A coordinator that gives one hospital another guard key learns nothing and spoils the round.
-    let mut offer = mine.offer();
+    let mut offer = mine.offer().unwrap();
     offer.guard_key = GuardKey::new(Zeroizing::new([9; 32]));
     let round = mine.admit(offer, 0).unwrap();
     let groups = crate::fixture::groups_of(&data[0], &mine.request);

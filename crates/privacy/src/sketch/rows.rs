@@ -16,19 +16,18 @@ impl Sketches {
         self.0.resize(groups * COUNTERS, 0);
     }
 
-    /// Adds one row to each of `groups`, of the stay that `stays` numbers.
+    /// Adds rows: each is of a group and a stay, by its number.
     ///
     /// # Errors
     /// [`Unmarked`] when a number has no mark.
     pub fn add(
         &mut self,
-        groups: &[u32],
-        stays: &[u32],
+        rows: impl IntoIterator<Item = (u32, u32)>,
         marks: &[Option<Mark>],
     ) -> Result<(), Unmarked> {
-        for (group, stay) in groups.iter().zip(stays) {
-            let mark = marks.get(*stay as usize).copied().flatten().ok_or(Unmarked)?;
-            if let Some(sum) = self.0.get_mut(*group as usize * COUNTERS + mark.counter()) {
+        for (group, stay) in rows {
+            let mark = marks.get(stay as usize).copied().flatten().ok_or(Unmarked)?;
+            if let Some(sum) = self.0.get_mut(group as usize * COUNTERS + mark.counter()) {
                 // 2^22 divides 2^32, so the lower bits are right without reducing each time.
                 *sum = sum.wrapping_add(mark.weight());
             }

@@ -213,10 +213,9 @@ proptest! {
         let people = People::new(40);
         let marks: Vec<_> = people.0.iter().map(|stays| Some(stays[0])).collect();
         let part = |rows: &[(u32, u32)]| {
-            let (groups, stays): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
             let mut sketches = Sketches::default();
             sketches.resize(5);
-            sketches.add(&groups, &stays, &marks).unwrap();
+            sketches.add(rows.iter().copied(), &marks).unwrap();
             sketches
         };
         let (first, second) = rows.split_at(cut.min(rows.len()));
@@ -229,8 +228,8 @@ proptest! {
             expected[5 - *group as usize].add(people.0[*stay as usize][0]);
         }
         prop_assert_eq!(whole.each().collect::<Vec<_>>(), expected);
-        prop_assert_eq!(whole.add(&[0], &[40], &marks), Err(Unmarked));
-        prop_assert_eq!(whole.add(&[0], &[0], &[None]), Err(Unmarked));
+        prop_assert_eq!(whole.add([(0, 40)], &marks), Err(Unmarked));
+        prop_assert_eq!(whole.add([(0, 0)], &[None]), Err(Unmarked));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::common::HashSet;
 use privacy::sketch::{Sketch, Sketches, Unmarked};
 
+use super::distinct::Distinct;
 use crate::marks::Marks;
 
 /// The populations of the groups, where these are wanted.
@@ -13,13 +13,13 @@ pub(super) struct Populations {
     marks: Option<Arc<Marks>>,
     one_row_per_stay: bool,
     sketches: Sketches,
-    /// Group and stay, where a stay may have several rows.
-    stays: HashSet<(u32, u32)>,
+    /// The stays of each group, where a stay may have several rows.
+    stays: Distinct,
 }
 
 impl Populations {
     pub(super) fn new(marks: Option<Arc<Marks>>, one_row_per_stay: bool) -> Self {
-        let (sketches, stays) = (Sketches::default(), HashSet::default());
+        let (sketches, stays) = (Sketches::default(), Distinct::default());
         Self { marks, one_row_per_stay, sketches, stays }
     }
 
@@ -30,6 +30,9 @@ impl Populations {
     pub(super) fn grow(&mut self, groups: usize) {
         if self.marks.is_some() {
             self.sketches.resize(groups);
+            if !self.one_row_per_stay {
+                self.stays.grow(groups);
+            }
         }
     }
 
@@ -37,10 +40,11 @@ impl Populations {
     pub(super) fn add(&mut self, groups: &[u32], stays: &[u32]) -> Result<(), Unmarked> {
         match &self.marks {
             Some(marks) if self.one_row_per_stay => {
-                marks.add_rows(&mut self.sketches, groups, stays)
+                let rows = groups.iter().copied().zip(stays.iter().copied());
+                marks.add_rows(&mut self.sketches, rows)
             }
             Some(_) => {
-                self.stays.extend(groups.iter().copied().zip(stays.iter().copied()));
+                self.stays.add(groups, stays);
                 Ok(())
             }
             None => Ok(()),
@@ -48,16 +52,15 @@ impl Populations {
     }
 
     /// Takes in what another partition has seen, whose groups stand at these `places` here.
-    pub(super) fn merge(&mut self, other: &Self, places: &[u32]) {
+    pub(super) fn merge(&mut self, other: Self, places: &[u32]) {
         self.sketches.merge(&other.sketches, places);
-        self.stays.extend(other.stays.iter().map(|(group, stay)| (places[*group as usize], *stay)));
+        self.stays.merge(other.stays, places);
     }
 
     /// One for each group; `None` where they are not wanted.
     pub(super) fn finish(&mut self) -> Result<Option<Vec<Sketch>>, Unmarked> {
         let Some(marks) = &self.marks else { return Ok(None) };
-        let (groups, stays): (Vec<u32>, Vec<u32>) = self.stays.iter().copied().unzip();
-        marks.add_rows(&mut self.sketches, &groups, &stays)?;
+        marks.add_rows(&mut self.sketches, self.stays.pairs())?;
         Ok(Some(self.sketches.each().collect()))
     }
 }

@@ -143,12 +143,11 @@ fn sketches(hospital: &HospitalId) -> Vec<Sketch> {
 fn upload(hospital: &HospitalId, seed: u8) -> Concealed {
     let offer = Offer {
         request: request(),
-        terms: terms(),
-        signatures: signatures(),
+        terms: terms().vouched(&roster(), &signatures()).unwrap(),
         round_key: round_key(),
         guard_key: guard_key(),
     };
-    let round = admit_round(offer, &roster(), &Policy::default(), hospital, None).unwrap();
+    let round = admit_round(offer, &Policy::default(), hospital, None).unwrap();
     let (groups, population) = (groups(hospital), Population::Cells(sketches(hospital)));
     let partial = Partial::new(round.admitted().clone(), groups, population, 1_000, false);
     conceal(partial, &round, &Seed::new(Zeroizing::new([seed; 32])))

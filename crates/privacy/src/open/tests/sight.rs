@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::fixture::{Opening, columns_of, money, request_of};
-use crate::mask::Expander;
 
 /// Guards of every cell without the blinded ones, which depend on the key of the round.
 fn multiset(fixture: &Fixture, data: &[Vec<Row>]) -> Vec<Vec<u128>> {
@@ -140,7 +139,7 @@ fn what_is_opened_does_not_depend_on_what_is_withheld() {
 fn any_value_of_a_withheld_cell_explains_all_that_the_coordinator_holds() {
     // The coordinator holds the uploads, the keys of the round and what was opened. For any other
     // value of the failing cell there are masks under which it would hold the very same bytes. And
-    // since masks of one column come from a stream that nobody without a seed can predict, and no
+    // since masks come from a stream that nobody without a seed can predict, and no
     // other mask of the failing cell is opened, none of these values is likelier than another.
     let fixture = Fixture::new(costs_by(&["a", "b", "c"]), 3, DEFAULT_FLOOR, 1);
     let data = failing(10, 1);
@@ -148,12 +147,8 @@ fn any_value_of_a_withheld_cell_explains_all_that_the_coordinator_holds() {
     let opened = fixture.open(&data, &[0, 1, 2]).opened;
     let uploads: Vec<_> = (0..3).map(|h| fixture.upload(h, &data[h])).collect();
     let masks = |h: usize| -> Vec<u128> {
-        let mut masks = vec![0; shape.columns() * shape.cells()];
-        for (column, cells) in (0u32..).zip(masks.chunks_mut(shape.cells())) {
-            let key = fixture.seed(h).column(&sid, &crate::fixture::hospital(h), column);
-            Expander::default().add(&key, cells);
-        }
-        masks
+        let stream = fixture.seed(h).stream(&sid, &crate::fixture::hospital(h));
+        stream.take(shape.columns() * shape.cells())
     };
     let real: Vec<Vec<u128>> = (0..3).map(masks).collect();
     let place = fixture.place(&[Some("b")]);

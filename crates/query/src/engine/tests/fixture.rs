@@ -203,6 +203,7 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
     let signatures = Signatures { coordinator: terms.sign(&key(1)), witness: terms.sign(&key(2)) };
     let guard_key = GuardKey::from_slice(&[6; 32]).unwrap();
     let request = salted(request, terms.sid());
-    let offer = Offer { request, terms, signatures, round_key, guard_key };
-    admit_round(offer, &roster, &open_policy(), &own, None).unwrap().admitted().clone()
+    let terms = terms.vouched(&roster, &signatures).unwrap();
+    let offer = Offer { request, terms, round_key, guard_key };
+    admit_round(offer, &open_policy(), &own, None).unwrap().admitted().clone()
 }
