@@ -82,7 +82,9 @@ pub fn keep_apart(
     known: &Known,
     most: usize,
 ) -> Result<Vec<usize>, Differenced> {
-    if most == 0 {
+    // Of nobody nothing is told. Eleven persons may well share ten counters, so a small group that was
+    // told would look near.
+    if most == 0 || *whole == Sketch::default() {
         return Ok(Vec::new());
     }
     let is_rest = |rest: &Sketch| *rest != Sketch::default();

@@ -288,3 +288,17 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     known.learn(&[Told { sketch: of(0..104), role: Role::Cell }]);
     assert_eq!(keep_apart(&all, &[of(0..104)], &known, 10), Ok(Vec::new()));
 }
+
+#[test]
+fn a_question_that_nobody_meets_is_near_to_no_small_group() {
+    let people = People::new(400);
+    // Eleven persons with at most ten counters among them.
+    let eleven = (0..300).map(|first| (first..first + 11).collect::<Vec<_>>());
+    let crowded = eleven.map(|persons| people.sketch(&persons)).find(|sketch| {
+        let nobody = Sketch::default();
+        sketch.is_near(&nobody, 10)
+    });
+    let mut known = Known::default();
+    known.learn(&[Told { sketch: crowded.unwrap(), role: Role::Cell }]);
+    assert_eq!(keep_apart(&Sketch::default(), &[], &known, 10), Ok(Vec::new()));
+}
