@@ -331,7 +331,7 @@ fn masked_coverage(
     }
     let released: u64 = combined.iter().map(|one| one.released_rows).sum();
     let everybody = present.iter().chain(absent.iter().map(|(site, _)| site));
-    let stays = everybody.map(|site| site.stays()).sum::<Option<u64>>()?;
+    let stays = everybody.map(|site| site.rows("stay")).sum::<Option<u64>>()?;
     let all = stays.to_f64()? * combined.len().to_f64()?;
     Some(if stays == 0 { 1.0 } else { released.to_f64()? / all })
 }
@@ -352,8 +352,8 @@ fn coverage(
     if absent.is_empty() {
         return Some(within);
     }
-    let there: u64 = present.iter().filter_map(|site| site.stays()).sum();
-    let gone = absent.iter().map(|(site, _)| site.stays()).sum::<Option<u64>>()?;
+    let there: u64 = present.iter().filter_map(|site| site.rows("stay")).sum();
+    let gone = absent.iter().map(|(site, _)| site.rows("stay")).sum::<Option<u64>>()?;
     Some(within * share(there, there + gone)?)
 }
 

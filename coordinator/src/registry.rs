@@ -111,11 +111,11 @@ impl Site {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stays of its snapshot, as far as it tells: 0 says that it does not, having too few.
-    pub(crate) fn stays(&self) -> Option<u64> {
+    /// Rows of a table of its snapshot, as far as it tells: 0 says that it does not, having too few.
+    pub(crate) fn rows(&self, table: &str) -> Option<u64> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = &known.description.as_ref()?.tables;
-        let rows = tables.iter().find(|table| table.table == "stay").map(|table| table.rows);
+        let rows = tables.iter().find(|one| one.table == table).map(|one| one.rows);
         rows.filter(|rows| *rows > 0)
     }
 

@@ -44,8 +44,8 @@ struct Report {
     bytes_received: u64,
     /// Plain DataFusion: groups without percentiles, and their composition.
     pooled_ms: Times,
-    /// The same with percentiles, once: its sketches take most of the time.
-    pooled_with_percentiles_ms: f64,
+    /// The same with percentiles: its sketches take most of the time.
+    pooled_with_percentiles_ms: Times,
     /// The region: groups, composition, and cells of all hospitals.
     federated_ms: Times,
     /// To plain DataFusion without percentiles, which the region's answer has.
@@ -79,7 +79,7 @@ pub(super) fn run(args: &BenchArgs, prepared: &Prepared, context: &Context) -> R
             report.first_ms,
             report.pooled_ms.median,
             report.ratio,
-            report.pooled_with_percentiles_ms,
+            report.pooled_with_percentiles_ms.median,
             report.ratio_with_percentiles
         )
     })
@@ -102,31 +102,29 @@ async fn measure(
     let united = unite(&folders(prepared, prepared.hospitals.len()), copies.path());
     let plain_session = Pooled::open(&united.map_err(failed)?, cores()).map_err(failed)?;
     let (first, _) = federated(&client, period(args, 0).as_deref(), context).await?;
-    let (mut alone, mut together, mut last) = (Vec::new(), Vec::new(), None);
+    let (mut alone, mut sketched) = (Vec::new(), Vec::new());
+    let (mut together, mut last) = (Vec::new(), None);
     for turn in 0..=args.repeat {
         let period = period(args, turn + 1);
-        let mut took = Duration::ZERO;
+        let (mut took, mut with) = (Duration::ZERO, Duration::ZERO);
         for question in questions(period.as_deref())? {
             took += plain(&plain_session, &without(&question, PERCENTILES), context).await?;
+            with += plain(&plain_session, &question, context).await?;
         }
         let (asked, regional) = federated(&client, period.as_deref(), context).await?;
-        note(context, &format!("pooled {took:?}, federated {asked:?}"));
+        note(context, &format!("pooled {took:?}, with percentiles {with:?}, federated {asked:?}"));
         // The first turn reads files that nobody has read yet.
         if turn > 0 {
             alone.push(took);
+            sketched.push(with);
             together.push(asked);
         }
         last = Some(regional);
     }
     running.stop().await;
-    note(context, "pooled with percentiles");
-    let mut sketched = Duration::ZERO;
-    for question in questions(None)? {
-        sketched += plain(&plain_session, &question, context).await?;
-    }
-    let pooled_with_percentiles_ms = milliseconds(sketched);
     let regional = last.ok_or_else(|| Failure::Internal("nothing was measured".to_owned()))?;
     let (pooled_ms, federated_ms) = (Times::of(&alone), Times::of(&together));
+    let pooled_with_percentiles_ms = Times::of(&sketched);
     Ok(Report {
         hospitals: prepared.hospitals.len(),
         stays: prepared.hospitals.iter().map(|one| one.manifest.stays()).sum(),
@@ -136,7 +134,7 @@ async fn measure(
         rounds: regional.told().iter().map(|told| told.release.rounds).sum(),
         bytes_received: regional.told().iter().map(|told| told.release.bytes_received).sum(),
         ratio: federated_ms.median / pooled_ms.median,
-        ratio_with_percentiles: federated_ms.median / pooled_with_percentiles_ms,
+        ratio_with_percentiles: federated_ms.median / pooled_with_percentiles_ms.median,
         pooled_with_percentiles_ms,
         pooled_ms,
         federated_ms,

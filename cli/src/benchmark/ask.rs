@@ -114,7 +114,7 @@ impl Asking<'_> {
         Box::pin(asked).await
     }
 
-    /// Asks for groups, hospitals and composition at once, and then for trimmed groups.
+    /// Asks for groups, hospitals and, where there are fees, composition at once, and then for trimmed groups.
     ///
     /// # Errors
     /// What the client meets; nothing is shown of a benchmark that is not whole.
@@ -122,25 +122,33 @@ impl Asking<'_> {
         let none = Arguments::new;
         // First of all, so that the coordinator knows which snapshots are in force.
         let region = self.client.hospitals().await?;
+        // A round about fees that nobody has tells nothing. Who has not been heard of may have some.
+        let may_have = |one: &proto::v1::Hospital| one.fees.is_some() || one.snapshot_id.is_empty();
+        let has_fees = region.hospitals.iter().any(may_have);
+        let composition = async {
+            match has_fees {
+                true => self.ask(DRG_COST, "composition", none()).await.map(Some),
+                false => Ok(None),
+            }
+        };
         let (mut setting, scheme) = self.setting(region.hospitals)?;
         let (names, groups, hospitals, composition) = tokio::try_join!(
             self.client.code_names("stay.drg_code"),
             self.ask(DRG_COST, "groups", none()),
             self.ask(DRG_COST, "hospitals", none()),
-            self.ask(DRG_COST, "composition", none()),
+            composition,
         )?;
         setting.names = names.into_iter().map(|one| (one.code, (one.en, one.zh))).collect();
         let groups_read = Columns::of(&groups, GROUPS)?;
+        let fees =
+            composition.as_ref().map(|answer| Columns::of(answer, COMPOSITION)).transpose()?;
         let mut cells = Cells {
             groups: groups_read.rows().filter_map(|row| group(&row)).collect(),
             hospitals: Columns::of(&hospitals, HOSPITALS)?
                 .rows()
                 .filter_map(|row| hospital(&row))
                 .collect(),
-            fees: Columns::of(&composition, COMPOSITION)?
-                .rows()
-                .filter_map(|row| fee(&row))
-                .collect(),
+            fees: fees.iter().flat_map(Columns::rows).filter_map(|row| fee(&row)).collect(),
             trimmed: Vec::new(),
         };
         if cells.groups.is_empty() {
@@ -154,11 +162,8 @@ impl Asking<'_> {
             question: format!("{DRG_COST}/{question}"),
             release: answer.release,
         };
-        let mut all = vec![
-            told("groups", groups),
-            told("hospitals", hospitals),
-            told("composition", composition),
-        ];
+        let mut all = vec![told("groups", groups), told("hospitals", hospitals)];
+        all.extend(composition.map(|answer| told("composition", answer)));
         let keep = keep(&groups_read, trim, rules);
         for batch in keep.chunks(TRIMMED_AT_ONCE) {
             let argument = [("keep".to_owned(), bounds_argument(batch))].into();

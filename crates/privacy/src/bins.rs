@@ -49,7 +49,7 @@ impl Tally {
     }
 
     const fn shift(bin: usize) -> u32 {
-        if bin % TALLIES_PER_CELL == 0 { 0 } else { TALLY_BITS }
+        if bin.is_multiple_of(TALLIES_PER_CELL) { 0 } else { TALLY_BITS }
     }
 
     const fn reaches(self, minimum: Self) -> bool {
