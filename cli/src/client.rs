@@ -20,7 +20,7 @@ use proto::v1::{
 };
 use query::pack::{Arguments, Pack};
 use serde::{Deserialize, Serialize};
-use service::connect::{ConnectOptions, explain};
+use service::connect::{ConnectOptions, Line, explain};
 use service::{Clock, ConnectFailure, Connector, IdentityConfig, ReloadingIdentity, config};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -76,7 +76,7 @@ pub struct IdentityFile<'a> {
 /// A user's way to the coordinator.
 #[derive(Debug, Clone)]
 pub struct Client {
-    service: RegionClient<Channel>,
+    line: Line,
     address: String,
     folder: PathBuf,
     region: String,
@@ -113,14 +113,14 @@ impl Client {
             )));
         }
         let address = client.coordinator;
-        let channel = Connector::new(identity).channel(
-            coordinator,
-            address.clone(),
-            ConnectOptions::default(),
-        );
-        let service =
-            RegionClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
-        Ok(Self { service, address, folder: folder.to_owned(), region: client.region })
+        let connector = Connector::new(identity);
+        let line = connector.line(coordinator, address.clone(), ConnectOptions::default());
+        Ok(Self { line, address, folder: folder.to_owned(), region: client.region })
+    }
+
+    fn service(&self) -> RegionClient<Channel> {
+        let channel = self.line.channel();
+        RegionClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
     }
 
     /// The region's name, as in its certificates.
@@ -178,7 +178,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn code_names(&self, column: &str) -> Result<Vec<CodeName>, Failure> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let request = CodeNamesRequest { column: column.to_owned() };
         let response = self.within(LIST_WAIT, async {
             service.code_names(request).await.map_err(|status| self.failure(&status))
@@ -191,7 +191,7 @@ impl Client {
         question: Question,
         mut progress: impl FnMut(&Progress),
     ) -> Result<Answer, Failure> {
-        let response = self.service.clone().ask(question).await;
+        let response = self.service().ask(question).await;
         let mut events = response.map_err(|status| self.failure(&status))?.into_inner();
         let mut assembly = Assembly::default();
         while let Some(event) = events.message().await.map_err(|status| self.failure(&status))? {
@@ -211,7 +211,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn explain(&self, sql: &str) -> Result<Explanation, Failure> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let response = self.within(LIST_WAIT, async {
             service.explain(question(sql, None)).await.map_err(|status| self.failure(&status))
         });
@@ -223,7 +223,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn catalog(&self) -> Result<CatalogResponse, Failure> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let response = self.within(LIST_WAIT, async {
             service.catalog(CatalogRequest {}).await.map_err(|status| self.failure(&status))
         });
@@ -235,7 +235,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn hospitals(&self) -> Result<HospitalsResponse, Failure> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let response = self.within(LIST_WAIT, async {
             service.hospitals(HospitalsRequest {}).await.map_err(|status| self.failure(&status))
         });

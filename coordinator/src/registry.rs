@@ -9,7 +9,7 @@ use model::{HospitalId, Peer, Role};
 use privacy::Floor;
 use proto::v1;
 use proto::v1::node_client::NodeClient;
-use service::connect::{ConnectOptions, explain};
+use service::connect::{ConnectOptions, Line, explain};
 use service::{Clock, ConnectFailure, Connector, ReloadingIdentity};
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -97,14 +97,14 @@ pub(crate) struct Known {
 pub(crate) struct Site {
     pub(crate) id: HospitalId,
     pub(crate) address: String,
-    channel: Channel,
+    line: Line,
     known: Mutex<Known>,
 }
 
 impl Site {
     /// A client over the persistent connection.
     pub(crate) fn client(&self) -> NodeClient<Channel> {
-        NodeClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+        NodeClient::new(self.line.channel()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
     }
 
     pub(crate) fn known(&self) -> Known {
@@ -188,9 +188,9 @@ impl Registry {
             ConnectOptions { connect_timeout: CONNECT_TIMEOUT, ..ConnectOptions::default() };
         let sites = hospitals.into_iter().map(|entry| {
             let peer = Peer::new(region, Role::Node, entry.id.as_str())?;
-            let channel = connector.channel(peer, entry.address.clone(), options);
+            let line = connector.line(peer, entry.address.clone(), options);
             let known = Mutex::default();
-            Ok(Arc::new(Site { id: entry.id, address: entry.address, channel, known }))
+            Ok(Arc::new(Site { id: entry.id, address: entry.address, line, known }))
         });
         Ok(Self { sites: sites.collect::<Result<_, _>>()?, clock })
     }

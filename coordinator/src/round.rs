@@ -153,6 +153,13 @@ fn too_large(error: impl std::fmt::Display) -> RoundFailure {
     refused(Refusal::new(RefusalCode::TooLarge, "GROUP BY", reason, instead))
 }
 
+/// Runs `work` where it may compute for long or wait for the disk, and holds up nobody else.
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RoundFailure> {
+    spawn_blocking(work).await.map_err(internal)
+}
+
 fn quorum_failure(have: usize, need: usize) -> RoundFailure {
     let reason = format!(
         "A masked sum needs {need} hospitals that this question can be opened over; there are \
@@ -206,9 +213,10 @@ impl Rounds {
         let bytes = gathered.bytes;
         let mut snapshots = gathered.snapshots.clone();
         snapshots.retain(|hospital, _| chosen.contains(hospital));
-        let (total, proofs) = settle(gathered, &chosen)?;
+        let (among, columns) = (chosen.clone(), shape.clone());
+        let settling = on_thread(move || settle(gathered, &among, &columns));
+        let (total, proofs, witnessed) = settling.await??;
         self.record_round(&agreed, &chosen).await?;
-        let witnessed = total.witnessed(&shape).to_vec();
         fault::point("coordinator.round.before_open");
         let opening = self.witness.open(
             &agreed.sid,
@@ -221,15 +229,19 @@ impl Rounds {
         let (opened, signature) =
             timeout(left, opening).await.map_err(|_| RoundFailure::silent(left))??;
         fault::point("coordinator.round.opened");
-        let combined =
-            reveal(&total, &opened, request, &shape, &agreed.round_key).map_err(|error| {
-                tracing::error!(%error, "a round was thrown away");
-                internal(error)
-            })?;
+        let (request, key) = (request.clone(), agreed.round_key.clone());
+        let (combined, opened) = on_thread(move || {
+            reveal(&total, &opened, &request, &shape, &key).map(|combined| (combined, opened))
+        })
+        .await?
+        .map_err(|error| {
+            tracing::error!(%error, "a round was thrown away");
+            internal(error)
+        })?;
         fault::point("coordinator.round.before_record");
-        self.record_release(&agreed, &opened).await?;
-        fault::point("coordinator.round.recorded");
         let passing = signature.map(|signature| (opened.places.clone(), signature));
+        self.record_release(&agreed, opened).await?;
+        fault::point("coordinator.round.recorded");
         let (present, held_back): (Vec<_>, Vec<_>) = sites
             .into_iter()
             .filter(|site| answered.contains(&site.id))
@@ -410,7 +422,7 @@ impl Rounds {
         let (at, today) = (rfc3339(now), day(now));
         let (store, sid, family) = (self.store.clone(), agreed.sid, agreed.terms.family);
         let hospitals = chosen.to_vec();
-        let work = spawn_blocking(move || {
+        let recorded = on_thread(move || {
             store.open_round(&record::Round {
                 at: &at,
                 day: &today,
@@ -421,7 +433,7 @@ impl Rounds {
                 told: &[],
             })
         });
-        match work.await.map_err(internal)? {
+        match recorded.await? {
             Ok(_) => Ok(()),
             Err(error @ (RoundError::TooClose { .. } | RoundError::TooManySets)) => {
                 Err(refused(Refusal::new(RefusalCode::Quorum, "hospitals", error.to_string(), "")))
@@ -430,15 +442,13 @@ impl Rounds {
         }
     }
 
-    async fn record_release(&self, agreed: &Agreed, opened: &Opened) -> Result<(), RoundFailure> {
+    async fn record_release(&self, agreed: &Agreed, opened: Opened) -> Result<(), RoundFailure> {
         let mut entry = Entry::new(&rfc3339(self.clock.now()), Kind::Release, "opened");
         entry.mode = Some("masked".to_owned());
         entry.scope = Some(Scope::Pooled);
         entry.sid = Some(agreed.sid);
         entry.request = Some(agreed.terms.request);
         entry.family = Some(agreed.terms.family);
-        let bytes: Vec<u8> = opened.masks.iter().flat_map(|mask| mask.to_le_bytes()).collect();
-        entry.output = Some(sha256(&bytes));
         let withheld = [("minimum", opened.withheld_groups), ("measure", opened.withheld_measures)];
         entry.withheld = withheld
             .into_iter()
@@ -446,8 +456,11 @@ impl Rounds {
             .map(|(rule, _)| rule.to_owned())
             .collect();
         let store = self.store.clone();
-        let work = spawn_blocking(move || store.append(&entry));
-        work.await.map_err(internal)?.map(|_| ()).map_err(internal)
+        let appended = on_thread(move || {
+            let bytes: Vec<u8> = opened.masks.iter().flat_map(|mask| mask.to_le_bytes()).collect();
+            store.append(&Entry { output: Some(sha256(&bytes)), ..entry })
+        });
+        appended.await?.map(|_| ()).map_err(internal)
     }
 }
 
@@ -467,11 +480,12 @@ impl Gathered {
     }
 }
 
-/// The sum over the chosen hospitals, and their proofs in order.
+/// The sum over the chosen hospitals, their proofs in order, and what the witness sees of the sum.
 fn settle(
     gathered: Gathered,
     chosen: &[HospitalId],
-) -> Result<(Total, Vec<UploadProof>), RoundFailure> {
+    shape: &Shape,
+) -> Result<(Total, Vec<UploadProof>, Vec<u128>), RoundFailure> {
     let Gathered { mut total, kept, proofs, .. } = gathered;
     for hospital in chosen {
         if let Some(cells) = kept.as_ref().and_then(|kept| kept.get(hospital)) {
@@ -479,5 +493,6 @@ fn settle(
         }
     }
     let proofs = proofs.into_iter().filter(|(id, _)| chosen.contains(id)).map(|(_, p)| p);
-    Ok((total, proofs.collect()))
+    let witnessed = total.witnessed(shape).to_vec();
+    Ok((total, proofs.collect(), witnessed))
 }

@@ -13,7 +13,7 @@ use proto::v1;
 use proto::v1::open_part::Part;
 use proto::v1::witness_client::WitnessClient;
 use proto::{OpenedAssembler, UploadProof, cells_part, cells_parts, encode_terms, encode_upload};
-use service::connect::ConnectOptions;
+use service::connect::{ConnectOptions, Line};
 use service::status::refusal_of;
 use service::{Connector, ReloadingIdentity};
 use tonic::transport::Channel;
@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The witness of the region.
 #[derive(Debug)]
 pub(crate) struct Witness {
-    channel: Channel,
+    line: Line,
 }
 
 /// Why the witness did not do its part.
@@ -80,12 +80,12 @@ impl Witness {
         let peer = Peer::new(region, Role::Witness, "main")?;
         let options =
             ConnectOptions { connect_timeout: CONNECT_TIMEOUT, ..ConnectOptions::default() };
-        Ok(Self { channel: Connector::new(Arc::clone(identity)).channel(peer, address, options) })
+        Ok(Self { line: Connector::new(Arc::clone(identity)).line(peer, address, options) })
     }
 
     /// A client over the persistent connection.
     pub(crate) fn client(&self) -> WitnessClient<Channel> {
-        WitnessClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+        WitnessClient::new(self.line.channel()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
     }
 
     /// Has proposed terms countersigned; the roster goes along when the witness lacks it.

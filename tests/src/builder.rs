@@ -18,6 +18,8 @@ use crate::pki::{Pki, peer};
 use crate::region::{Region, USER};
 use crate::site::{HospitalSource, Site};
 
+/// How long a question may take: tests compare answers, on whatever machine.
+const PATIENCE: Duration = Duration::from_secs(110);
 /// Ingests at the same time.
 const INGESTS: usize = 4;
 
@@ -144,8 +146,8 @@ impl RegionBuilder {
         let user =
             pki.issue(&root.path().join("users"), USER, &peer(Role::User, USER), Pki::validity())?;
         let to = peer(Role::Coordinator, "main");
-        let channel = Region::channel(&user, Clock::system(), to, coordinator.address())?;
-        let region = Region { sites, coordinator, witness, user, channel, pki, root };
+        let line = Region::line(&user, Clock::system(), to, coordinator.address())?;
+        let region = Region { sites, coordinator, witness, user, line, pki, root };
         region.hospitals().await.context("the coordinator does not answer")?;
         Ok(region)
     }
@@ -188,9 +190,8 @@ impl RegionBuilder {
         // As the demonstration does: what is published need not be discovered.
         let published = self.hospitals.iter().any(|hospital| hospital.mapping == "sparcs");
         let lists = if published { "code_lists = [\"sparcs\", \"apr-drg\"]\n" } else { "" };
-        let deadline = self.deadline.map(|time| format!("deadline_ms = {}\n", time.as_millis()));
-        let deadline = deadline.unwrap_or_default();
-        let head = format!("policy = \"policy.toml\"\n{deadline}{lists}");
+        let deadline = self.deadline.unwrap_or(PATIENCE).as_millis();
+        let head = format!("policy = \"policy.toml\"\ndeadline_ms = {deadline}\n{lists}");
         let config = (head.as_str(), text.as_str());
         let exe = self.coordinator_exe.clone();
         let coordinator = Party::prepare(pki, who, folder, exe, config)?;

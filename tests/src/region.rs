@@ -10,7 +10,7 @@ use proto::v1;
 use proto::v1::node_client::NodeClient;
 use proto::v1::region_client::RegionClient;
 use proto::v1::witness_client::WitnessClient;
-use service::connect::ConnectOptions;
+use service::connect::{ConnectOptions, Line};
 use service::{Clock, Connector, IdentityConfig, ReloadingIdentity};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -33,7 +33,7 @@ pub struct Region {
     pub(crate) coordinator: Party,
     pub(crate) witness: Party,
     pub(crate) user: IdentityConfig,
-    pub(crate) channel: Channel,
+    pub(crate) line: Line,
     pub(crate) pki: Arc<Pki>,
     pub(crate) root: tempfile::TempDir,
 }
@@ -191,15 +191,24 @@ impl Region {
         to: Peer,
         address: SocketAddr,
     ) -> anyhow::Result<Channel> {
+        Self::line(identity, clock, to, address).map(|line| line.channel())
+    }
+
+    pub(crate) fn line(
+        identity: &IdentityConfig,
+        clock: Clock,
+        to: Peer,
+        address: SocketAddr,
+    ) -> anyhow::Result<Line> {
         let identity = ReloadingIdentity::open(identity.clone(), clock)?;
         let options = ConnectOptions::default();
-        Ok(Connector::new(identity).channel(to, address.to_string(), options))
+        Ok(Connector::new(identity).line(to, address.to_string(), options))
     }
 
     /// A client in the name of [`USER`].
     #[must_use]
     pub fn client(&self) -> RegionClient<Channel> {
-        client(self.channel.clone())
+        client(self.line.channel())
     }
 
     /// A client in the name of another user, whose certificate is made now.

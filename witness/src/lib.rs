@@ -20,6 +20,7 @@ mod config;
 mod desk;
 mod log;
 mod open;
+mod parallel;
 mod round;
 mod server;
 

@@ -23,6 +23,7 @@ use service::random::NoRandomness;
 use zeroize::Zeroizing;
 
 use crate::config::Rules;
+use crate::parallel::each;
 
 /// A round that this witness has countersigned, with its keys.
 #[derive(Debug)]
@@ -118,14 +119,15 @@ impl Round {
         terms.witness_key = seal_key.public();
         let sid = terms.sid();
         let guard_key = GuardKey::new(random()?);
-        let mut guard_keys = Vec::with_capacity(terms.hospitals.len());
-        for hospital in &terms.hospitals {
-            let unknown = || SignError::Key(hospital.clone());
-            let keys = roster.hospitals().get(hospital).ok_or_else(unknown)?;
+        let drawn = terms.hospitals.iter().map(|hospital| Ok((hospital, random()?)));
+        let drawn: Vec<_> = drawn.collect::<Result<_, NoRandomness>>()?;
+        let sealed = each(&drawn, |(hospital, random)| {
+            let unknown = || SignError::Key((*hospital).clone());
+            let keys = roster.hospitals().get(*hospital).ok_or_else(unknown)?;
             let (bound, text) = (guard_binding(&sid, hospital), guard_key.as_bytes());
-            let sealed = seal(&keys.seal, "guard", &bound, text, random()?);
-            guard_keys.push(sealed.map_err(|_| unknown())?);
-        }
+            seal(&keys.seal, "guard", &bound, text, random.clone()).map_err(|_| unknown())
+        });
+        let guard_keys = sealed.into_iter().collect::<Result<_, _>>()?;
         let reply = v1::Countersigned {
             nonce_b: terms.nonce_b.to_vec(),
             witness_key: terms.witness_key.to_vec(),
@@ -174,7 +176,8 @@ impl Round {
         if uploads.len() < quorum {
             return Err(too_few(quorum));
         }
-        let seeds = uploads.iter().map(|upload| self.seed(upload)).collect::<Result<_, _>>()?;
+        let seeds = each(&uploads, |upload| self.seed(upload));
+        let seeds = seeds.into_iter().collect::<Result<_, _>>()?;
         Ok(Survivors { hospitals: uploads.into_iter().map(|u| u.hospital).collect(), seeds })
     }
 

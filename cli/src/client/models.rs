@@ -34,7 +34,7 @@ impl Client {
         request.deadline_ms = super::milliseconds(deadline);
         let wait = deadline.map_or(LONGEST_FIT, |deadline| deadline + GRACE);
         let fitting = async {
-            let response = self.service.clone().fit(request).await;
+            let response = self.service().fit(request).await;
             let mut events = response.map_err(|status| self.failure(&status))?.into_inner();
             let next = async |events: &mut tonic::Streaming<_>| {
                 events.message().await.map_err(|status| self.failure(&status))
@@ -56,7 +56,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn models(&self) -> Result<Vec<ModelSummary>, Failure> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let response = self.within(LIST_WAIT, async {
             service.models(ModelsRequest {}).await.map_err(|status| self.failure(&status))
         });
@@ -68,7 +68,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn model(&self, name: &str) -> Result<Card, Failure> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let request = ModelRequest { name: name.to_owned() };
         let response = self.within(LIST_WAIT, async {
             service.model(request).await.map_err(|status| self.failure(&status))
@@ -87,7 +87,7 @@ impl Client {
     ) -> Result<ExpectResponse, Failure> {
         let deadline_ms = super::milliseconds(deadline);
         let wait = deadline.map_or(LONGEST_WAIT, |deadline| deadline + GRACE);
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let request = ExpectRequest { name: name.to_owned(), deadline_ms };
         let response = self.within(wait, async {
             service.expect(request).await.map_err(|status| self.failure(&status))

@@ -9,7 +9,7 @@
 mod failure;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -17,6 +17,7 @@ use model::Peer;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
@@ -32,6 +33,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Half the age at which our servers ask for another connection.
+const RENEWAL: Duration = Duration::from_secs(5 * 60);
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -59,6 +62,22 @@ pub struct ConnectOptions {
     pub max_connection_age: Duration,
     /// How often the server's certificate is looked at again on a standing connection.
     pub recheck_interval: Duration,
+    /// After this long a [`Line`] takes another channel.
+    pub renewal: Duration,
+}
+
+/// A standing way to one peer: a channel that is made anew before its server would end it.
+///
+/// A server ends an old connection politely, and yet a request that has just been handed to that
+/// connection fails; whether it had arrived cannot be told. Here requests under way keep the
+/// old channel until they are done, and new ones get another.
+#[derive(Debug, Clone)]
+pub struct Line {
+    connector: Connector,
+    peer: Peer,
+    address: String,
+    options: ConnectOptions,
+    held: Arc<Mutex<(Channel, Instant)>>,
 }
 
 // === impl ConnectOptions ===
@@ -71,6 +90,7 @@ impl Default for ConnectOptions {
             keepalive_timeout: KEEPALIVE_TIMEOUT,
             max_connection_age: CONNECTION_AGE_LIMIT,
             recheck_interval: RECHECK_INTERVAL,
+            renewal: RENEWAL,
         }
     }
 }
@@ -82,6 +102,17 @@ impl Connector {
     #[must_use]
     pub const fn new(identity: Arc<ReloadingIdentity>) -> Self {
         Self { identity }
+    }
+
+    /// A line to `expected` at `address` (`host:port`), for processes that live long.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn line(&self, expected: Peer, address: String, options: ConnectOptions) -> Line {
+        let channel = self.channel(expected.clone(), address.clone(), options);
+        let held = Arc::new(Mutex::new((channel, Instant::now())));
+        Line { connector: self.clone(), peer: expected, address, options, held }
     }
 
     /// A channel to `expected` at `address` (`host:port`). Nothing is connected yet; the first
@@ -113,6 +144,27 @@ impl Connector {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .connect_with_connector_lazy(connector)
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    /// The channel for the next request.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.1.elapsed() >= self.options.renewal {
+            *held = (self.open(), Instant::now());
+        }
+        held.0.clone()
+    }
+
+    fn open(&self) -> Channel {
+        self.connector.channel(self.peer.clone(), self.address.clone(), self.options)
     }
 }
 

@@ -24,8 +24,8 @@ use crate::clock::{Clock, ManualClock};
 use crate::connect::ConnectOptions;
 use crate::serve::ServeError;
 use crate::{
-    Connector, IdentityConfig, ReloadingIdentity, ServeLimits, Shutdown, peer_of, require_role,
-    serve,
+    Connector, IdentityConfig, PeerInfo, ReloadingIdentity, ServeLimits, Shutdown, peer_of,
+    require_role, serve,
 };
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -110,7 +110,7 @@ pub(crate) struct Running {
     pub(crate) address: String,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<Result<(), ServeError>>,
-    identity: Arc<ReloadingIdentity>,
+    pub(crate) identity: Arc<ReloadingIdentity>,
 }
 
 impl Drop for Running {
@@ -170,7 +170,8 @@ pub(crate) async fn call(channel: Channel, path: &'static str) -> Result<String,
     Ok(String::from_utf8(answer.into_inner()).unwrap())
 }
 
-/// Answers with the caller's name; `Coordinator` answers the coordinator only; `Hang` never.
+/// Answers with the caller's name; `Coordinator` answers the coordinator only; `From`
+/// answers where the connection comes from, `Hang` never.
 #[derive(Clone)]
 struct Whoami;
 
@@ -178,6 +179,11 @@ async fn answer(path: String, request: Request<Vec<u8>>) -> Result<Response<Vec<
     let peer = match path.as_str() {
         "/test.Whoami/Coordinator" => require_role(&request, Role::Coordinator)?,
         "/test.Whoami/Hang" => std::future::pending().await,
+        "/test.Whoami/From" => {
+            let info = request.extensions().get::<PeerInfo>();
+            let remote = info.map(|info| info.remote.to_string()).unwrap_or_default();
+            return Ok(Response::new(remote.into_bytes()));
+        }
         _ => peer_of(&request)?,
     };
     Ok(Response::new(peer.to_string().into_bytes()))

@@ -19,7 +19,7 @@ use crate::fixture::{DEADLINE, HOUR, Region, Running, call, start};
 use crate::identity::RELOAD_CHECK_INTERVAL;
 use crate::serve::{ServeError, ServeLimits};
 use crate::status::causes;
-use crate::{ConnectFailure, IdentityConfig};
+use crate::{ConnectFailure, Connector, IdentityConfig};
 
 const NODE: &str = "spiffe://east/node/h-001";
 const COORDINATOR: &str = "spiffe://east/coordinator/main";
@@ -130,6 +130,35 @@ async fn a_client_leaves_a_connection_that_is_too_old_whatever_the_server_does()
         }
     };
     tokio::time::timeout(DEADLINE, reconnected).await.unwrap();
+}
+
+/// A channel whose server asks for another connection fails requests that are on their way; a line
+/// is never that old.
+#[tokio::test]
+async fn a_line_takes_another_channel_in_time_and_leaves_the_old_one_to_its_requests() {
+    const FROM: &str = "/test.Whoami/From";
+    let region = Region::new("east");
+    let server =
+        Running::start(&region.open(&region.member(NODE, 48)), ServeLimits::default()).await;
+    let client = region.open(&region.member(COORDINATOR, 48));
+    let line = |renewal| {
+        let options = ConnectOptions { renewal, ..ConnectOptions::default() };
+        let (peer, address) = (server.identity.peer().clone(), server.address.clone());
+        Connector::new(Arc::clone(&client)).line(peer, address, options)
+    };
+    let lasting = line(HOUR);
+    let first = call(lasting.channel(), FROM).await.unwrap();
+    assert_eq!(call(lasting.channel(), FROM).await.unwrap(), first);
+
+    let renewed = line(Duration::ZERO);
+    let old = renewed.channel();
+    let first = call(old.clone(), FROM).await.unwrap();
+    let hanging = hang(&old).await;
+    assert_ne!(call(renewed.channel(), FROM).await.unwrap(), first);
+    assert_eq!(call(old, FROM).await.unwrap(), first);
+    assert!(!hanging.is_finished(), "its connection was taken from it");
+    let default = ConnectOptions::default().renewal;
+    assert!(default * 2 <= ServeLimits::default().max_connection_age);
 }
 
 #[tokio::test]
