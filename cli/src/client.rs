@@ -258,53 +258,7 @@ impl Client {
     }
 
     fn failure(&self, status: &Status) -> Failure {
-        if let Some(refusal) = service::status::refusal_of(status) {
-            return Failure::Refused(Box::new(refusal));
-        }
-        let said = status.message();
-        let identity = || {
-            let (address, folder) = (&self.address, self.folder.display());
-            Failure::Configuration(format!("{said} (coordinator {address}, region {folder})"))
-        };
-        match explain(status) {
-            ConnectFailure::Unreachable => {
-                return Failure::Unavailable(format!(
-                    "no coordinator answers at {}: {}; is it running, and is the address in {} \
-                     right?",
-                    self.address,
-                    root_cause(status),
-                    self.folder.join(CLIENT_FILE).display()
-                ));
-            }
-            ConnectFailure::WrongPeer
-            | ConnectFailure::IdentityRejected
-            | ConnectFailure::Expired => {
-                return Failure::Configuration(format!(
-                    "{} (certificates of region folder {})",
-                    root_cause(status),
-                    self.folder.display()
-                ));
-            }
-            ConnectFailure::Other => {}
-        }
-        match status.code() {
-            Code::FailedPrecondition => Failure::RefusedOtherwise(said.to_owned()),
-            Code::InvalidArgument => Failure::Data(said.to_owned()),
-            Code::Unauthenticated | Code::PermissionDenied => identity(),
-            Code::Unavailable | Code::Cancelled | Code::ResourceExhausted | Code::Aborted => {
-                Failure::Unavailable(said.to_owned())
-            }
-            Code::DeadlineExceeded => Failure::Unavailable(format!(
-                "no answer by the deadline: {said}; a longer --deadline may help"
-            )),
-            Code::Unknown if std::error::Error::source(status).is_some() => {
-                Failure::Unavailable(format!(
-                    "the connection to the coordinator broke: {}; ask again",
-                    root_cause(status)
-                ))
-            }
-            code => Failure::Internal(format!("{said} [{code:?}]")),
-        }
+        failure(&self.address, &self.folder, status)
     }
 }
 
@@ -331,6 +285,52 @@ fn root_cause(status: &Status) -> String {
     said
 }
 
+/// Why a request to the coordinator at `address`, known from the region `folder`, failed.
+fn failure(address: &str, folder: &Path, status: &Status) -> Failure {
+    if let Some(refusal) = service::status::refusal_of(status) {
+        return Failure::Refused(Box::new(refusal));
+    }
+    let said = status.message();
+    let identity = || {
+        let folder = folder.display();
+        Failure::Configuration(format!("{said} (coordinator {address}, region {folder})"))
+    };
+    match explain(status) {
+        ConnectFailure::Unreachable => {
+            return Failure::Unavailable(format!(
+                "no coordinator answers at {}: {}; is it running, and is the address in {} \
+                 right?",
+                address,
+                root_cause(status),
+                folder.join(CLIENT_FILE).display()
+            ));
+        }
+        ConnectFailure::WrongPeer | ConnectFailure::IdentityRejected | ConnectFailure::Expired => {
+            return Failure::Configuration(format!(
+                "{} (certificates of region folder {})",
+                root_cause(status),
+                folder.display()
+            ));
+        }
+        ConnectFailure::Other => {}
+    }
+    match status.code() {
+        Code::FailedPrecondition => Failure::RefusedOtherwise(said.to_owned()),
+        Code::InvalidArgument => Failure::Data(said.to_owned()),
+        Code::Unauthenticated | Code::PermissionDenied => identity(),
+        Code::Unavailable | Code::Cancelled | Code::ResourceExhausted | Code::Aborted => {
+            Failure::Unavailable(said.to_owned())
+        }
+        Code::DeadlineExceeded => Failure::Unavailable(format!(
+            "no answer by the deadline: {said}; a longer --deadline may help"
+        )),
+        Code::Unknown if std::error::Error::source(status).is_some() => Failure::Unavailable(
+            format!("the connection to the coordinator broke: {}; ask again", root_cause(status)),
+        ),
+        code => Failure::Internal(format!("{said} [{code:?}]")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,13 +348,6 @@ mod tests {
         assert_eq!(error.code(), 78);
         assert!(error.to_string().contains("client.toml"), "{error}");
 
-        let channel = tonic::transport::Endpoint::from_static("http://a").connect_lazy();
-        let client = Client {
-            service: RegionClient::new(channel),
-            address: "a:1".to_owned(),
-            folder: PathBuf::from("r"),
-            region: "r".to_owned(),
-        };
         let refusal = model::Refusal::new(model::RefusalCode::Join, "s", "r", "i");
         for (status, code) in [
             (service::status::refusal_status(&refusal), 77),
@@ -365,7 +358,7 @@ mod tests {
             (Status::invalid_argument("empty"), 65),
             (Status::internal("incident 1"), 70),
         ] {
-            assert_eq!(client.failure(&status).code(), code, "{status:?}");
+            assert_eq!(failure("a:1", Path::new("r"), &status).code(), code, "{status:?}");
         }
     }
 }

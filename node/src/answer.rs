@@ -21,7 +21,7 @@ use tonic::Status;
 use crate::books::{Books, Payment, Release};
 use crate::config::Config;
 use crate::holdings::Holdings;
-use crate::round::{Discoveries, UPLOAD_UNITS};
+use crate::round::{Discoveries, HeldGuard, UPLOAD_UNITS};
 
 pub(crate) use crate::holdings::InForce;
 
@@ -34,6 +34,7 @@ pub(crate) struct Desk {
     pub(crate) standing: Arc<Standing>,
     pub(crate) packs: Packs,
     pub(crate) discoveries: Discoveries,
+    pub(crate) guard: HeldGuard,
     pub(crate) places: Semaphore,
     pub(crate) upload_memory: Arc<Semaphore>,
     pub(crate) max_deadline: Duration,
@@ -57,6 +58,7 @@ impl Desk {
             standing,
             packs: Packs::new()?,
             discoveries: Discoveries::default(),
+            guard: HeldGuard::default(),
             places: Semaphore::new(config.engine.max_concurrent.max(1)),
             upload_memory: Arc::new(Semaphore::new(UPLOAD_UNITS)),
             max_deadline: config.engine.max_deadline(),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use model::{Refusal, RefusalCode};
-use privacy::blind::GuardKey;
+use privacy::blind::GuardSecret;
 use privacy::conceal::{Receipt, guard_binding, seed_binding};
 use privacy::discover::{NameKey, buckets_digest, names_digest, pack};
 use privacy::domain::Domain;
@@ -41,6 +41,10 @@ pub(crate) const UPLOAD_UNITS: usize = 4_096;
 
 /// Messages of an upload.
 pub(crate) type Parts = BoxStream<'static, Result<v1::UploadPart, Status>>;
+
+/// The guard secret that was opened last: sealed, what it was bound to, opened.
+#[derive(Debug, Default)]
+pub(crate) struct HeldGuard(Mutex<Option<(Vec<u8>, [u8; 32], GuardSecret)>>);
 
 /// Discovery rounds that this hospital has joined, until their names are given.
 #[derive(Debug, Default)]
@@ -151,14 +155,28 @@ impl Desk {
         let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, .. } = offer;
         let roster = self.roster_for(&terms, offer.roster.as_ref())?;
         let terms = terms.vouched(&roster, &signatures)?;
-        let bound = guard_binding(terms.sid(), &self.hospital);
-        let guard_key = self.standing.seal().open("guard", &bound, &sealed_guard_key).ok();
-        let guard_key = guard_key.and_then(|key| GuardKey::from_slice(&key));
+        let secret = self.guard_secret(&terms.terms().roster, sealed_guard_key);
         let foreign = || broken("guard_key", "The guard key is not for this hospital.");
-        let guard_key = guard_key.ok_or_else(foreign)?;
+        let guard_key = secret.ok_or_else(foreign)?.key(terms.sid());
         let from = self.packs.origin(&request, policy).await;
         let offer = Offer { request, terms, round_key, guard_key };
         admit_round(offer, policy, &self.hospital, from)
+    }
+
+    /// What the witness sealed for this hospital. It is the same in many rounds and opened once.
+    fn guard_secret(&self, roster: &[u8; 32], sealed: Vec<u8>) -> Option<GuardSecret> {
+        let bound = guard_binding(roster, &self.hospital);
+        let mut held = self.guard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, to, secret)) = held.as_ref()
+            && *known == sealed
+            && *to == bound
+        {
+            return Some(secret.clone());
+        }
+        let opened = self.standing.seal().open("guard", &bound, &sealed).ok();
+        let secret = opened.and_then(|secret| GuardSecret::from_slice(&secret))?;
+        *held = Some((sealed, bound, secret.clone()));
+        Some(secret)
     }
 
     /// The roster that the hospital holds; a newer one that was `sent` along takes its place.

@@ -22,7 +22,8 @@ use tonic::Status;
 
 use crate::book::{Book, NotKept, NotOpen};
 use crate::config::{Limits, Rules};
-use crate::round::{Round, check, refuse};
+use crate::guard::Guard;
+use crate::round::{Round, SignError, check, refuse};
 
 /// Everything that the witness's requests share.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct Desk {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     book: Mutex<Book>,
+    guard: Mutex<Option<Arc<Guard>>>,
     /// Rounds that may be opened at the same time.
     pub(crate) openings: Arc<Semaphore>,
     /// Cosigning reads, compares and writes; one at a time.
@@ -71,7 +73,8 @@ impl Desk {
         let book = Mutex::new(Book::new(limits.max_open_rounds));
         let openings = Arc::new(Semaphore::new(limits.max_concurrent));
         let (cosigning, known) = (Mutex::new(()), Mutex::new(store.populations()?));
-        Ok(Self { standing, store, rules, limits, clock, book, openings, cosigning, known })
+        let guard = Mutex::default();
+        Ok(Self { standing, store, rules, limits, clock, book, guard, openings, cosigning, known })
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -107,11 +110,27 @@ impl Desk {
             .map_err(|refusal| refused(&refusal))?;
         fault::point("witness.countersign.checked");
         let end = now + Duration::from_millis(terms.lifetime_ms.into());
-        let (round, reply) = Round::countersign(terms, roster, self.standing.key(), &mut secret32)
-            .map_err(|error| internal_status("countersigning", &error))?;
+        let failed = |error| internal_status("countersigning", &error);
+        let guard = self.guard_for(&roster).map_err(failed)?;
+        let key = self.standing.key();
+        let signed = Round::countersign(terms, roster, &guard, key, &mut secret32);
+        let (round, reply) = signed.map_err(failed)?;
         self.book().keep(round, end, now).map_err(not_kept)?;
         fault::point("witness.countersign.before_reply");
         Ok(reply)
+    }
+
+    /// The secret that is shared under this roster.
+    fn guard_for(&self, roster: &Roster) -> Result<Arc<Guard>, SignError> {
+        let mut held = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some(guard) if guard.is_for(roster) => Ok(Arc::clone(guard)),
+            _ => {
+                let guard = Arc::new(Guard::draw(roster, &mut secret32)?);
+                *held = Some(Arc::clone(&guard));
+                Ok(guard)
+            }
+        }
     }
 
     pub(crate) fn rules(&self) -> Result<&Rules, Refusal> {

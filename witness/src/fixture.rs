@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures::StreamExt as _;
 use model::HospitalId;
 use model::moments::Scale;
-use privacy::blind::{GuardKey, RoundKey};
+use privacy::blind::{GuardSecret, RoundKey};
 use privacy::conceal::{Receipt, guard_binding, seed_binding};
 use privacy::domain::Domain;
 use privacy::mask::Seed;
@@ -244,15 +244,16 @@ impl World {
     fn round(&self, agreed: &Agreed, number: u8) -> Round {
         let (terms, own) = (agreed.terms.clone(), hospital(number));
         let place = terms.hospitals.binary_search(&own).unwrap();
-        let bound = guard_binding(&terms.sid(), &own);
+        let bound = guard_binding(&terms.roster, &own);
         let seal_key = SealKey::from_signing(&hospital_key(number));
-        let guard_key = seal_key.open("guard", &bound, &agreed.guard_keys[place]).unwrap();
+        let secret = seal_key.open("guard", &bound, &agreed.guard_keys[place]).unwrap();
+        let guard_key = GuardSecret::from_slice(&secret).unwrap().key(&terms.sid());
         let roster = self.desk.standing.roster().unwrap();
         let offer = Offer {
             request: agreed.request.clone(),
             terms: terms.vouched(&roster, &agreed.signatures).unwrap(),
             round_key: agreed.round_key.clone(),
-            guard_key: GuardKey::from_slice(&guard_key).unwrap(),
+            guard_key,
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::default() };

@@ -18,6 +18,7 @@ mod book;
 pub mod command;
 mod config;
 mod desk;
+mod guard;
 mod log;
 mod open;
 mod parallel;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::GuardKey;
-use privacy::conceal::{Receipt, guard_binding, seed_binding};
+use privacy::conceal::{Receipt, seed_binding};
 use privacy::discover::{buckets_digest, names_digest, unite};
 use privacy::mask::Seed;
 use privacy::open::{Opened, Tampered, Unopened, Verdict, judge, mask_sums, unmask};
 use privacy::roster::Roster;
-use privacy::seal::{SealKey, seal};
+use privacy::seal::SealKey;
 use privacy::sign::{Context, Signature, SigningKey};
 use privacy::sketch::Known;
 use privacy::{Floor, Sid, Terms};
@@ -23,6 +23,7 @@ use service::random::NoRandomness;
 use zeroize::Zeroizing;
 
 use crate::config::Rules;
+use crate::guard::Guard;
 use crate::parallel::each;
 
 /// A round that this witness has countersigned, with its keys.
@@ -111,6 +112,7 @@ impl Round {
     pub(crate) fn countersign(
         mut terms: Terms,
         roster: Arc<Roster>,
+        guard: &Guard,
         key: &SigningKey,
         random: Random<'_>,
     ) -> Result<(Self, v1::Countersigned), SignError> {
@@ -118,16 +120,11 @@ impl Round {
         terms.nonce_b = *random()?;
         terms.witness_key = seal_key.public();
         let sid = terms.sid();
-        let guard_key = GuardKey::new(random()?);
-        let drawn = terms.hospitals.iter().map(|hospital| Ok((hospital, random()?)));
-        let drawn: Vec<_> = drawn.collect::<Result<_, NoRandomness>>()?;
-        let sealed = each(&drawn, |(hospital, random)| {
-            let unknown = || SignError::Key((*hospital).clone());
-            let keys = roster.hospitals().get(*hospital).ok_or_else(unknown)?;
-            let (bound, text) = (guard_binding(&sid, hospital), guard_key.as_bytes());
-            seal(&keys.seal, "guard", &bound, text, random.clone()).map_err(|_| unknown())
+        let guard_key = guard.key(&sid);
+        let sealed = terms.hospitals.iter().map(|hospital| {
+            guard.sealed(hospital).cloned().ok_or_else(|| SignError::Key(hospital.clone()))
         });
-        let guard_keys = sealed.into_iter().collect::<Result<_, _>>()?;
+        let guard_keys = sealed.collect::<Result<_, _>>()?;
         let reply = v1::Countersigned {
             nonce_b: terms.nonce_b.to_vec(),
             witness_key: terms.witness_key.to_vec(),

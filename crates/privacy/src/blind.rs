@@ -82,9 +82,21 @@ pub(crate) fn count_of(cell: u128, coefficient: u128) -> Option<u128> {
 #[derive(Clone)]
 pub struct RoundKey(Zeroizing<[u8; 32]>);
 
-/// Known to witness and nodes. Erased when dropped.
+/// Known to witness and nodes: what the guard keys of all rounds under one roster are made of. A hospital
+/// that is offered a round knows its guard key anyway; sealing the secret to each hospital once instead of
+/// a key in each round spares both sides half of the key agreements. Erased when dropped.
+#[derive(Clone)]
+pub struct GuardSecret(Zeroizing<[u8; 32]>);
+
+/// Known to witness and nodes, of one round. Erased when dropped.
 #[derive(Clone)]
 pub struct GuardKey(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for GuardSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GuardSecret(..)")
+    }
+}
 
 impl std::fmt::Debug for RoundKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,14 +132,14 @@ pub(crate) fn accumulate(check: &mut [u128], coefficient: u128, column: &[u128])
     }
 }
 
-impl GuardKey {
-    /// The key of 32 random bytes.
+impl GuardSecret {
+    /// The secret of 32 random bytes.
     #[must_use]
     pub const fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
     }
 
-    /// Reads a key that travelled sealed.
+    /// Reads a secret that travelled sealed.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         from_slice(bytes).map(Self)
@@ -139,6 +151,14 @@ impl GuardKey {
         &self.0
     }
 
+    /// The key of the round `sid`; no other round's key says anything of it.
+    #[must_use]
+    pub fn key(&self, sid: &[u8; 32]) -> GuardKey {
+        GuardKey(Zeroizing::new(derive(&self.0, &[b"guard-key", sid])))
+    }
+}
+
+impl GuardKey {
     /// One coefficient for each guard column.
     pub(crate) fn coefficients(&self, guards: usize) -> Vec<u128> {
         coefficients(&self.0, b"guard", guards)

@@ -119,11 +119,11 @@ pub fn seed_binding(sid: &[u8; 32], hospital: &HospitalId, upload: &[u8; 32]) ->
     writer.hash()
 }
 
-/// What a guard key is bound to beside its context `guard`: round and hospital.
+/// What a guard secret is bound to beside its context `guard`: roster and hospital.
 #[must_use]
-pub fn guard_binding(sid: &[u8; 32], hospital: &HospitalId) -> [u8; 32] {
-    let mut writer = Writer::new("consilium/guard/v1");
-    writer.bytes(sid);
+pub fn guard_binding(roster: &[u8; 32], hospital: &HospitalId) -> [u8; 32] {
+    let mut writer = Writer::new("consilium/guard/v2");
+    writer.bytes(roster);
     writer.text(hospital.as_str());
     writer.hash()
 }

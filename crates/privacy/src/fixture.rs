@@ -12,7 +12,7 @@ use num_bigint::BigInt;
 use zeroize::Zeroizing;
 
 use crate::admit::{Offer, Round, admit_round};
-use crate::blind::{GuardKey, RoundKey};
+use crate::blind::{GuardKey, GuardSecret, RoundKey};
 use crate::combine::Combined;
 use crate::conceal::{Concealed, conceal};
 use crate::domain::{Domain, Outside};
@@ -305,7 +305,7 @@ impl Fixture {
             shape: Shape::of(&request).unwrap(),
             lifetime_ms: 60_000,
         };
-        let guard_key = GuardKey::new(Zeroizing::new(bytes(tag, "guard")));
+        let guard_key = GuardSecret::new(Zeroizing::new(bytes(tag, "guard"))).key(&terms.sid());
         let policy = policy_of(floor);
         Self {
             authority,

@@ -74,7 +74,7 @@ def sign(seed, context, message):
 
 AUTHORITY, COORDINATOR, WITNESS = bytes([1] * 32), bytes([2] * 32), bytes([3] * 32)
 HOSPITALS = ["h-1", "h-2", "h-3"]
-ROUND_KEY, GUARD_KEY = bytes([0x31] * 32), bytes([0x32] * 32)
+ROUND_KEY, GUARD_SECRET = bytes([0x31] * 32), bytes([0x32] * 32)
 SQL = "SELECT stay.drg_code AS d0, stay.sex AS d1 FROM stay"
 DIMENSIONS = ["drg_code", "sex"]
 # Codes, and what becomes of others: a place for NULL, one for each code, one for all others.
@@ -165,6 +165,10 @@ def size(domain):
 
 
 CELLS = size(DOMAINS[0]) * size(DOMAINS[1])
+
+
+def guard_key():
+    return derive(GUARD_SECRET, b"guard-key" + sid())
 
 
 def sid():
@@ -269,7 +273,7 @@ def lay_out(hospital):
         guards += [1 << rows.bit_length() - 1]
         for column, value in enumerate(guards + [0, rows] + cells):
             columns[column][places[cell]] = value % MODULUS
-    combine(columns, GUARDS, range(GUARDS), coefficients(GUARD_KEY, b"guard", GUARDS))
+    combine(columns, GUARDS, range(GUARDS), coefficients(guard_key(), b"guard", GUARDS))
     values = coefficients(ROUND_KEY, b"values", COLUMNS - GUARDS - 1)
     start, check = GUARDS + 1, GUARDS + 1 + VALUES
     for width, bins in zip([1] + WIDTHS, [0] + BINS):
@@ -335,7 +339,7 @@ def main():
     print(f"columns {GUARDS} {COLUMNS}")
     print(f"order {' '.join(map(str, order()))}")
     for name, key, purpose, count in [
-        ("guard", GUARD_KEY, b"guard", GUARDS),
+        ("guard", guard_key(), b"guard", GUARDS),
         ("value", ROUND_KEY, b"values", COLUMNS - GUARDS - 1),
     ]:
         for index, coefficient in enumerate(coefficients(key, purpose, count)):
@@ -351,7 +355,7 @@ def main():
         signature = sign(bytes([0x11 + index] * 32), b"consilium/receipt/v1", message)
         print(f"receipt {name} {message.hex()} {signature.hex()}")
         seed = bound_to("consilium/seed/v1", [sid(), name.encode(), upload_hash])
-        guard = bound_to("consilium/guard/v1", [sid(), name.encode()])
+        guard = bound_to("consilium/guard/v2", [roster_hash(), name.encode()])
         print(f"binding {name} {seed.hex()} {guard.hex()}")
 
 

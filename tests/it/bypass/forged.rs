@@ -29,12 +29,12 @@ fn without_the_witness(
     signatures.map(|signature| (what, offer(signature))).into()
 }
 
-/// The right signatures over keys that are not the round's, or over no masked request.
-fn with_other_keys(good: &v1::Offer, guard_key: &[u8]) -> Vec<(&'static str, v1::Offer)> {
+/// The right signatures over keys that are not this hospital's or the round's, or over no masked request.
+fn with_other_keys(good: &v1::Offer, foreign: &[u8]) -> Vec<(&'static str, v1::Offer)> {
     let guarded = |guard_key: Vec<u8>| v1::Offer { guard_key, ..good.clone() };
     let own_cells = v1::Offer { request: Some(fine()), ..good.clone() };
     vec![
-        ("the guard key of another round", guarded(guard_key.to_vec())),
+        ("the guard key of another hospital", guarded(foreign.to_vec())),
         ("no guard key", guarded(Vec::new())),
         ("another round key", v1::Offer { round_key: vec![8; 32], ..good.clone() }),
         ("a request of the hospital's own cells", own_cells),
@@ -103,7 +103,7 @@ async fn rounds_that_the_witness_has_not_signed_are_refused() {
     ] {
         wrong.extend(met(RefusalCode::Request, what, rogue.join(offer).await, Vec::len));
     }
-    for (what, offer) in with_other_keys(&good, &other.guard_keys[0]) {
+    for (what, offer) in with_other_keys(&good, &agreed.guard_keys[1]) {
         wrong.extend(met(RefusalCode::Offer, what, rogue.join(offer).await, Vec::len));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -147,7 +147,7 @@ impl<'a> Chair<'a> {
             Signatures { coordinator: terms.sign(&self.key), witness: terms.sign(&witness) };
         let sealed = |hospital: &HospitalId| {
             let keys = self.roster.hospitals().get(hospital);
-            let bound = guard_binding(&terms.sid(), hospital);
+            let bound = guard_binding(&terms.roster, hospital);
             let drawn = SigningKey::from_seed(random()).derive("drawn");
             let sealed = keys.map(|keys| seal(&keys.seal, "guard", &bound, &random(), drawn));
             sealed.transpose().unwrap().unwrap_or_default()

@@ -97,7 +97,8 @@ async fn an_offer_that_was_altered_is_refused_and_noted() {
 
     // What is not in the terms is bound to them.
     let other = chair.agree(&chair.request(OTHER_SQL).await, &ALL).await;
-    let of_other = other.offer("h-1");
+    let of_neighbour = agreed.offer("h-2").guard_key;
+    let of_other = v1::Offer { guard_key: of_neighbour, ..other.offer("h-1") };
     type Exchange = fn(&mut v1::Offer, &v1::Offer);
     let exchanges: [(Exchange, &str); 3] = [
         (|mine, other| mine.request.clone_from(&other.request), "request"),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use model::HospitalId;
-use privacy::blind::{GuardKey, RoundKey};
+use privacy::blind::{GuardKey, GuardSecret, RoundKey};
 use privacy::conceal::{Receipt, seed_binding, upload_hash};
 use privacy::mask::{Expander, Seed};
 use privacy::partial::{PartialGroup, Support};
@@ -136,12 +136,13 @@ impl Parties {
         };
         let signatures =
             Signatures { coordinator: terms.sign(&coordinator), witness: terms.sign(&witness) };
+        let sid = terms.sid();
         Ok(Self {
-            sid: terms.sid(),
+            sid,
             request,
             terms,
             round_key,
-            guard_key: GuardKey::new(secret("guard").into()),
+            guard_key: GuardSecret::new(secret("guard").into()).key(&sid),
             hospitals,
             signatures,
             roster,

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::blind::GuardSecret;
 use crate::domain::MAX_BUCKET_BITS;
 use crate::fixture::{Fixture, costs_by, hospital, policy_of, request_of, roster_of};
 use crate::request::RequestParts;
@@ -91,7 +92,9 @@ fn keys_that_were_not_committed_to_are_refused() {
         let answer = refused(&fixture, Ok(Offer { round_key, ..fixture.offer().unwrap() }));
         assert_eq!(answer, (RefusalCode::Offer, "offer".into()));
     }
-    assert!(RoundKey::from_slice(&[0; 31]).is_none() && GuardKey::from_slice(&[0; 33]).is_none());
+    assert!(
+        RoundKey::from_slice(&[0; 31]).is_none() && GuardSecret::from_slice(&[0; 33]).is_none()
+    );
 }
 
 #[test]

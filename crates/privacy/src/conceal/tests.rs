@@ -218,7 +218,8 @@ fn a_sealed_seed_is_bound_to_round_hospital_and_upload() {
     let all = [bind(1, "h", 1), bind(2, "h", 1), bind(1, "i", 1), bind(1, "h", 2)];
     let distinct: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!(distinct.len(), all.len());
-    let guard = |sid: u8, hospital: &str| guard_binding(&[sid; 32], &hospital.parse().unwrap());
+    let guard =
+        |roster: u8, hospital: &str| guard_binding(&[roster; 32], &hospital.parse().unwrap());
     assert!(guard(1, "h") != guard(2, "h") && guard(1, "h") != guard(1, "i"));
     assert!(Seed::from_slice(&[0; 31]).is_none());
     let seed = Seed::new(Zeroizing::new([5; 32]));

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::blind::GuardSecret;
 use crate::fixture::{Fixture, Row, all, costs_by, judge_alone, no_floor, stays, wire};
 use crate::measure::Measure;
 use crate::reveal::Total;
@@ -170,9 +171,9 @@ fn keys_of_another_round_open_nothing() {
     let mut sums = total.witnessed(shape).to_vec();
     unmask(&mut sums, shape, &other.terms.sid(), &mine.seeds(&everybody)).unwrap();
     assert_eq!(judge_alone(&sums, shape, floor, &mine.guard_key, 4), Err(Tampered), "sid alone");
-    // A coordinator that gives one hospital another guard key learns nothing and spoils the round.
+    // A coordinator that gives one hospital another guard secret learns nothing and spoils the round.
     let mut offer = mine.offer().unwrap();
-    offer.guard_key = GuardKey::new(Zeroizing::new([9; 32]));
+    offer.guard_key = GuardSecret::new(Zeroizing::new([9; 32])).key(&mine.terms.sid());
     let round = mine.admit(offer, 0).unwrap();
     let groups = crate::fixture::groups_of(&data[0], &mine.request);
     let nobody = crate::fixture::blank(&round, groups.len());

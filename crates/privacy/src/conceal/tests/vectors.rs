@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::admit::{Offer, admit_round};
-use crate::blind::{GuardKey, RoundKey};
+use crate::blind::{GuardKey, GuardSecret, RoundKey};
 use crate::domain::{Domain, Outside};
 use crate::measure::{Input, Measure};
 use crate::policy::Policy;
@@ -78,7 +78,7 @@ fn round_key() -> RoundKey {
 }
 
 fn guard_key() -> GuardKey {
-    GuardKey::new(Zeroizing::new([0x32; 32]))
+    GuardSecret::new(Zeroizing::new([0x32; 32])).key(&terms().sid())
 }
 
 fn terms() -> Terms {
@@ -203,7 +203,7 @@ fn uploads_receipts_and_bindings_are_the_published_ones() {
         let signature = hex(receipt.sign(&key(signer)).as_bytes());
         receipts.push([name.clone(), hex(&receipt.bytes()), signature]);
         let seed = seed_binding(&sid, hospital, &upload.hash());
-        bindings.push([name, hex(&seed), hex(&guard_binding(&sid, hospital))]);
+        bindings.push([name, hex(&seed), hex(&guard_binding(&roster().hash(), hospital))]);
     }
     assert_eq!(published("upload"), uploads);
     assert_eq!(published("entry"), entries);

@@ -8,7 +8,7 @@ use arrow::datatypes::Int32Type;
 use datafusion::datasource::MemTable;
 use model::HospitalId;
 use model::schema::{Column, ColumnType, TABLES};
-use privacy::blind::{GuardKey, RoundKey};
+use privacy::blind::{GuardSecret, RoundKey};
 use privacy::request::RequestParts;
 use privacy::roster::{HospitalKeys, Roster, SignedRoster};
 use privacy::sign::SigningKey;
@@ -201,7 +201,7 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
         lifetime_ms: 1_000,
     };
     let signatures = Signatures { coordinator: terms.sign(&key(1)), witness: terms.sign(&key(2)) };
-    let guard_key = GuardKey::from_slice(&[6; 32]).unwrap();
+    let guard_key = GuardSecret::from_slice(&[6; 32]).unwrap().key(&terms.sid());
     let request = salted(request, terms.sid());
     let terms = terms.vouched(&roster, &signatures).unwrap();
     let offer = Offer { request, terms, round_key, guard_key };
