@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use model::RefusalCode;
 
 use crate::exit::Failure;
 use crate::message::{Lang, Message, fill, refusal_heading};
@@ -104,6 +105,7 @@ fn failure_text(lang: Lang, failure: &Failure) -> String {
         Failure::Unavailable(_) => Message::Unavailable,
         Failure::Internal(_) => Message::Internal,
         Failure::Output { .. } => Message::Output,
+        Failure::Refused(refusal) if refusal.code == RefusalCode::Waiting => Message::Waiting,
         Failure::Refused(_) | Failure::RefusedOtherwise(_) => Message::Refused,
         Failure::Configuration(_) => Message::Configuration,
     };
@@ -127,7 +129,7 @@ fn failure_text(lang: Lang, failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Refusal, RefusalCode};
+    use model::Refusal;
 
     #[test]
     fn a_refusal_shows_code_subject_reason_and_the_way_out() {

@@ -8,14 +8,14 @@
 //! | 69 | unavailable: no coordinator, or no hospital answered in time |
 //! | 70 | internal error |
 //! | 74 | output or a folder cannot be written |
-//! | 75 | waiting for approval (reserved) |
+//! | 75 | waiting for approval by hospitals' stewards; ask again later |
 //! | 77 | refused by policy |
 //! | 78 | configuration: region folder, certificates, policy file |
 
 use std::io;
 use std::path::Path;
 
-use model::Refusal;
+use model::{Refusal, RefusalCode};
 
 /// Done.
 pub const EX_OK: u8 = 0;
@@ -29,7 +29,7 @@ pub const EX_UNAVAILABLE: u8 = 69;
 pub const EX_INTERNAL: u8 = 70;
 /// Output cannot be written.
 pub const EX_IO: u8 = 74;
-/// Waiting for approval; no command waits yet.
+/// Waiting for approval: the same command may be given again later.
 pub const EX_WAITING: u8 = 75;
 /// Refused by policy.
 pub const EX_REFUSED: u8 = 77;
@@ -45,7 +45,7 @@ Exit codes:
   69  unavailable: no coordinator, or no hospital answered in time
   70  internal error
   74  output or a folder cannot be written
-  75  waiting for approval (reserved)
+  75  waiting for approval by hospitals' stewards; ask again later
   77  refused by policy
   78  configuration: region folder, certificates, policy file";
 
@@ -93,6 +93,7 @@ impl Failure {
             Self::Unavailable(_) => EX_UNAVAILABLE,
             Self::Internal(_) => EX_INTERNAL,
             Self::Output { .. } => EX_IO,
+            Self::Refused(refusal) if matches!(refusal.code, RefusalCode::Waiting) => EX_WAITING,
             Self::Refused(_) | Self::RefusedOtherwise(_) => EX_REFUSED,
             Self::Configuration(_) => EX_CONFIG,
         }

@@ -49,6 +49,7 @@ macro_rules! messages {
 messages! {
     Plain = "{}", "{}";
     Refused = "Refused", "被拒绝";
+    Waiting = "Waiting", "等待中";
     Instead = "Instead", "可以这样";
     Usage = "Wrong arguments", "参数有误";
     Data = "Wrong data", "数据有误";
@@ -377,6 +378,8 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::Replay => "round seen before",
         RefusalCode::Quorum => "hospitals too few or too nearly the same",
         RefusalCode::Pack => "not a question of an approved pack",
+        RefusalCode::Waiting => "waiting for a hospital's steward",
+        RefusalCode::Declined => "declined by a hospital's steward",
         RefusalCode::Scheme => "unlike grouper schemes",
         RefusalCode::Model => "model that cannot be fitted",
         RefusalCode::Differencing => "nearly the same patients as before",
@@ -409,6 +412,8 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::Replay => "轮次重复",
         RefusalCode::Quorum => "医院过少或与先前过于相近",
         RefusalCode::Pack => "不属于已批准的问题包",
+        RefusalCode::Waiting => "等待医院数据管理员批准",
+        RefusalCode::Declined => "已被医院数据管理员拒绝",
         RefusalCode::Scheme => "分组方案不一致",
         RefusalCode::Model => "模型无法拟合",
         RefusalCode::Differencing => "与先前问题的患者几乎相同",

@@ -417,11 +417,15 @@ async fn release(
 }
 
 pub(crate) fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
-    let mut refusals = absent.iter().filter_map(|(_, absence)| match absence {
-        Absence::Refused(refusal) => Some(refusal),
-        _ => None,
-    });
-    if let Some(first) = refusals.next() {
+    let refusals = || {
+        absent.iter().filter_map(|(_, absence)| match absence {
+            Absence::Refused(refusal) => Some(refusal),
+            _ => None,
+        })
+    };
+    // Where some wait and others refuse, waiting is what the asker can do something about.
+    let waits = refusals().find(|refusal| refusal.code == RefusalCode::Waiting);
+    if let Some(first) = waits.or_else(|| refusals().next()) {
         return AskError::Refused(first.clone());
     }
     if absent.is_empty() {

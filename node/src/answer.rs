@@ -4,13 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::HospitalId;
-use privacy::{Admitted, Partial, Released, admit};
+use model::{HospitalId, Refusal, RefusalCode};
+use privacy::policy::Allow;
+use privacy::{Admitted, Leave, Partial, Policy, ReleaseRequest, Released, admit};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
 use query::pack::Packs;
 use query::question::AnswerError;
-use record::{Standing, Ticket};
+use record::{Standing, Ticket, Verdict};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
 use tokio::runtime::Handle;
@@ -22,6 +23,7 @@ use crate::books::{Books, Payment, Release};
 use crate::config::Config;
 use crate::holdings::Holdings;
 use crate::round::{Discoveries, HeldGuard, UPLOAD_UNITS};
+use crate::steward::Steward;
 
 pub(crate) use crate::holdings::InForce;
 
@@ -33,6 +35,7 @@ pub(crate) struct Desk {
     pub(crate) books: Books,
     pub(crate) standing: Arc<Standing>,
     pub(crate) packs: Packs,
+    pub(crate) steward: Arc<Steward>,
     pub(crate) discoveries: Discoveries,
     pub(crate) guard: HeldGuard,
     pub(crate) places: Semaphore,
@@ -57,6 +60,7 @@ impl Desk {
             books,
             standing,
             packs: Packs::new()?,
+            steward: Arc::new(Steward::new(&config.data_dir)),
             discoveries: Discoveries::default(),
             guard: HeldGuard::default(),
             places: Semaphore::new(config.engine.max_concurrent.max(1)),
@@ -76,11 +80,15 @@ impl Desk {
         let until = self.clock.monotonic() + deadline;
         let request = decode_request(wire).map_err(|refusal| refusal_status(&refusal))?;
         let InForce { policy, policy_hash, engine } = self.holdings.now();
-        let from = self.packs.origin(&request, &policy).await;
-        let admitted = admit(request.clone(), &policy, from).map_err(|refusal| {
-            tracing::info!(code = refusal.code.as_str(), "refused");
-            refusal_status(&refusal)
-        })?;
+        let leave = self.leave(&request, &policy).await?;
+        let admitted = match admit(request.clone(), &policy, leave) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                tracing::info!(code = refusal.code.as_str(), "refused");
+                self.keep_waiting(&refusal, request).await?;
+                return Err(refusal_status(&refusal));
+            }
+        };
         let engine = engine.ok_or_else(|| Status::not_found("the hospital has no snapshot yet"))?;
         let snapshot = engine.manifest().snapshot_id.clone();
         let hash = request.hash();
@@ -121,6 +129,35 @@ impl Desk {
         let answer = gated.await?;
         fault::point("node.release.committed");
         Ok(answer)
+    }
+
+    /// Why this hospital may answer `request`, should its policy not answer everything.
+    pub(crate) async fn leave(
+        &self,
+        request: &ReleaseRequest,
+        policy: &Policy,
+    ) -> Result<Leave, Status> {
+        if let Some(pack) = self.packs.origin(request, policy).await {
+            return Ok(Leave::Pack(pack));
+        }
+        if policy.questions.allow != Allow::Ask {
+            return Ok(Leave::None);
+        }
+        let question = request.question();
+        Ok(match self.books.decision(&self.steward, question).await? {
+            Some(Verdict::Approved) => Leave::Approved(question),
+            Some(Verdict::Declined) => Leave::Declined,
+            None => Leave::None,
+        })
+    }
+
+    /// Puts a question into the steward's inbox when that is why it was refused.
+    pub(crate) async fn keep_waiting(
+        &self,
+        refusal: &Refusal,
+        request: ReleaseRequest,
+    ) -> Result<(), Status> {
+        if refusal.code == RefusalCode::Waiting { self.books.wait(request).await } else { Ok(()) }
     }
 
     /// Does paid `work` until `until`. What fails or comes too late is refunded.

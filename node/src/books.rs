@@ -8,13 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::{Refusal, RefusalCode};
 use privacy::admit::allowance_used;
 use privacy::sketch::{Known, Told};
-use privacy::{Partial, Released, release};
-use record::{Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket};
+use privacy::{Partial, ReleaseRequest, Released, release};
+use record::{
+    Decision, Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket, Verdict,
+    Waiting,
+};
 use service::Clock;
 use service::clock::{day, rfc3339};
 use service::status::{internal_status, refusal_status};
 use tokio::task::spawn_blocking;
 use tonic::Status;
+
+use crate::steward::Steward;
 
 /// A question to be paid for.
 #[derive(Debug, Clone)]
@@ -193,6 +198,38 @@ impl Books {
             store.append(&Entry { sid, output, ..Entry::new(at, Kind::Names, "sealed") })
         });
         recorded.await?.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    /// Keeps a question for the steward.
+    pub(crate) async fn wait(&self, request: ReleaseRequest) -> Result<(), Status> {
+        let waiting = self.with(move |store, at, _| {
+            let measures: Vec<_> = request.measures().iter().map(|m| format!("{m:?}")).collect();
+            store.wait(&Waiting {
+                question: request.question(),
+                asker: request.asker(),
+                scope: request.scope(),
+                relation: request.relation_sql(),
+                measures: &measures.join(", "),
+                at,
+            })
+        });
+        waiting.await?.map_err(|error| failed(&error))
+    }
+
+    /// What the steward decided on a question, entered in the log before anybody acts on it.
+    pub(crate) async fn decision(
+        &self,
+        steward: &Arc<Steward>,
+        question: [u8; 32],
+    ) -> Result<Option<Verdict>, Status> {
+        let steward = Arc::clone(steward);
+        let found = self.with(move |store, at, today| {
+            let Some(found) = steward.about(&question, today) else { return Ok(None) };
+            let (verdict, line) = (found.verdict, found.line.as_str());
+            store.decide(at, &Decision { question, verdict, line })?;
+            Ok(Some(verdict))
+        });
+        found.await?.map_err(|error: RecordError| failed(&error))
     }
 
     /// Notes a refused round, with its code.

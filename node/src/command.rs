@@ -1,4 +1,4 @@
-//! The command line of `consilium-node`: run, ingest, check, enroll, releases, policy.
+//! The command line of `consilium-node`: run, ingest, check, enroll, releases, inbox, approve, decline, policy.
 //!
 //! Exit codes are those of [`service::command`]; bad source data is 65.
 
@@ -16,9 +16,11 @@ use service::{Clock, Shutdown};
 use crate::config::Config;
 use crate::enroll::{self, EnrollArguments};
 use crate::holdings::{Holdings, read_policy};
+use crate::inbox::{self, DecideArguments, InboxArguments, InboxError};
 use crate::ingest::{self, Encoding, IngestError, IngestReport, IngestRequest, Phase};
 use crate::releases::{self, ReleasesArguments};
 use crate::server::{NodeError, bind, peer};
+use crate::steward::Choice;
 
 /// A hospital's node: keeps the records, answers with cells.
 #[derive(Debug, Parser)]
@@ -40,6 +42,12 @@ enum Command {
     Enroll(EnrollArguments),
     /// List what left this hospital, newest first.
     Releases(ReleasesArguments),
+    /// List the questions that wait for the steward, last asked first.
+    Inbox(InboxArguments),
+    /// Approve questions that wait; they are answered when they are asked again.
+    Approve(DecideArguments),
+    /// Decline questions that wait, or that were approved.
+    Decline(DecideArguments),
     /// Print the effective policy, or with --default the one for a new hospital.
     Policy(PolicyArguments),
 }
@@ -102,6 +110,9 @@ fn run(arguments: Arguments) -> ExitCode {
         Command::Check(file) => check(&file.config),
         Command::Enroll(arguments) => request_enrolment(&arguments),
         Command::Releases(arguments) => list_releases(&arguments),
+        Command::Inbox(arguments) => list_inbox(&arguments),
+        Command::Approve(arguments) => decide(&arguments, Choice::Approved),
+        Command::Decline(arguments) => decide(&arguments, Choice::Declined),
         Command::Policy(arguments) => policy(&arguments),
     };
     finish("consilium-node", outcome)
@@ -236,6 +247,31 @@ fn list_releases(arguments: &ReleasesArguments) -> Result<(), Failure> {
     for text in &lines {
         line(text);
     }
+    Ok(())
+}
+
+fn inbox_failure(error: &InboxError) -> Failure {
+    match error {
+        InboxError::Write(_) => Failure::input_output(error),
+        InboxError::Record(_) | InboxError::Decisions(_) => Failure::data(error),
+        _ => Failure::usage(error),
+    }
+}
+
+fn list_inbox(arguments: &InboxArguments) -> Result<(), Failure> {
+    let config = load(&arguments.config)?;
+    let lines = inbox::list(&config.data_dir, arguments, Clock::system().now());
+    lines.map_err(|error| inbox_failure(&error))?.iter().for_each(|text| line(text));
+    Ok(())
+}
+
+fn decide(arguments: &DecideArguments, choice: Choice) -> Result<(), Failure> {
+    let config = load(&arguments.config)?;
+    let by = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let by = by.unwrap_or_else(|| "unknown".to_owned());
+    let now = Clock::system().now();
+    let lines = inbox::decide(&config.data_dir, arguments, choice, &by, now);
+    lines.map_err(|error| inbox_failure(&error))?.iter().for_each(|text| line(text));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use model::schema::{
 };
 use privacy::policy::Questions;
 use privacy::request::{RequestParts, Scope};
-use privacy::{Measure, Policy, ReleaseRequest, admit};
+use privacy::{Leave, Measure, Policy, ReleaseRequest, admit};
 use proto::v1;
 use query::engine::Engine;
 
@@ -153,7 +153,7 @@ async fn ask(
     let request = ReleaseRequest::try_from(parts).ok()?;
     // Nobody asks this but the node itself, whatever questions it answers.
     let own = Policy { questions: Questions::default(), ..policy.clone() };
-    let admitted = admit(request, &own, None).ok()?;
+    let admitted = admit(request, &own, Leave::None).ok()?;
     let partial = desk.compute(Arc::clone(engine), admitted).await.ok()?;
     Some(privacy::gate::codes(partial))
 }

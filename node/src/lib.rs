@@ -12,11 +12,13 @@ mod config;
 mod describe;
 mod enroll;
 mod holdings;
+mod inbox;
 pub mod ingest;
 mod log;
 mod releases;
 mod round;
 mod server;
+mod steward;
 
 pub use config::{Config, EngineConfig};
 pub use server::{Bound, NodeError, bind};

@@ -109,8 +109,8 @@ fn short(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
-/// The asker's name came over the network, and a terminal obeys escapes.
-fn printable(text: &str) -> String {
+/// What came over the network, such as an asker's name, without control characters: it is on a screen, and a terminal obeys escapes.
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

@@ -16,6 +16,7 @@ use privacy::conceal::{Receipt, guard_binding, seed_binding};
 use privacy::discover::{NameKey, buckets_digest, names_digest, pack};
 use privacy::domain::Domain;
 use privacy::mask::Seed;
+use privacy::policy::Allow;
 use privacy::roster::{Roster, SignedRoster};
 use privacy::seal::seal;
 use privacy::sign::Context;
@@ -101,7 +102,7 @@ impl Desk {
         let InForce { policy, policy_hash, engine } = self.holdings.now();
         let sid = offer.terms.sid();
         let snapshot = engine.as_ref().map(|e| e.manifest().snapshot_id.clone());
-        let round = match self.admit_offer(offer, &policy).await {
+        let round = match self.admit_offer(offer, &policy).await? {
             Ok(round) => Arc::new(round),
             Err(refusal) => {
                 self.books.note_refusal(sid, refusal.code.as_str()).await;
@@ -151,16 +152,29 @@ impl Desk {
         &self,
         offer: ReceivedOffer,
         policy: &privacy::Policy,
-    ) -> Result<Round, Refusal> {
+    ) -> Result<Result<Round, Refusal>, Status> {
+        let offer = match self.vouch(offer) {
+            Ok(offer) => offer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let leave = self.leave(&offer.request, policy).await?;
+        let asked = (policy.questions.allow == Allow::Ask).then(|| offer.request.clone());
+        let admitted = admit_round(offer, policy, &self.hospital, leave);
+        if let (Err(refusal), Some(request)) = (&admitted, asked) {
+            self.keep_waiting(refusal, request).await?;
+        }
+        Ok(admitted)
+    }
+
+    /// Checks who signed the terms, and opens what the witness shares.
+    fn vouch(&self, offer: ReceivedOffer) -> Result<Offer, Refusal> {
         let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, .. } = offer;
         let roster = self.roster_for(&terms, offer.roster.as_ref())?;
         let terms = terms.vouched(&roster, &signatures)?;
         let secret = self.guard_secret(&terms.terms().roster, sealed_guard_key);
         let foreign = || broken("guard_key", "The guard key is not for this hospital.");
         let guard_key = secret.ok_or_else(foreign)?.key(terms.sid());
-        let from = self.packs.origin(&request, policy).await;
-        let offer = Offer { request, terms, round_key, guard_key };
-        admit_round(offer, policy, &self.hospital, from)
+        Ok(Offer { request, terms, round_key, guard_key })
     }
 
     /// What the witness sealed for this hospital. It is the same in many rounds and opened once.

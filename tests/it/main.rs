@@ -18,5 +18,6 @@ mod report;
 mod rounds;
 mod smoke;
 mod sparcs;
+mod steward;
 mod tidy;
 mod witness;

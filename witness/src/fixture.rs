@@ -257,7 +257,7 @@ impl World {
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::default() };
-        admit_round(offer, &policy, &own, None).unwrap()
+        admit_round(offer, &policy, &own, privacy::Leave::None).unwrap()
     }
 
     fn upload(

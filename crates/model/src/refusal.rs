@@ -70,6 +70,10 @@ refusal_codes! {
     Quorum = "quorum",
     /// The hospital answers questions of approved packs only, and this is none.
     Pack = "pack",
+    /// The hospital's steward has not decided on this question yet.
+    Waiting = "waiting",
+    /// The hospital's steward has declined this question.
+    Declined = "declined",
     /// Groups of unlike grouper schemes would be added up or compared.
     Scheme = "scheme",
     /// A model that a rule or a hospital does not admit, or that cannot be fitted.

@@ -51,9 +51,18 @@ impl Admitted {
     }
 }
 
-/// Which approved pack a request was made from, as the node itself has found out.
+/// Why a hospital that does not answer everything may answer a request, as the node itself has found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FromPack(pub [u8; 32]);
+pub enum Leave {
+    /// Nobody has decided on it.
+    None,
+    /// It is a question of the pack with this content hash.
+    Pack([u8; 32]),
+    /// The steward has approved the question with this hash ([`ReleaseRequest::question`]).
+    Approved([u8; 32]),
+    /// The steward has declined it.
+    Declined,
+}
 
 /// An offer as a node received it: nothing in it has been checked but the terms.
 #[derive(Debug, Clone)]
@@ -116,7 +125,7 @@ pub fn admit_round(
     offer: Offer,
     policy: &Policy,
     hospital: &HospitalId,
-    pack: Option<FromPack>,
+    leave: Leave,
 ) -> Result<Round, Refusal> {
     let Offer { request, terms, round_key, guard_key } = offer;
     let (terms, sid) = terms.into_parts();
@@ -131,7 +140,7 @@ pub fn admit_round(
         return Err(Refusal::new(RefusalCode::Offer, "salt", reason, ""));
     }
     terms.bind(&request, policy, hospital)?;
-    let mut admitted = admit_scope(request, policy, pack)?;
+    let mut admitted = admit_scope(request, policy, leave)?;
     // What is counted up to a threshold must reach the strictest rule that anybody applies.
     let thresholds = &mut admitted.thresholds;
     thresholds.persons = thresholds.persons.max(terms.floor.persons);
@@ -145,11 +154,11 @@ pub fn admit_round(
 /// lasts, the node's ledger decides, in the transaction that pays for the question.
 ///
 /// # Errors
-/// A [`Refusal`] with code `policy_unset`, `scope`, `pack` or `offer`.
+/// A [`Refusal`] with code `policy_unset`, `scope`, `pack`, `waiting`, `declined` or `offer`.
 pub fn admit(
     request: ReleaseRequest,
     policy: &Policy,
-    pack: Option<FromPack>,
+    leave: Leave,
 ) -> Result<Admitted, Refusal> {
     if request.scope() == Scope::Pooled {
         return Err(Refusal::new(
@@ -159,7 +168,7 @@ pub fn admit(
             "The coordinator offers a round that the witness has countersigned.",
         ));
     }
-    admit_scope(request, policy, pack)
+    admit_scope(request, policy, leave)
 }
 
 /// What an asker is told whose `allowance` of the day is used up.
@@ -176,7 +185,7 @@ pub fn allowance_used(asker: &str, allowance: u64) -> Refusal {
 fn admit_scope(
     request: ReleaseRequest,
     policy: &Policy,
-    pack: Option<FromPack>,
+    leave: Leave,
 ) -> Result<Admitted, Refusal> {
     let in_range = |value: &u32| (1..=LARGEST_MINIMUM).contains(value);
     let minima = policy.minimum.persons.filter(in_range).zip(policy.minimum.stays.filter(in_range));
@@ -197,22 +206,54 @@ fn admit_scope(
             "Ask without naming hospitals, or ask the hospital's steward.",
         ));
     }
-    let approved = pack.is_some_and(|FromPack(hash)| policy.approves(&hash));
-    if policy.questions.allow == Allow::Packs && !approved {
-        return Err(Refusal::new(
-            RefusalCode::Pack,
-            "question",
-            "The hospital answers questions of packs that it has approved, and this is none.",
-            "`consilium pack list` shows the packs and their hashes; the hospital's steward \
-             approves one in questions.packs of the policy file.",
-        ));
-    }
+    admit_question(&request, policy, leave)?;
     if let Some(fitting) = request.fitting() {
         admit_step(fitting, policy, request.scope() == Scope::Pooled)?;
     }
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
     let thresholds = Thresholds { persons, stays, selectivity, dominance };
     Ok(Admitted { request, thresholds })
+}
+
+/// A hospital may answer approved packs only, or ask its steward about everything else.
+fn admit_question(
+    request: &ReleaseRequest,
+    policy: &Policy,
+    leave: Leave,
+) -> Result<(), Refusal> {
+    let from_pack = matches!(leave, Leave::Pack(hash) if policy.approves(&hash));
+    let question = request.question();
+    match policy.questions.allow {
+        Allow::Any => Ok(()),
+        Allow::Packs | Allow::Ask if from_pack => Ok(()),
+        Allow::Packs => Err(Refusal::new(
+            RefusalCode::Pack,
+            "question",
+            "The hospital answers questions of packs that it has approved, and this is none.",
+            "`consilium pack list` shows the packs and their hashes; the hospital's steward \
+             approves one in questions.packs of the policy file.",
+        )),
+        Allow::Ask if leave == Leave::Approved(question) => Ok(()),
+        Allow::Ask if leave == Leave::Declined => Err(Refusal::new(
+            RefusalCode::Declined,
+            name_of(&question),
+            "The hospital's steward has declined this question.",
+            "Ask the steward why, or ask something else.",
+        )),
+        Allow::Ask => Err(Refusal::new(
+            RefusalCode::Waiting,
+            name_of(&question),
+            "The hospital's steward decides on this question; it waits in the inbox.",
+            "Ask again in the same words when it is approved: consilium-node approve, with this \
+             question's name.",
+        )),
+    }
+}
+
+/// What people call a question: the beginning of its hash.
+#[must_use]
+pub fn name_of(question: &[u8; 32]) -> String {
+    crate::sign::hex(&question[..6])
 }
 
 /// A hospital may take part in no models, or in small ones only.

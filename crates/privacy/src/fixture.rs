@@ -337,7 +337,7 @@ impl Fixture {
     }
 
     pub(crate) fn admit(&self, offer: Offer, index: usize) -> Result<Round, Refusal> {
-        admit_round(offer, &self.policy, &hospital(index), None)
+        admit_round(offer, &self.policy, &hospital(index), crate::Leave::None)
     }
 
     pub(crate) fn round(&self, index: usize) -> Round {

@@ -50,7 +50,7 @@ pub mod sketch;
 pub mod step;
 pub mod terms;
 
-pub use admit::{Admitted, FromPack, Offer, Round, admit, admit_round};
+pub use admit::{Admitted, Leave, Offer, Round, admit, admit_round};
 pub use canonical::sha256;
 pub use combine::{Combined, Received};
 pub use conceal::{Concealed, conceal};

@@ -105,7 +105,7 @@ impl Default for Scopes {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Questions {
-    /// Everything that the other rules admit, or approved packs only.
+    /// Everything that the other rules admit, approved packs only, or what the steward approves too.
     pub allow: Allow,
     /// Content hashes of the approved packs, in hex, as `consilium pack list` prints them.
     pub packs: Vec<String>,
@@ -120,6 +120,8 @@ pub enum Allow {
     Any,
     /// Questions of approved packs only.
     Packs,
+    /// Questions of approved packs, and those that the steward approves one by one; others wait.
+    Ask,
 }
 
 /// Rules of masked regional sums. What is opened is the regional sum only, so a hospital may

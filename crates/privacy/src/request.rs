@@ -411,6 +411,15 @@ impl ReleaseRequest {
         self.subject("consilium/family/v3").hash()
     }
 
+    /// SHA-256 of what a steward decides on: who asks about which relation in which scope. Whatever is added up
+    /// over the columns that the relation names is the same question, or every step of a model would wait.
+    #[must_use]
+    pub fn question(&self) -> [u8; 32] {
+        let mut writer = self.subject("consilium/question/v1");
+        writer.text(&self.asker);
+        writer.hash()
+    }
+
     fn subject(&self, name: &str) -> Writer {
         let mut writer = Writer::new(name);
         writer.text(self.scope.as_str());

@@ -35,6 +35,8 @@ pub enum Kind {
     Refusal,
     /// A reservation was given back; nothing was sent.
     Refund,
+    /// The hospital's steward decided on a question.
+    Decision,
 }
 
 /// An entry. Hashes are SHA-256, but for that of a masked upload, which is BLAKE3.
@@ -134,6 +136,7 @@ impl Kind {
             Self::Names => "names",
             Self::Refusal => "refusal",
             Self::Refund => "refund",
+            Self::Decision => "decision",
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::output::{line, note};
 use crate::role::RoleError;
 use crate::telemetry::{self, LogConfig};
 
+const USAGE: u8 = 64;
 const DATA: u8 = 65;
 const UNAVAILABLE: u8 = 69;
 const INPUT_OUTPUT: u8 = 74;
@@ -41,6 +42,12 @@ pub struct Check {
 impl Failure {
     fn new(code: u8, error: &dyn Display) -> Self {
         Self { code, text: error.to_string() }
+    }
+
+    /// Wrong arguments (64).
+    #[must_use]
+    pub fn usage(error: &dyn Display) -> Self {
+        Self::new(USAGE, error)
     }
 
     /// Data that cannot be used (65).

@@ -113,7 +113,7 @@ fn a_per_hospital_request_is_never_masked_and_a_pooled_one_never_in_the_clear() 
     let request = ReleaseRequest::try_from(parts).unwrap();
     let answer = refused(&fixture, Ok(Offer { request, ..fixture.offer().unwrap() }));
     assert_eq!(answer.0, RefusalCode::Offer);
-    let refusal = admit(fixture.request.clone(), &Policy::default(), None).unwrap_err();
+    let refusal = admit(fixture.request.clone(), &Policy::default(), crate::Leave::None).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Offer, "no silent fall-back");
 }
 
@@ -132,7 +132,7 @@ fn the_hospitals_own_rules_come_on_top_of_the_signatures() {
     assert_eq!(refused(&fixture, fixture.offer()).0, RefusalCode::PolicyUnset);
     fixture.policy = policy_of(FLOOR);
     let elsewhere =
-        admit_round(fixture.offer().unwrap(), &fixture.policy, &"h-9999".parse().unwrap(), None);
+        admit_round(fixture.offer().unwrap(), &fixture.policy, &"h-9999".parse().unwrap(), crate::Leave::None);
     assert_eq!(elsewhere.unwrap_err().subject, "hospitals");
 }
 

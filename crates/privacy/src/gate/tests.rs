@@ -27,7 +27,7 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
         supports: vec![0, 5],
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
-    let admitted = admit(request, &Policy::default(), None).unwrap();
+    let admitted = admit(request, &Policy::default(), crate::Leave::None).unwrap();
     let population = Population::Cells(groups.iter().map(sketch).collect());
     Partial::new(admitted, groups, population, selected, selective)
 }
@@ -193,10 +193,10 @@ fn a_policy_without_minimum_closes_the_node() {
     let admitted = partial(Vec::new(), 0, false).admitted().clone();
     let mut policy = Policy::default();
     policy.minimum.persons = None;
-    let refusal = admit(admitted.request().clone(), &policy, None).unwrap_err();
+    let refusal = admit(admitted.request().clone(), &policy, crate::Leave::None).unwrap_err();
     assert_eq!(refusal.code, model::RefusalCode::PolicyUnset);
     policy.minimum.persons = Some(0);
-    assert!(admit(admitted.request().clone(), &policy, None).is_err(), "zero is not a minimum");
+    assert!(admit(admitted.request().clone(), &policy, crate::Leave::None).is_err(), "zero is not a minimum");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use privacy::policy::Allow;
-use privacy::{Claim, FromPack, Policy, ReleaseRequest};
+use privacy::{Claim, Policy, ReleaseRequest};
 
 use super::{Arguments, Pack};
 use crate::domain::DomainSpec;
@@ -35,18 +35,18 @@ impl Packs {
         Ok(Self { planner: Planner::new(PLANNER_BYTES)?, planned: Mutex::default() })
     }
 
-    /// The approved pack that `request` comes from, under a `policy` that cares: the claimed
+    /// The content hash of the approved pack that `request` comes from, under a `policy` that cares: the claimed
     /// question, made here from the pack's own text, asks exactly this; or the request looks for
     /// the codes of a dimension of an approved pack's question.
     pub fn origin<'a>(
         &'a self,
         request: &'a ReleaseRequest,
         policy: &'a Policy,
-    ) -> BoxFuture<'a, Option<FromPack>> {
+    ) -> BoxFuture<'a, Option<[u8; 32]>> {
         Box::pin(self.origin_unboxed(request, policy))
     }
 
-    async fn origin_unboxed(&self, request: &ReleaseRequest, policy: &Policy) -> Option<FromPack> {
+    async fn origin_unboxed(&self, request: &ReleaseRequest, policy: &Policy) -> Option<[u8; 32]> {
         if policy.questions.allow == Allow::Any {
             return None;
         }
@@ -54,7 +54,7 @@ impl Packs {
         if request.is_listing() {
             for pack in approved() {
                 if self.discovers(pack, request, policy).await {
-                    return Some(FromPack(pack.hash()));
+                    return Some(pack.hash());
                 }
             }
             return None;
@@ -62,7 +62,7 @@ impl Packs {
         let Claim { pack, question, arguments } = request.claim()?;
         let pack = approved().find(|known| known.hash() == *pack)?;
         let made = self.plan(pack, question, arguments, policy).await?;
-        made.asks(request).then_some(FromPack(pack.hash()))
+        made.asks(request).then(|| pack.hash())
     }
 
     /// Whether some question of the pack groups by what `request` lists.

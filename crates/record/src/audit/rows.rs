@@ -45,12 +45,13 @@ pub(super) fn verify(
     rows.releases(connection)?;
     let open = rows.others(connection)?;
     rows.rounds(connection)?;
+    rows.decisions(connection)?;
     answers(connection, rows.findings)?;
     for (index, entry) in entries {
         // Coordinator and witness release without a ledger; a node never does.
         let needs_row = match entry.kind {
             Kind::Round => true,
-            Kind::Release | Kind::Refund => is_node,
+            Kind::Release | Kind::Refund | Kind::Decision => is_node,
             Kind::Offer | Kind::Names | Kind::Refusal => false,
         };
         if needs_row && !rows.described.contains(index) {
@@ -124,6 +125,19 @@ impl Rows<'_, '_, '_> {
             }
         }
         Ok(open)
+    }
+
+    fn decisions(&mut self, connection: &Connection) -> Result<(), Problem> {
+        let mut select = connection.prepare("SELECT entry, line FROM decision ORDER BY entry")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (entry, line): (i64, [u8; 32]) = (row.get("entry")?, row.get("line")?);
+            if !self.describes(Some(entry), Kind::Decision, line) {
+                let place = Place::Entry(u64::try_from(entry).unwrap_or_default());
+                self.findings.add(place, Wrong::RowAltered);
+            }
+        }
+        Ok(())
     }
 
     fn rounds(&mut self, connection: &Connection) -> Result<(), Problem> {

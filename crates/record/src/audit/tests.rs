@@ -2,8 +2,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::fixture::{alter, files, findings, node_file, region, roster};
+use super::fixture::{NOW, Region, alter, files, findings, node_file, region, roster};
 use super::*;
+use crate::{Decision, Verdict};
 
 /// Alters the file of h-0 and expects these findings, in this order.
 fn expect(sql: &str, expected: &[(&str, Place)]) {
@@ -59,6 +60,27 @@ fn every_byte_of_an_entry_is_bound() {
             finding.place == Place::Entry(3) && finding.wrong == Wrong::EntryAltered
         });
         assert!(named, "byte {position}: {findings:#?}");
+    }
+}
+
+#[test]
+fn a_decision_is_bound_to_its_entry() {
+    for (sql, expected) in [
+        ("UPDATE decision SET line = zeroblob(32)", &["row_altered", "entry_without_row"][..]),
+        ("DELETE FROM decision", &["entry_without_row"]),
+    ] {
+        let folder = region();
+        let mut all = Region::open(folder.path());
+        let decision =
+            Decision { question: [3; 32], verdict: Verdict::Approved, line: "a line of the steward" };
+        all.nodes.swap_remove(0).store.decide(NOW, &decision).unwrap();
+        drop(all);
+        assert_eq!(findings(folder.path()), []);
+        alter(&node_file(folder.path()), sql);
+        let found = findings(folder.path());
+        let found: Vec<_> = found.iter().map(|one| (one.wrong.code(), one.place)).collect();
+        let expected: Vec<_> = expected.iter().map(|code| (*code, Place::Entry(12))).collect();
+        assert_eq!(found, expected, "{sql}");
     }
 }
 

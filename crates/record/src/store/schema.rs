@@ -8,7 +8,7 @@ use super::problem::Problem;
 const APPLICATION_ID: i64 = 0x434f_4e53;
 
 /// `MIGRATIONS[n]` leads from format `n` to `n + 1`; the format is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
 
 /// Times and days are texts, hashes are blobs of 32 bytes, lists are texts separated by spaces.
 /// An `entry` column names the log entry that was written in the same transaction.
@@ -114,6 +114,25 @@ INSERT INTO population (number, entry, role, sketch)
     SELECT number, entry, whole, sketch FROM population_2 ORDER BY number;
 DROP TABLE population_2;
 CREATE INDEX population_of_entry ON population (entry);
+";
+
+/// Questions that wait for a node's steward, and what the steward decided.
+const FORMAT_4: &str = "
+CREATE TABLE waiting (
+    question BLOB PRIMARY KEY CHECK (length(question) = 32),
+    asker TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    relation TEXT NOT NULL,
+    measures TEXT NOT NULL,
+    first TEXT NOT NULL,
+    last TEXT NOT NULL,
+    times INTEGER NOT NULL CHECK (times > 0)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE decision (
+    entry INTEGER PRIMARY KEY REFERENCES entry (idx),
+    question BLOB NOT NULL CHECK (length(question) = 32),
+    line BLOB NOT NULL UNIQUE CHECK (length(line) = 32)
+) STRICT;
 ";
 
 /// Brings the file to the newest format.

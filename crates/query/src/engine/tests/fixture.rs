@@ -156,7 +156,7 @@ pub(super) async fn request(sql: &str, codes: &[&str]) -> ReleaseRequest {
 pub(super) fn own(request: &ReleaseRequest) -> Admitted {
     let parts =
         RequestParts { scope: Scope::PerHospital, domains: Vec::new(), ..parts_of(request) };
-    admit(ReleaseRequest::try_from(parts).unwrap(), &open_policy(), None).unwrap()
+    admit(ReleaseRequest::try_from(parts).unwrap(), &open_policy(), privacy::Leave::None).unwrap()
 }
 
 fn roster(key: impl Fn(u8) -> SigningKey) -> Roster {
@@ -205,5 +205,5 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
     let request = salted(request, terms.sid());
     let terms = terms.vouched(&roster, &signatures).unwrap();
     let offer = Offer { request, terms, round_key, guard_key };
-    admit_round(offer, &open_policy(), &own, None).unwrap().admitted().clone()
+    admit_round(offer, &open_policy(), &own, privacy::Leave::None).unwrap().admitted().clone()
 }

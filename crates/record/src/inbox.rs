@@ -1,0 +1,187 @@
+//! Questions that wait for a hospital's steward, and the steward's decisions.
+//!
+//! A node whose policy asks its steward keeps what was asked, so that the steward can read it; asking
+//! again only counts. Decisions are made outside, in a file that the steward's own commands write; the node
+//! enters each of them in the log once, before it acts on it. Nothing here decides anything.
+
+use privacy::Scope;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::digest::sha256;
+use crate::entry::{Entry, Kind};
+use crate::log;
+use crate::store::{Archive, Problem, RecordError, Store, from_column, to_column};
+
+/// Questions that wait at the same time; beyond, the one that was asked longest ago makes room.
+pub const MAX_WAITING: usize = 1_000;
+
+/// A question that has to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'a> {
+    /// What stands for the question and its asker.
+    pub question: [u8; 32],
+    /// Who asks.
+    pub asker: &'a str,
+    /// Whose cells.
+    pub scope: Scope,
+    /// Its relation, in SQL.
+    pub relation: &'a str,
+    /// What is added up over it, for people.
+    pub measures: &'a str,
+    /// When, RFC 3339 in UTC.
+    pub at: &'a str,
+}
+
+/// A question that was asked and had to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingRow {
+    /// What stands for the question and its asker.
+    pub question: [u8; 32],
+    /// Who asks.
+    pub asker: String,
+    /// Whose cells.
+    pub scope: Scope,
+    /// Its relation, in SQL.
+    pub relation: String,
+    /// What is added up over it, for people.
+    pub measures: String,
+    /// When it was asked first and last, RFC 3339 in UTC.
+    pub first: String,
+    /// See `first`.
+    pub last: String,
+    /// How often it was asked.
+    pub times: u64,
+}
+
+/// How a steward decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The question is answered as far as the other rules admit it.
+    Approved,
+    /// It is not.
+    Declined,
+}
+
+/// A decision, as the node found it.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'a> {
+    /// The question.
+    pub question: [u8; 32],
+    /// Approved or declined.
+    pub verdict: Verdict,
+    /// The line in which it stands, whole; the same line is the same decision.
+    pub line: &'a str,
+}
+
+impl Verdict {
+    /// The code in files and entries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Declined => "declined",
+        }
+    }
+}
+
+impl Store {
+    /// Keeps a question for the steward, or counts it when it waits already.
+    ///
+    /// # Errors
+    /// [`RecordError`]; nothing is written then.
+    pub fn wait(&self, waiting: &Waiting<'_>) -> Result<(), RecordError> {
+        self.write(|transaction| {
+            let again = transaction.execute(
+                "UPDATE waiting SET last = ?2, times = times + 1 WHERE question = ?1",
+                params![waiting.question, waiting.at],
+            )?;
+            if again > 0 {
+                return Ok(());
+            }
+            transaction.execute(
+                "DELETE FROM waiting WHERE question IN
+                     (SELECT question FROM waiting ORDER BY last DESC LIMIT -1 OFFSET ?1)",
+                params![to_column(MAX_WAITING as u64 - 1)?],
+            )?;
+            transaction.execute(
+                "INSERT INTO waiting (question, asker, scope, relation, measures, first, last, times)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1)",
+                params![
+                    waiting.question,
+                    waiting.asker,
+                    waiting.scope.as_str(),
+                    waiting.relation,
+                    waiting.measures,
+                    waiting.at,
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Enters a decision in the log, unless it is there. Returns whether it was new.
+    ///
+    /// # Errors
+    /// [`RecordError`]; nothing is written then.
+    pub fn decide(&self, at: &str, decision: &Decision<'_>) -> Result<bool, RecordError> {
+        let line = sha256(decision.line.as_bytes());
+        self.write(|transaction| {
+            let known: Option<i64> = transaction
+                .query_row("SELECT entry FROM decision WHERE line = ?1", params![line], |row| {
+                    row.get(0)
+                })
+                .optional()?;
+            if known.is_some() {
+                return Ok(false);
+            }
+            let entry = Entry {
+                request: Some(decision.question),
+                detail: Some(line),
+                ..Entry::new(at, Kind::Decision, decision.verdict.as_str())
+            };
+            let index = log::append(transaction, &entry)?;
+            transaction.execute(
+                "INSERT INTO decision (entry, question, line) VALUES (?1, ?2, ?3)",
+                params![to_column(index)?, decision.question, line],
+            )?;
+            Ok(true)
+        })
+    }
+}
+
+impl Archive {
+    /// The questions that had to wait, those asked last first.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn waiting(&self) -> Result<Vec<WaitingRow>, RecordError> {
+        self.read(rows)
+    }
+}
+
+fn rows(connection: &Connection) -> Result<Vec<WaitingRow>, Problem> {
+    let mut select = connection.prepare_cached(
+        "SELECT question, asker, scope, relation, measures, first, last, times
+         FROM waiting ORDER BY last DESC, question",
+    )?;
+    let mut rows = select.query([])?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next()? {
+        let scope: String = row.get("scope")?;
+        let scope = [Scope::Pooled, Scope::PerHospital].into_iter().find(|s| s.as_str() == scope);
+        waiting.push(WaitingRow {
+            question: row.get("question")?,
+            asker: row.get("asker")?,
+            scope: scope.ok_or_else(|| Problem::damaged("a question has no scope"))?,
+            relation: row.get("relation")?,
+            measures: row.get("measures")?,
+            first: row.get("first")?,
+            last: row.get("last")?,
+            times: from_column(row.get("times")?)?,
+        });
+    }
+    Ok(waiting)
+}
+
+#[cfg(test)]
+mod tests;

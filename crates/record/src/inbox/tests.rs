@@ -1,0 +1,74 @@
+use std::path::Path;
+
+use model::Peer;
+
+use super::*;
+use crate::FILE;
+
+const NOW: &str = "2026-11-23T08:30:00Z";
+const LATER: &str = "2026-11-23T09:30:00Z";
+
+fn store(folder: &Path) -> Store {
+    let party: Peer = "spiffe://east/node/h-1".parse().unwrap();
+    Store::open(&folder.join(FILE), &party, NOW).unwrap()
+}
+
+fn question(number: u32) -> [u8; 32] {
+    sha256(&number.to_be_bytes())
+}
+
+fn waiting(number: u32, at: &str) -> Waiting<'_> {
+    Waiting {
+        question: question(number),
+        asker: "ana",
+        scope: Scope::PerHospital,
+        relation: "SELECT stay_key FROM stay",
+        measures: "rows",
+        at,
+    }
+}
+
+#[test]
+fn a_question_waits_once_and_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.wait(&waiting(1, NOW)).unwrap();
+    store.wait(&waiting(2, NOW)).unwrap();
+    store.wait(&waiting(1, LATER)).unwrap();
+    let rows = Archive::open(store.path()).unwrap().waiting().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((rows[0].question, rows[0].times), (question(1), 2));
+    assert_eq!((rows[0].first.as_str(), rows[0].last.as_str()), (NOW, LATER));
+    assert_eq!(rows[0].relation, "SELECT stay_key FROM stay");
+    assert_eq!(store.size().unwrap(), 0, "nothing was decided yet");
+}
+
+#[test]
+fn an_inbox_that_is_full_forgets_what_was_asked_longest_ago() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for number in 0..=u32::try_from(MAX_WAITING).unwrap() {
+        let at = format!("2026-11-23T08:{:02}:{:02}Z", number / 60, number % 60);
+        store.wait(&waiting(number, &at)).unwrap();
+    }
+    let rows = Archive::open(store.path()).unwrap().waiting().unwrap();
+    assert_eq!(rows.len(), MAX_WAITING);
+    assert!(rows.iter().all(|row| row.question != question(0)));
+}
+
+#[test]
+fn a_decision_is_logged_once_and_an_altered_one_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let line = r#"{"question":"01","decision":"approved"}"#;
+    let decision = Decision { question: question(1), verdict: Verdict::Approved, line };
+    assert!(store.decide(NOW, &decision).unwrap());
+    assert!(!store.decide(LATER, &decision).unwrap(), "the same line");
+    let declined = Decision { verdict: Verdict::Declined, line: "another", ..decision };
+    assert!(store.decide(LATER, &declined).unwrap());
+    let entries: Vec<_> =
+        (0..2).map(|index| store.entry(index).unwrap().unwrap()).collect();
+    assert_eq!(entries[0].kind, Kind::Decision);
+    assert_eq!([&entries[0].outcome, &entries[1].outcome], ["approved", "declined"]);
+    assert_eq!(entries[0].request, Some(question(1)));
+}

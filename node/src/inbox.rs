@@ -1,0 +1,180 @@
+//! `consilium-node inbox`, `approve` and `decline`: the steward's side of questions that wait.
+//!
+//! They read the record and write the file of decisions, so they may run beside a serving node, which takes
+//! a decision into account with the next question.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use privacy::admit::name_of;
+use privacy::sign::hex;
+use record::inbox::WaitingRow;
+use record::{Archive, FILE, RecordError, Verdict};
+use serde_json::json;
+use service::clock::{day, rfc3339};
+
+use crate::releases::{Format, printable};
+use crate::steward::{Choice, Decisions, Line, add, is_day};
+
+/// Fewest characters by which a question may be called.
+const FEWEST: usize = 6;
+
+/// `consilium-node inbox`.
+#[derive(Debug, Args)]
+pub(crate) struct InboxArguments {
+    /// The node's configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Show questions that are decided as well.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// For people, or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// `consilium-node approve` and `decline`.
+#[derive(Debug, Args)]
+pub(crate) struct DecideArguments {
+    /// The node's configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Names of questions, as `consilium-node inbox` prints them.
+    #[arg(required = true, value_name = "QUESTION")]
+    pub(crate) questions: Vec<String>,
+    /// The last day of an approval, such as 2026-12-31 (UTC); for good when absent.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// A note of your own.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+}
+
+/// Why a steward's command ends without its result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InboxError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("{0}")]
+    Decisions(String),
+    #[error("no question is called {0}; consilium-node inbox --all lists them")]
+    Unknown(String),
+    #[error("{0} is the beginning of several questions' names; give more of it")]
+    Ambiguous(String),
+    #[error("--until {0} is no day such as 2026-12-31")]
+    Day(String),
+    #[error("--until {0} is over already")]
+    Past(String),
+    #[error("writing the decision: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+fn waiting(data_dir: &Path) -> Result<Vec<WaitingRow>, RecordError> {
+    let file = data_dir.join(FILE);
+    if file.exists() { Archive::open(&file)?.waiting() } else { Ok(Vec::new()) }
+}
+
+/// The lines to print.
+///
+/// # Errors
+/// [`InboxError`].
+pub(crate) fn list(
+    data_dir: &Path,
+    arguments: &InboxArguments,
+    now: SystemTime,
+) -> Result<Vec<String>, InboxError> {
+    let decisions = Decisions::read(data_dir).map_err(InboxError::Decisions)?;
+    let today = day(now);
+    let state = |row: &WaitingRow| {
+        decisions.about(&row.question, &today).map_or("waiting", |found| found.verdict.as_str())
+    };
+    let mut rows = waiting(data_dir)?;
+    rows.retain(|row| arguments.all || state(row) == "waiting");
+    Ok(match arguments.format {
+        Format::Json => vec![as_json(&rows, state)],
+        Format::Table if rows.is_empty() => vec!["nothing waits".to_owned()],
+        Format::Table => rows.iter().flat_map(|row| for_people(row, state(row))).collect(),
+    })
+}
+
+fn as_json(rows: &[WaitingRow], state: impl Fn(&WaitingRow) -> &'static str) -> String {
+    let question = |row: &WaitingRow| {
+        json!({
+            "question": hex(&row.question),
+            "state": state(row),
+            "asker": row.asker,
+            "scope": row.scope.as_str(),
+            "relation": row.relation,
+            "measures": row.measures,
+            "first": row.first,
+            "last": row.last,
+            "times": row.times,
+        })
+    };
+    format!("{:#}", json!({ "questions": rows.iter().map(question).collect::<Vec<_>>() }))
+}
+
+/// What came over the network is made printable: a terminal obeys escapes.
+fn for_people(row: &WaitingRow, state: &str) -> Vec<String> {
+    let (name, asker, scope) = (name_of(&row.question), printable(&row.asker), row.scope.as_str());
+    let times = if row.times == 1 { String::new() } else { format!(", {} times", row.times) };
+    vec![
+        format!("{name}  {state}  {asker}, {scope}, last asked {}{times}", row.last),
+        format!("    rows of: {}", printable(&row.relation)),
+        format!("    adds up: {}", printable(&row.measures)),
+    ]
+}
+
+/// Decides on each question, and says so.
+///
+/// # Errors
+/// [`InboxError`]; nothing is decided then.
+pub(crate) fn decide(
+    data_dir: &Path,
+    arguments: &DecideArguments,
+    choice: Choice,
+    by: &str,
+    now: SystemTime,
+) -> Result<Vec<String>, InboxError> {
+    if let Some(until) = &arguments.until {
+        if !is_day(until) {
+            return Err(InboxError::Day(until.clone()));
+        }
+        if *until < day(now) {
+            return Err(InboxError::Past(until.clone()));
+        }
+    }
+    // A file that is damaged would make this decision void.
+    Decisions::read(data_dir).map_err(InboxError::Decisions)?;
+    let rows = waiting(data_dir)?;
+    let found = arguments.questions.iter().map(|name| find(&rows, name));
+    let found: Vec<&WaitingRow> = found.collect::<Result<_, _>>()?;
+    let mut said = Vec::with_capacity(found.len());
+    for row in found {
+        let line = Line {
+            at: rfc3339(now),
+            question: hex(&row.question),
+            decision: choice,
+            until: arguments.until.clone(),
+            by: by.to_owned(),
+            why: arguments.why.clone(),
+        };
+        add(data_dir, &line)?;
+        let until = line.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let verdict = Verdict::from(choice).as_str();
+        said.push(format!("{verdict} {}{until}", name_of(&row.question)));
+    }
+    Ok(said)
+}
+
+fn find<'a>(rows: &'a [WaitingRow], name: &str) -> Result<&'a WaitingRow, InboxError> {
+    let unknown = || InboxError::Unknown(printable(name));
+    if name.len() < FEWEST {
+        return Err(unknown());
+    }
+    let wanted = name.to_ascii_lowercase();
+    let mut found = rows.iter().filter(|row| hex(&row.question).starts_with(&wanted));
+    let first = found.next().ok_or_else(unknown)?;
+    if found.next().is_some() { Err(InboxError::Ambiguous(printable(name))) } else { Ok(first) }
+}
