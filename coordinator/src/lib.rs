@@ -15,6 +15,7 @@ mod config;
 mod encode;
 mod explain;
 mod fit;
+mod gathered;
 mod lists;
 mod models;
 mod notary;

@@ -12,24 +12,24 @@ use std::time::{Duration, Instant};
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::RoundKey;
 use privacy::open::Opened;
-use privacy::reveal::{Total, reveal};
 use privacy::roster::{FEWEST_HOSPITALS, Roster};
 use privacy::sign::Signature;
 use privacy::terms::{MAX_LIFETIME_MS, Signatures};
 use privacy::{Combined, Floor, ReleaseRequest, Scope, Shape, Sid, Terms, sha256};
-use proto::{UploadProof, encode_offer, v1};
+use proto::{encode_offer, v1};
 use record::{Entry, Kind, RoundError, Standing, Store};
 use service::clock::{day, rfc3339};
 use service::random::secret32;
 use service::{Clock, fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::choose::choose;
+use crate::gathered::{Gathered, Settled, on_thread, revealed};
 use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
-use crate::upload::{Arrived, Expected, upload};
+use crate::upload::{Expected, upload};
 use crate::witness::{Countersigned, Witness, WitnessError};
 
 /// Memory for the uploads of one round; more are added up as they come and cannot be held back.
@@ -120,7 +120,7 @@ impl RoundFailure {
     }
 }
 
-fn internal(error: impl std::fmt::Display) -> RoundFailure {
+pub(crate) fn internal(error: impl std::fmt::Display) -> RoundFailure {
     RoundFailure::Internal(error.to_string())
 }
 
@@ -138,26 +138,10 @@ struct Agreed {
     roster: Arc<Roster>,
 }
 
-/// Complete uploads.
-struct Gathered {
-    total: Total,
-    kept: Option<BTreeMap<HospitalId, Vec<u8>>>,
-    proofs: BTreeMap<HospitalId, UploadProof>,
-    snapshots: BTreeMap<HospitalId, String>,
-    bytes: u64,
-}
-
 fn too_large(error: impl std::fmt::Display) -> RoundFailure {
     let reason = format!("The question is too large to be masked: {error}.");
     let instead = "Group by fewer or coarser columns, or ask in several questions.";
     refused(Refusal::new(RefusalCode::TooLarge, "GROUP BY", reason, instead))
-}
-
-/// Runs `work` where it may compute for long or wait for the disk, and holds up nobody else.
-async fn on_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, RoundFailure> {
-    spawn_blocking(work).await.map_err(internal)
 }
 
 fn quorum_failure(have: usize, need: usize) -> RoundFailure {
@@ -214,8 +198,8 @@ impl Rounds {
         let mut snapshots = gathered.snapshots.clone();
         snapshots.retain(|hospital, _| chosen.contains(hospital));
         let (among, columns) = (chosen.clone(), shape.clone());
-        let settling = on_thread(move || settle(gathered, &among, &columns));
-        let (total, proofs, witnessed) = settling.await??;
+        let settling = on_thread(move || gathered.settle(&among, &columns));
+        let Settled { total, proofs, witnessed } = settling.await?.map_err(internal)?;
         self.record_round(&agreed, &chosen).await?;
         fault::point("coordinator.round.before_open");
         let opening = self.witness.open(
@@ -229,15 +213,8 @@ impl Rounds {
         let (opened, signature) =
             timeout(left, opening).await.map_err(|_| RoundFailure::silent(left))??;
         fault::point("coordinator.round.opened");
-        let (request, key) = (request.clone(), agreed.round_key.clone());
-        let (combined, opened) = on_thread(move || {
-            reveal(&total, &opened, &request, &shape, &key).map(|combined| (combined, opened))
-        })
-        .await?
-        .map_err(|error| {
-            tracing::error!(%error, "a round was thrown away");
-            internal(error)
-        })?;
+        let key = agreed.round_key.clone();
+        let (combined, opened) = revealed(total, opened, request.clone(), shape, key).await?;
         fault::point("coordinator.round.before_record");
         let passing = signature.map(|signature| (opened.places.clone(), signature));
         self.record_release(&agreed, opened).await?;
@@ -354,13 +331,7 @@ impl Rounds {
         }
         fault::point("coordinator.round.offered");
         let keep = size.saturating_mul(sites.len()) <= KEEP_BYTES;
-        let mut gathered = Gathered {
-            total: Total::new(&agreed.terms.shape),
-            kept: keep.then(BTreeMap::new),
-            proofs: BTreeMap::new(),
-            snapshots: BTreeMap::new(),
-            bytes: 0,
-        };
+        let mut gathered = Gathered::new(&agreed.terms.shape, keep);
         let mut state = v1::Progress { asked: count(sites.len()), answered: 0, failed: 0 };
         let mut absent = Vec::new();
         while let Some(joined) = tasks.join_next().await {
@@ -394,7 +365,7 @@ impl Rounds {
         let earlier = self.store.survivor_sets(&family).map_err(internal)?;
         let chosen = choose(answered, &earlier, need);
         match chosen {
-            Some(chosen) if gathered.kept.is_some() || chosen.len() == answered.len() => Ok(chosen),
+            Some(chosen) if gathered.is_kept() || chosen.len() == answered.len() => Ok(chosen),
             Some(_) => Err(refused(Refusal::new(
                 RefusalCode::Quorum,
                 "hospitals",
@@ -462,37 +433,4 @@ impl Rounds {
         });
         appended.await?.map(|_| ()).map_err(internal)
     }
-}
-
-impl Gathered {
-    fn add(&mut self, arrived: Arrived) -> Result<(), privacy::reveal::RevealError> {
-        self.bytes += arrived.cells.len() as u64;
-        let hospital = arrived.proof.hospital.clone();
-        match &mut self.kept {
-            Some(kept) => {
-                kept.insert(hospital.clone(), arrived.cells);
-            }
-            None => self.total.add(&arrived.cells)?,
-        }
-        self.snapshots.insert(hospital.clone(), arrived.snapshot);
-        self.proofs.insert(hospital, arrived.proof);
-        Ok(())
-    }
-}
-
-/// The sum over the chosen hospitals, their proofs in order, and what the witness sees of the sum.
-fn settle(
-    gathered: Gathered,
-    chosen: &[HospitalId],
-    shape: &Shape,
-) -> Result<(Total, Vec<UploadProof>, Vec<u128>), RoundFailure> {
-    let Gathered { mut total, kept, proofs, .. } = gathered;
-    for hospital in chosen {
-        if let Some(cells) = kept.as_ref().and_then(|kept| kept.get(hospital)) {
-            total.add(cells).map_err(internal)?;
-        }
-    }
-    let proofs = proofs.into_iter().filter(|(id, _)| chosen.contains(id)).map(|(_, p)| p);
-    let witnessed = total.witnessed(shape).to_vec();
-    Ok((total, proofs.collect(), witnessed))
 }

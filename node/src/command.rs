@@ -267,10 +267,8 @@ fn list_inbox(arguments: &InboxArguments) -> Result<(), Failure> {
 
 fn decide(arguments: &DecideArguments, choice: Choice) -> Result<(), Failure> {
     let config = load(&arguments.config)?;
-    let by = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let by = by.unwrap_or_else(|| "unknown".to_owned());
     let now = Clock::system().now();
-    let lines = inbox::decide(&config.data_dir, arguments, choice, &by, now);
+    let lines = inbox::decide(&config.data_dir, arguments, choice, now);
     lines.map_err(|error| inbox_failure(&error))?.iter().for_each(|text| line(text));
     Ok(())
 }

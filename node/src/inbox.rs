@@ -46,6 +46,9 @@ pub(crate) struct DecideArguments {
     /// The last day of an approval, such as 2026-12-31 (UTC); for good when absent.
     #[arg(long, value_name = "DAY")]
     pub(crate) until: Option<String>,
+    /// Who decides.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown")]
+    pub(crate) by: String,
     /// A note of your own.
     #[arg(long, value_name = "TEXT")]
     pub(crate) why: Option<String>,
@@ -134,7 +137,6 @@ pub(crate) fn decide(
     data_dir: &Path,
     arguments: &DecideArguments,
     choice: Choice,
-    by: &str,
     now: SystemTime,
 ) -> Result<Vec<String>, InboxError> {
     if let Some(until) = &arguments.until {
@@ -157,7 +159,7 @@ pub(crate) fn decide(
             question: hex(&row.question),
             decision: choice,
             until: arguments.until.clone(),
-            by: by.to_owned(),
+            by: arguments.by.clone(),
             why: arguments.why.clone(),
         };
         add(data_dir, &line)?;

@@ -43,9 +43,16 @@ pub(crate) const UPLOAD_UNITS: usize = 4_096;
 /// Messages of an upload.
 pub(crate) type Parts = BoxStream<'static, Result<v1::UploadPart, Status>>;
 
-/// The guard secret that was opened last: sealed, what it was bound to, opened.
+/// The guard secret that was opened last.
 #[derive(Debug, Default)]
-pub(crate) struct HeldGuard(Mutex<Option<(Vec<u8>, [u8; 32], GuardSecret)>>);
+pub(crate) struct HeldGuard(Mutex<Option<OpenedGuard>>);
+
+#[derive(Debug)]
+struct OpenedGuard {
+    sealed: Vec<u8>,
+    bound: [u8; 32],
+    secret: GuardSecret,
+}
 
 /// Discovery rounds that this hospital has joined, until their names are given.
 #[derive(Debug, Default)]
@@ -181,15 +188,13 @@ impl Desk {
     fn guard_secret(&self, roster: &[u8; 32], sealed: Vec<u8>) -> Option<GuardSecret> {
         let bound = guard_binding(roster, &self.hospital);
         let mut held = self.guard.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, to, secret)) = held.as_ref()
-            && *known == sealed
-            && *to == bound
-        {
-            return Some(secret.clone());
+        let is_it = |known: &&OpenedGuard| known.sealed == sealed && known.bound == bound;
+        if let Some(known) = held.as_ref().filter(is_it) {
+            return Some(known.secret.clone());
         }
         let opened = self.standing.seal().open("guard", &bound, &sealed).ok();
         let secret = opened.and_then(|secret| GuardSecret::from_slice(&secret))?;
-        *held = Some((sealed, bound, secret.clone()));
+        *held = Some(OpenedGuard { sealed, bound, secret: secret.clone() });
         Some(secret)
     }
 

@@ -95,7 +95,8 @@ impl Decisions {
         let mut decisions = Vec::new();
         for (number, text) in (1..).zip(text.lines()) {
             let wrong = |why: String| format!("line {number}: {why}; mend or remove it");
-            let line: Line = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+            let line: Line =
+                serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
             let question = unhex32(&line.question)
                 .ok_or_else(|| wrong("question is no hash of 64 hex digits".to_owned()))?;
             if line.until.as_deref().is_some_and(|until| !is_day(until)) {

@@ -51,7 +51,8 @@ impl Desk {
     }
 
     async fn inbox(&self, hospital: &str, words: &[&str]) -> Vec<Value> {
-        let output = self.steward(hospital, "inbox", &[&["--format", "json"], words].concat()).await;
+        let output =
+            self.steward(hospital, "inbox", &[&["--format", "json"], words].concat()).await;
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         found["questions"].as_array().unwrap().clone()
     }
@@ -85,6 +86,16 @@ async fn a_question_waits_for_each_steward_and_is_answered_by_those_who_approve(
     assert_eq!((waits.status.code(), waits.stdout.len()), (Some(75), 0), "{waits:?}");
     assert!(text(&waits.stderr).starts_with("Waiting [waiting]"), "{}", text(&waits.stderr));
 
+    // Which codes the column has is asked first, in the coordinator's own name and once for everybody.
+    let codes = desk.inbox("h-1", &[]).await;
+    assert_eq!((codes.len(), &codes[0]["asker"]), (1, &"code-lists".into()));
+    assert!(text(&waits.stderr).contains("search for codes"), "{}", text(&waits.stderr));
+    for hospital in ALL {
+        desk.decide(hospital, "approve", &[]).await;
+    }
+    let waits = desk.query(POOLED).await;
+    assert_eq!((waits.status.code(), waits.stdout.len()), (Some(75), 0), "{waits:?}");
+
     let inbox = desk.inbox("h-1", &[]).await;
     assert_eq!(inbox.len(), 1);
     assert_eq!((&inbox[0]["asker"], &inbox[0]["scope"]), (&"ana".into(), &"pooled".into()));
@@ -92,7 +103,7 @@ async fn a_question_waits_for_each_steward_and_is_answered_by_those_who_approve(
     let name = &inbox[0]["question"].as_str().unwrap()[..12];
     assert!(text(&waits.stderr).contains(name), "the asker and the steward use one name");
     assert!(text(&desk.steward("h-1", "inbox", &[]).await.stdout).contains(name));
-    assert!(desk.decisions("h-1").is_empty());
+    assert_eq!(desk.decisions("h-1"), ["approved"], "of the codes");
 
     // Two approvals are too few for a regional sum; three are enough, and the fourth is missing.
     desk.decide("h-1", "approve", &[]).await;
@@ -104,7 +115,7 @@ async fn a_question_waits_for_each_steward_and_is_answered_by_those_who_approve(
     let answer: Value = serde_json::from_slice(&answered.stdout).unwrap();
     assert_eq!(answer["release"]["missing"][0]["hospital"], "h-4", "{answer}");
     assert_eq!(answer["release"]["missing"][0]["reason"], "refused: waiting", "{answer}");
-    assert_eq!(desk.decisions("h-1"), ["approved"], "once, however often it is asked");
+    assert_eq!(desk.decisions("h-1"), ["approved"; 2], "once, however often it is asked");
 
     // Asked by somebody else, or with another condition, it is another question.
     let mut other = desk.region.user("bob").unwrap();
@@ -120,7 +131,7 @@ async fn a_question_waits_for_each_steward_and_is_answered_by_those_who_approve(
     let filtered = "SELECT sex, count(*) AS n FROM stay WHERE los_days > 3 GROUP BY 1";
     assert_eq!(desk.query(filtered).await.status.code(), Some(75));
     assert_eq!(desk.inbox("h-1", &[]).await.len(), 2);
-    assert_eq!(desk.inbox("h-1", &["--all"]).await.len(), 3);
+    assert_eq!(desk.inbox("h-1", &["--all"]).await.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

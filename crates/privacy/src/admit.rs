@@ -155,11 +155,7 @@ pub fn admit_round(
 ///
 /// # Errors
 /// A [`Refusal`] with code `policy_unset`, `scope`, `pack`, `waiting`, `declined` or `offer`.
-pub fn admit(
-    request: ReleaseRequest,
-    policy: &Policy,
-    leave: Leave,
-) -> Result<Admitted, Refusal> {
+pub fn admit(request: ReleaseRequest, policy: &Policy, leave: Leave) -> Result<Admitted, Refusal> {
     if request.scope() == Scope::Pooled {
         return Err(Refusal::new(
             RefusalCode::Offer,
@@ -216,11 +212,7 @@ fn admit_scope(
 }
 
 /// A hospital may answer approved packs only, or ask its steward about everything else.
-fn admit_question(
-    request: &ReleaseRequest,
-    policy: &Policy,
-    leave: Leave,
-) -> Result<(), Refusal> {
+fn admit_question(request: &ReleaseRequest, policy: &Policy, leave: Leave) -> Result<(), Refusal> {
     let from_pack = matches!(leave, Leave::Pack(hash) if policy.approves(&hash));
     let question = request.question();
     match policy.questions.allow {
@@ -243,7 +235,12 @@ fn admit_question(
         Allow::Ask => Err(Refusal::new(
             RefusalCode::Waiting,
             name_of(&question),
-            "The hospital's steward decides on this question; it waits in the inbox.",
+            if request.is_listing() {
+                "The hospital's steward decides on this search for codes, which comes before the question; it \
+                 waits in the inbox."
+            } else {
+                "The hospital's steward decides on this question; it waits in the inbox."
+            },
             "Ask again in the same words when it is approved: consilium-node approve, with this \
              question's name.",
         )),

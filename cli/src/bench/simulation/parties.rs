@@ -192,7 +192,8 @@ impl Parties {
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
         };
-        let round = admit_round(offer, &self.policy, &first.id, privacy::Leave::None).map_err(wrong)?;
+        let round =
+            admit_round(offer, &self.policy, &first.id, privacy::Leave::None).map_err(wrong)?;
         let groups: Vec<_> = self.codes().map(|code| self.group(code)).collect();
         // Nobody in particular: what sketches say does not change the work.
         let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);

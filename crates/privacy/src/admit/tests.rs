@@ -113,7 +113,7 @@ fn a_per_hospital_request_is_never_masked_and_a_pooled_one_never_in_the_clear() 
     let request = ReleaseRequest::try_from(parts).unwrap();
     let answer = refused(&fixture, Ok(Offer { request, ..fixture.offer().unwrap() }));
     assert_eq!(answer.0, RefusalCode::Offer);
-    let refusal = admit(fixture.request.clone(), &Policy::default(), crate::Leave::None).unwrap_err();
+    let refusal = admit(fixture.request.clone(), &Policy::default(), Leave::None).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Offer, "no silent fall-back");
 }
 
@@ -131,8 +131,12 @@ fn the_hospitals_own_rules_come_on_top_of_the_signatures() {
     fixture.policy.selectivity.persons = 0;
     assert_eq!(refused(&fixture, fixture.offer()).0, RefusalCode::PolicyUnset);
     fixture.policy = policy_of(FLOOR);
-    let elsewhere =
-        admit_round(fixture.offer().unwrap(), &fixture.policy, &"h-9999".parse().unwrap(), crate::Leave::None);
+    let elsewhere = admit_round(
+        fixture.offer().unwrap(),
+        &fixture.policy,
+        &"h-9999".parse().unwrap(),
+        Leave::None,
+    );
     assert_eq!(elsewhere.unwrap_err().subject, "hospitals");
 }
 
@@ -164,4 +168,42 @@ fn a_discovery_is_salted_with_its_own_sid() {
         let refusal = offered(salt).unwrap_err();
         assert_eq!((refusal.code, refusal.subject.as_str()), (RefusalCode::Offer, "salt"));
     }
+}
+
+#[test]
+fn a_steward_decides_on_one_question_of_one_asker() {
+    let parts = |asker: &str, sql: &str| RequestParts {
+        scope: Scope::PerHospital,
+        asker: asker.into(),
+        relation_sql: sql.into(),
+        dimensions: vec!["d0".into()],
+        domains: Vec::new(),
+        inputs: Vec::new(),
+        measures: Vec::new(),
+        supports: Vec::new(),
+    };
+    let request = |asker: &str, sql: &str| ReleaseRequest::try_from(parts(asker, sql)).unwrap();
+    let own = request("ana", "SELECT a");
+    let mut policy = Policy::default();
+    let met =
+        |policy: &Policy, leave| admit(own.clone(), policy, leave).map_err(|refusal| refusal.code);
+    assert!(met(&policy, Leave::Declined).is_ok(), "nobody is asked");
+    policy.questions.allow = Allow::Ask;
+    policy.questions.packs = vec![crate::sign::hex(&[7; 32])];
+    let refusal = admit(own.clone(), &policy, Leave::None).unwrap_err();
+    assert_eq!((refusal.code, refusal.subject), (RefusalCode::Waiting, name_of(&own.question())));
+    for other in [request("bob", "SELECT a"), request("ana", "SELECT b")] {
+        let leave = Leave::Approved(other.question());
+        assert_eq!(met(&policy, leave).unwrap_err(), RefusalCode::Waiting, "{other:?}");
+    }
+    assert_eq!(met(&policy, Leave::Pack([8; 32])).unwrap_err(), RefusalCode::Waiting);
+    assert_eq!(met(&policy, Leave::Declined).unwrap_err(), RefusalCode::Declined);
+    assert!(met(&policy, Leave::Pack([7; 32])).is_ok());
+    let approved = Leave::Approved(own.question());
+    assert!(met(&policy, approved).is_ok());
+    policy.minimum.persons = None;
+    assert_eq!(met(&policy, approved).unwrap_err(), RefusalCode::PolicyUnset, "rules stay rules");
+    policy = Policy::default();
+    policy.questions.allow = Allow::Packs;
+    assert_eq!(met(&policy, approved).unwrap_err(), RefusalCode::Pack);
 }

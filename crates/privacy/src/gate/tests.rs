@@ -196,7 +196,10 @@ fn a_policy_without_minimum_closes_the_node() {
     let refusal = admit(admitted.request().clone(), &policy, crate::Leave::None).unwrap_err();
     assert_eq!(refusal.code, model::RefusalCode::PolicyUnset);
     policy.minimum.persons = Some(0);
-    assert!(admit(admitted.request().clone(), &policy, crate::Leave::None).is_err(), "zero is not a minimum");
+    assert!(
+        admit(admitted.request().clone(), &policy, crate::Leave::None).is_err(),
+        "zero is not a minimum"
+    );
 }
 
 #[test]

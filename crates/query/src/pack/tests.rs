@@ -104,7 +104,7 @@ async fn a_node_believes_a_claim_only_when_its_own_question_is_the_same() {
     let sql = pack.sql("hospitals", &given).unwrap();
     let own = request(&sql, claim(&given)).await;
     let origin = packs.origin(&own, &policy).await;
-    assert_eq!(origin.map(|from| from.0), Some(pack.hash()));
+    assert_eq!(origin, Some(pack.hash()));
     // Without a claim, with another question's claim, with other arguments, for other rows.
     let narrower = sql.replace("WHERE", "WHERE s.sex = 'F' AND");
     let more = sql.replace("count(*) AS stays", "count(*) AS stays, sum(s.self_paid) AS own");

@@ -71,8 +71,11 @@ fn a_decision_is_bound_to_its_entry() {
     ] {
         let folder = region();
         let mut all = Region::open(folder.path());
-        let decision =
-            Decision { question: [3; 32], verdict: Verdict::Approved, line: "a line of the steward" };
+        let decision = Decision {
+            question: [3; 32],
+            verdict: Verdict::Approved,
+            line: "a line of the steward",
+        };
         all.nodes.swap_remove(0).store.decide(NOW, &decision).unwrap();
         drop(all);
         assert_eq!(findings(folder.path()), []);

@@ -66,8 +66,7 @@ fn a_decision_is_logged_once_and_an_altered_one_is_found() {
     assert!(!store.decide(LATER, &decision).unwrap(), "the same line");
     let declined = Decision { verdict: Verdict::Declined, line: "another", ..decision };
     assert!(store.decide(LATER, &declined).unwrap());
-    let entries: Vec<_> =
-        (0..2).map(|index| store.entry(index).unwrap().unwrap()).collect();
+    let entries: Vec<_> = (0..2).map(|index| store.entry(index).unwrap().unwrap()).collect();
     assert_eq!(entries[0].kind, Kind::Decision);
     assert_eq!([&entries[0].outcome, &entries[1].outcome], ["approved", "declined"]);
     assert_eq!(entries[0].request, Some(question(1)));

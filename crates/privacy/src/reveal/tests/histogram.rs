@@ -87,7 +87,9 @@ fn what_a_hospital_releases_alone_has_joined_bins_too() {
         measures: request().measures().to_vec(),
         supports: request().supports().to_vec(),
     });
-    let admitted = crate::admit(request.unwrap(), &crate::fixture::policy_of(FLOOR), crate::Leave::None).unwrap();
+    let admitted =
+        crate::admit(request.unwrap(), &crate::fixture::policy_of(FLOOR), crate::Leave::None)
+            .unwrap();
     let groups = crate::fixture::groups_of(&data()[0], &self::request());
     let nobody = crate::Population::Cells(vec![Default::default(); groups.len()]);
     let partial = Partial::new(admitted, groups, nobody, 1_000, false);
