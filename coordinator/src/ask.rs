@@ -423,8 +423,9 @@ pub(crate) fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
             _ => None,
         })
     };
-    // Where some wait and others refuse, waiting is what the asker can do something about.
-    let waits = refusals().find(|refusal| refusal.code == RefusalCode::Waiting);
+    // Waiting helps as long as no steward has said no.
+    let declined = refusals().any(|refusal| refusal.code == RefusalCode::Declined);
+    let waits = refusals().find(|one| one.code == RefusalCode::Waiting).filter(|_| !declined);
     if let Some(first) = waits.or_else(|| refusals().next()) {
         return AskError::Refused(first.clone());
     }

@@ -1,6 +1,6 @@
 //! What came of the uploads of a round: kept or added up as they come, settled, and revealed.
 //!
-//! Work that computes for long runs on threads for it, so that large rounds hold up nobody else.
+//! Settling and revealing run on threads for it, so that large rounds hold up nobody else.
 
 use std::collections::BTreeMap;
 

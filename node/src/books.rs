@@ -203,13 +203,16 @@ impl Books {
     /// Keeps a question for the steward.
     pub(crate) async fn wait(&self, request: ReleaseRequest) -> Result<(), Status> {
         let waiting = self.with(move |store, at, _| {
+            // A comment or a wide gap could say or hide something.
+            let Some(relation) = query::readable(request.relation_sql()) else { return Ok(()) };
             let measures: Vec<_> = request.measures().iter().map(|m| format!("{m:?}")).collect();
+            let measures = format!("{} {}", request.purpose(), measures.join(", "));
             store.wait(&Waiting {
                 question: request.question(),
                 asker: request.asker(),
                 scope: request.scope(),
-                relation: request.relation_sql(),
-                measures: &measures.join(", "),
+                relation: &relation,
+                measures: measures.trim_end(),
                 at,
             })
         });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use privacy::Policy;
-use record::{Standing, StandingFiles};
+use record::{Standing, StandingFiles, Verdict};
 use service::command::{Check, Failure, finish, runtime, start_logging};
 use service::output::{line, note};
 use service::{Clock, Shutdown};
@@ -20,7 +20,7 @@ use crate::inbox::{self, DecideArguments, InboxArguments, InboxError};
 use crate::ingest::{self, Encoding, IngestError, IngestReport, IngestRequest, Phase};
 use crate::releases::{self, ReleasesArguments};
 use crate::server::{NodeError, bind, peer};
-use crate::steward::Choice;
+use crate::steward::Decisions;
 
 /// A hospital's node: keeps the records, answers with cells.
 #[derive(Debug, Parser)]
@@ -111,8 +111,8 @@ fn run(arguments: Arguments) -> ExitCode {
         Command::Enroll(arguments) => request_enrolment(&arguments),
         Command::Releases(arguments) => list_releases(&arguments),
         Command::Inbox(arguments) => list_inbox(&arguments),
-        Command::Approve(arguments) => decide(&arguments, Choice::Approved),
-        Command::Decline(arguments) => decide(&arguments, Choice::Declined),
+        Command::Approve(arguments) => decide(&arguments, Verdict::Approved),
+        Command::Decline(arguments) => decide(&arguments, Verdict::Declined),
         Command::Policy(arguments) => policy(&arguments),
     };
     finish("consilium-node", outcome)
@@ -265,10 +265,10 @@ fn list_inbox(arguments: &InboxArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn decide(arguments: &DecideArguments, choice: Choice) -> Result<(), Failure> {
+fn decide(arguments: &DecideArguments, verdict: Verdict) -> Result<(), Failure> {
     let config = load(&arguments.config)?;
     let now = Clock::system().now();
-    let lines = inbox::decide(&config.data_dir, arguments, choice, now);
+    let lines = inbox::decide(&config.data_dir, arguments, verdict, now);
     lines.map_err(|error| inbox_failure(&error))?.iter().for_each(|text| line(text));
     Ok(())
 }
@@ -351,6 +351,9 @@ fn check(path: &Path) -> Result<(), Failure> {
             let text = format_args!("at least {persons} persons and {stays} stays a cell");
             check.line("policy", &text);
             check.problems(policy.problems());
+            if let Err(error) = Decisions::read(&config.data_dir) {
+                check.problem(error);
+            }
         }
         Err(error) => check.problem(error),
     }

@@ -15,10 +15,7 @@ use serde_json::json;
 use service::clock::{day, rfc3339};
 
 use crate::releases::{Format, printable};
-use crate::steward::{Choice, Decisions, Line, add, is_day};
-
-/// Fewest characters by which a question may be called.
-const FEWEST: usize = 6;
+use crate::steward::{Decisions, Written, add, is_day};
 
 /// `consilium-node inbox`.
 #[derive(Debug, Args)]
@@ -61,10 +58,8 @@ pub(crate) enum InboxError {
     Record(#[from] RecordError),
     #[error("{0}")]
     Decisions(String),
-    #[error("no question is called {0}; consilium-node inbox --all lists them")]
+    #[error("no question is called {0}; consilium-node inbox --all lists their whole names")]
     Unknown(String),
-    #[error("{0} is the beginning of several questions' names; give more of it")]
-    Ambiguous(String),
     #[error("--until {0} is no day such as 2026-12-31")]
     Day(String),
     #[error("--until {0} is over already")]
@@ -120,12 +115,19 @@ fn as_json(rows: &[WaitingRow], state: impl Fn(&WaitingRow) -> &'static str) -> 
 
 /// What came over the network is made printable: a terminal obeys escapes.
 fn for_people(row: &WaitingRow, state: &str) -> Vec<String> {
-    let (name, asker, scope) = (name_of(&row.question), printable(&row.asker), row.scope.as_str());
+    let name = name_of(&row.question);
     let times = if row.times == 1 { String::new() } else { format!(", {} times", row.times) };
-    vec![
-        format!("{name}  {state}  {asker}, {scope}, last asked {}{times}", row.last),
-        format!("    rows of: {}", printable(&row.relation)),
-        format!("    adds up: {}", printable(&row.measures)),
+    let mut lines = vec![format!("{name}  {state}"), format!("    last asked {}{times}", row.last)];
+    lines.extend(content(row));
+    lines
+}
+
+/// Who asks for what.
+fn content(row: &WaitingRow) -> [String; 3] {
+    [
+        format!("    who:      {}, {}", printable(&row.asker), row.scope.as_str()),
+        format!("    rows of:  {}", printable(&row.relation)),
+        format!("    first asked for: {}", printable(&row.measures)),
     ]
 }
 
@@ -136,7 +138,7 @@ fn for_people(row: &WaitingRow, state: &str) -> Vec<String> {
 pub(crate) fn decide(
     data_dir: &Path,
     arguments: &DecideArguments,
-    choice: Choice,
+    verdict: Verdict,
     now: SystemTime,
 ) -> Result<Vec<String>, InboxError> {
     if let Some(until) = &arguments.until {
@@ -148,35 +150,43 @@ pub(crate) fn decide(
         }
     }
     // A file that is damaged would make this decision void.
-    Decisions::read(data_dir).map_err(InboxError::Decisions)?;
+    let decisions = Decisions::read(data_dir).map_err(InboxError::Decisions)?;
     let rows = waiting(data_dir)?;
-    let found = arguments.questions.iter().map(|name| find(&rows, name));
-    let found: Vec<&WaitingRow> = found.collect::<Result<_, _>>()?;
-    let mut said = Vec::with_capacity(found.len());
-    for row in found {
-        let line = Line {
+    let (mut lines, mut said) = (Vec::new(), Vec::new());
+    for name in &arguments.questions {
+        let (question, row) = find(&rows, &decisions, name)?;
+        let until = arguments.until.as_ref().map(|until| format!(" until {until}"));
+        said.push(format!(
+            "{} {}{}",
+            verdict.as_str(),
+            name_of(&question),
+            until.unwrap_or_default()
+        ));
+        said.extend(row.iter().flat_map(|row| content(row)));
+        lines.push(Written {
             at: rfc3339(now),
-            question: hex(&row.question),
-            decision: choice,
+            question: hex(&question),
+            decision: verdict,
             until: arguments.until.clone(),
             by: arguments.by.clone(),
             why: arguments.why.clone(),
-        };
-        add(data_dir, &line)?;
-        let until = line.until.map(|until| format!(" until {until}")).unwrap_or_default();
-        let verdict = Verdict::from(choice).as_str();
-        said.push(format!("{verdict} {}{until}", name_of(&row.question)));
+        });
     }
+    add(data_dir, &lines)?;
+    Decisions::read(data_dir).map_err(InboxError::Decisions)?;
     Ok(said)
 }
 
-fn find<'a>(rows: &'a [WaitingRow], name: &str) -> Result<&'a WaitingRow, InboxError> {
-    let unknown = || InboxError::Unknown(printable(name));
-    if name.len() < FEWEST {
-        return Err(unknown());
-    }
+/// The question of this name: one that waits, or one that was decided on and is kept no more.
+fn find<'a>(
+    rows: &'a [WaitingRow],
+    decisions: &Decisions,
+    name: &str,
+) -> Result<([u8; 32], Option<&'a WaitingRow>), InboxError> {
     let wanted = name.to_ascii_lowercase();
-    let mut found = rows.iter().filter(|row| hex(&row.question).starts_with(&wanted));
-    let first = found.next().ok_or_else(unknown)?;
-    if found.next().is_some() { Err(InboxError::Ambiguous(printable(name))) } else { Ok(first) }
+    let is_called = |question: &[u8; 32]| name_of(question) == wanted || hex(question) == wanted;
+    let row = rows.iter().find(|row| is_called(&row.question));
+    let decided = || decisions.questions().find(|question| is_called(question)).copied();
+    let question = row.map(|row| row.question).or_else(decided);
+    question.map(|question| (question, row)).ok_or_else(|| InboxError::Unknown(printable(name)))
 }

@@ -109,9 +109,14 @@ fn short(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
-/// What came over the network, such as an asker's name, without control characters: it is on a screen, and a terminal obeys escapes.
+/// What came over the network, without what a terminal obeys or an eye does not see: control
+/// characters, and those that turn text around or have no width.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let hides = |c: char| {
+        let marks = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
+        c.is_control() || marks || c == '\u{feff}'
+    };
+    text.chars().map(|c| if hides(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

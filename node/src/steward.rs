@@ -4,11 +4,9 @@
 //! `consilium-node approve` and `decline` add lines, the node only reads. A file that cannot be read decides
 //! nothing: every question waits.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use privacy::sign::unhex32;
 use record::Verdict;
@@ -22,13 +20,13 @@ pub(crate) const DECISIONS: &str = "decisions.jsonl";
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Line {
+pub(crate) struct Written {
     /// When, RFC 3339 in UTC.
     pub(crate) at: String,
     /// The question's hash, in hex.
     pub(crate) question: String,
     /// What was decided.
-    pub(crate) decision: Choice,
+    pub(crate) decision: Verdict,
     /// The last UTC day of an approval, `2026-12-31`; for good when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<String>,
@@ -39,42 +37,23 @@ pub(crate) struct Line {
     pub(crate) why: Option<String>,
 }
 
-/// What a steward can decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Choice {
-    Approved,
-    Declined,
-}
-
 /// The whole file.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Decisions(Vec<(String, [u8; 32], Line)>);
+pub(crate) struct Decisions(Vec<(String, [u8; 32], Written)>);
 
 /// A decision that holds today.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InForce {
+pub(crate) struct Decided {
     pub(crate) verdict: Verdict,
     /// The line in which it stands.
     pub(crate) line: String,
 }
 
-/// The file, read again when it has changed.
+/// Where the file is. It is small and read for each question that has to be decided on: what a steward
+/// has just written, or mended, holds at once.
 #[derive(Debug)]
 pub(crate) struct Steward {
-    path: PathBuf,
-    read: Mutex<Option<(Stamp, Arc<Decisions>)>>,
-}
-
-type Stamp = Option<(SystemTime, u64)>;
-
-impl From<Choice> for Verdict {
-    fn from(choice: Choice) -> Self {
-        match choice {
-            Choice::Approved => Self::Approved,
-            Choice::Declined => Self::Declined,
-        }
-    }
+    data_dir: PathBuf,
 }
 
 impl Decisions {
@@ -95,7 +74,7 @@ impl Decisions {
         let mut decisions = Vec::new();
         for (number, text) in (1..).zip(text.lines()) {
             let wrong = |why: String| format!("line {number}: {why}; mend or remove it");
-            let line: Line =
+            let line: Written =
                 serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
             let question = unhex32(&line.question)
                 .ok_or_else(|| wrong("question is no hash of 64 hex digits".to_owned()))?;
@@ -107,11 +86,16 @@ impl Decisions {
         Ok(Self(decisions))
     }
 
+    /// The questions that were ever decided on.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.0.iter().map(|(_, question, _)| question)
+    }
+
     /// The last decision about `question`, unless it has run out before `today`.
-    pub(crate) fn about(&self, question: &[u8; 32], today: &str) -> Option<InForce> {
+    pub(crate) fn about(&self, question: &[u8; 32], today: &str) -> Option<Decided> {
         let (text, _, line) = self.0.iter().rev().find(|(_, about, _)| about == question)?;
         let has_ended = line.until.as_deref().is_some_and(|until| until < today);
-        (!has_ended).then(|| InForce { verdict: line.decision.into(), line: text.clone() })
+        (!has_ended).then(|| Decided { verdict: line.decision, line: text.clone() })
     }
 }
 
@@ -122,43 +106,38 @@ pub(crate) fn is_day(text: &str) -> bool {
     text.len() == "2026-12-31".len() && Date::parse(text, form).is_ok()
 }
 
-/// Adds a decision to the file in `data_dir`; it is on disk when this returns.
+/// Adds decisions to the file in `data_dir`, all or none; they are on disk when this returns.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(crate) fn add(data_dir: &Path, line: &Line) -> io::Result<()> {
-    let mut text = serde_json::to_string(line).map_err(io::Error::other)?;
-    text.push('\n');
-    let mut file = OpenOptions::new().create(true).append(true).open(data_dir.join(DECISIONS))?;
+pub(crate) fn add(data_dir: &Path, lines: &[Written]) -> io::Result<()> {
+    let path = data_dir.join(DECISIONS);
+    let is_whole = fs::read(&path).map_or(true, |text| text.last().is_none_or(|b| *b == b'\n'));
+    // Somebody may have mended the file and left its last line without an end.
+    let mut text = if is_whole { String::new() } else { "\n".to_owned() };
+    for line in lines {
+        text.push_str(&serde_json::to_string(line).map_err(io::Error::other)?);
+        text.push('\n');
+    }
+    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     // One write, so that lines of two stewards do not mix.
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    File::open(data_dir)?.sync_all()
 }
 
 impl Steward {
     pub(crate) fn new(data_dir: &Path) -> Self {
-        Self { path: data_dir.to_owned(), read: Mutex::default() }
+        Self { data_dir: data_dir.to_owned() }
     }
 
     /// The decision about `question` that holds on the UTC day `today`.
-    pub(crate) fn about(&self, question: &[u8; 32], today: &str) -> Option<InForce> {
-        self.now().about(question, today)
-    }
-
-    fn now(&self) -> Arc<Decisions> {
-        let file = fs::metadata(self.path.join(DECISIONS)).ok();
-        let stamp = file.and_then(|file| Some((file.modified().ok()?, file.len())));
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = read.as_ref().filter(|(known, _)| *known == stamp) {
-            return Arc::clone(known);
-        }
-        let decisions = Decisions::read(&self.path).unwrap_or_else(|error| {
+    pub(crate) fn about(&self, question: &[u8; 32], today: &str) -> Option<Decided> {
+        let decisions = Decisions::read(&self.data_dir).unwrap_or_else(|error| {
             tracing::error!(error, "the steward's decisions cannot be used; every question waits");
             Decisions::default()
         });
-        let decisions = Arc::new(decisions);
-        *read = Some((stamp, Arc::clone(&decisions)));
-        decisions
+        decisions.about(question, today)
     }
 }
 
@@ -170,8 +149,8 @@ mod tests {
 
     const TODAY: &str = "2026-11-23";
 
-    fn line(question: u8, decision: Choice, until: Option<&str>) -> Line {
-        Line {
+    fn line(question: u8, decision: Verdict, until: Option<&str>) -> Written {
+        Written {
             at: "2026-11-23T08:30:00Z".to_owned(),
             question: hex(&[question; 32]),
             decision,
@@ -191,12 +170,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(verdict(folder.path(), 1), None);
         for (question, choice, until) in [
-            (1, Choice::Declined, None),
-            (1, Choice::Approved, Some(TODAY)),
-            (2, Choice::Approved, Some("2026-11-22")),
-            (3, Choice::Declined, None),
+            (1, Verdict::Declined, None),
+            (1, Verdict::Approved, Some(TODAY)),
+            (2, Verdict::Approved, Some("2026-11-22")),
+            (3, Verdict::Declined, None),
         ] {
-            add(folder.path(), &line(question, choice, until)).unwrap();
+            add(folder.path(), &[line(question, choice, until)]).unwrap();
         }
         assert_eq!(verdict(folder.path(), 1), Some(Verdict::Approved), "the last day counts");
         assert_eq!(verdict(folder.path(), 2), None, "it ended yesterday");
@@ -207,10 +186,10 @@ mod tests {
     #[test]
     fn a_damaged_line_is_named_and_approves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        add(folder.path(), &line(1, Choice::Approved, None)).unwrap();
+        add(folder.path(), &[line(1, Verdict::Approved, None)]).unwrap();
         let steward = Steward::new(folder.path());
         assert!(steward.about(&[1; 32], TODAY).is_some());
-        let good = serde_json::to_string(&line(1, Choice::Approved, None)).unwrap();
+        let good = serde_json::to_string(&line(1, Verdict::Approved, None)).unwrap();
         for (bad, what) in [
             (&good[..40], "EOF"),
             (&good.replace("01", "0")[..], "64 hex digits"),
@@ -222,6 +201,18 @@ mod tests {
             assert!(error.contains("line 2") && error.contains(what), "{error}");
             assert_eq!(steward.about(&[1; 32], TODAY), None, "{what}");
         }
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_does_not_spoil_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = serde_json::to_string(&line(1, Verdict::Approved, None)).unwrap();
+        fs::write(folder.path().join(DECISIONS), first).unwrap();
+        let more = [line(2, Verdict::Approved, None), line(1, Verdict::Declined, None)];
+        add(folder.path(), &more).unwrap();
+        assert_eq!(verdict(folder.path(), 1), Some(Verdict::Declined));
+        assert_eq!(verdict(folder.path(), 2), Some(Verdict::Approved));
+        assert_eq!(Decisions::read(folder.path()).unwrap().questions().count(), 3);
     }
 
     #[test]

@@ -122,11 +122,12 @@ impl Desk {
 
     /// The secret that is shared under this roster.
     fn guard_for(&self, roster: &Roster) -> Result<Arc<Guard>, SignError> {
+        let now = self.clock.monotonic();
         let mut held = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {
-            Some(guard) if guard.is_for(roster) => Ok(Arc::clone(guard)),
+            Some(guard) if guard.is_for(roster, now) => Ok(Arc::clone(guard)),
             _ => {
-                let guard = Arc::new(Guard::draw(roster, &mut secret32)?);
+                let guard = Arc::new(Guard::draw(roster, now, &mut secret32)?);
                 *held = Some(Arc::clone(&guard));
                 Ok(guard)
             }

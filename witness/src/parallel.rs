@@ -6,7 +6,7 @@
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::LazyLock;
-use std::thread::{available_parallelism, scope};
+use std::thread::{Builder, available_parallelism, scope};
 
 /// Fewer items than this are done sooner than a thread begins.
 const FEWEST_ITEMS: usize = 4;
@@ -23,13 +23,20 @@ pub(crate) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
     scope(|scope| {
         let (first, others) = items.split_at(share);
         let work = &work;
-        let others: Vec<_> = others
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
-            .collect();
+        let mut begun = Vec::new();
+        for part in others.chunks(share) {
+            let all = move || part.iter().map(work).collect::<Vec<R>>();
+            begun.push((part, Builder::new().spawn_scoped(scope, all)));
+        }
         let mut done: Vec<R> = first.iter().map(work).collect();
-        for thread in others {
-            done.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        for (part, thread) in begun {
+            match thread {
+                Ok(thread) => {
+                    done.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                }
+                // The system has no thread to spare.
+                Err(_) => done.extend(part.iter().map(work)),
+            }
         }
         done
     })

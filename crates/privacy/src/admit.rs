@@ -51,7 +51,8 @@ impl Admitted {
     }
 }
 
-/// Why a hospital that does not answer everything may answer a request, as the node itself has found out.
+/// Why a hospital that does not answer everything may answer a request, as the node itself has
+/// found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
     /// Nobody has decided on it.
@@ -202,10 +203,11 @@ fn admit_scope(
             "Ask without naming hospitals, or ask the hospital's steward.",
         ));
     }
-    admit_question(&request, policy, leave)?;
     if let Some(fitting) = request.fitting() {
         admit_step(fitting, policy, request.scope() == Scope::Pooled)?;
     }
+    // The steward is asked last: what other rules refuse need not be read.
+    admit_question(&request, policy, leave)?;
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
     let thresholds = Thresholds { persons, stays, selectivity, dominance };
     Ok(Admitted { request, thresholds })
@@ -236,8 +238,8 @@ fn admit_question(request: &ReleaseRequest, policy: &Policy, leave: Leave) -> Re
             RefusalCode::Waiting,
             name_of(&question),
             if request.is_listing() {
-                "The hospital's steward decides on this search for codes, which comes before the question; it \
-                 waits in the inbox."
+                "The hospital's steward decides on this search for codes, which comes before the \
+                 question; it waits in the inbox."
             } else {
                 "The hospital's steward decides on this question; it waits in the inbox."
             },
@@ -247,10 +249,11 @@ fn admit_question(request: &ReleaseRequest, policy: &Policy, leave: Leave) -> Re
     }
 }
 
-/// What people call a question: the beginning of its hash.
+/// What people call a question: the beginning of its hash, long enough that nobody finds two
+/// questions of one name, of which the steward reads one and approves the other.
 #[must_use]
 pub fn name_of(question: &[u8; 32]) -> String {
-    crate::sign::hex(&question[..6])
+    crate::sign::hex(&question[..16])
 }
 
 /// A hospital may take part in no models, or in small ones only.

@@ -411,13 +411,29 @@ impl ReleaseRequest {
         self.subject("consilium/family/v3").hash()
     }
 
-    /// SHA-256 of what a steward decides on: who asks about which relation in which scope. Whatever is added up
-    /// over the columns that the relation names is the same question, or every step of a model would wait.
+    /// SHA-256 of what a steward decides on: who asks about which relation in which scope, whether
+    /// for codes, sums, the steps of a model or trees, and how many of the relation's columns are
+    /// groups and how many are measured. Whatever is added up over them is the same question, or
+    /// every step of a model would wait.
     #[must_use]
     pub fn question(&self) -> [u8; 32] {
         let mut writer = self.subject("consilium/question/v1");
         writer.text(&self.asker);
+        writer.text(self.purpose());
+        writer.number(self.leading() as u64);
+        writer.number(self.inputs.len() as u64);
         writer.hash()
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> &'static str {
+        match &self.fitting {
+            Some(Fitting::Step(_)) => "model",
+            Some(Fitting::Growth(_)) => "trees",
+            None if self.is_listing() => "codes",
+            None => "sums",
+        }
     }
 
     fn subject(&self, name: &str) -> Writer {

@@ -23,3 +23,5 @@ pub mod pooled;
 pub mod question;
 mod session;
 mod walk;
+
+pub use session::readable;

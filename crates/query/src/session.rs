@@ -19,6 +19,7 @@ use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use model::schema::TABLES;
 use model::{Refusal, RefusalCode};
@@ -191,6 +192,21 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
     state.statement_to_plan(statement).await.map_err(|error| refuse_error(&error))
 }
 
+/// The same query, written by the parser: without comments, in one line, and whole. `None` when the text is
+/// no single query.
+#[must_use]
+pub fn readable(sql: &str) -> Option<String> {
+    if operators(sql, Dialect::Generic) > MAX_OPERATORS {
+        return None;
+    }
+    let dialect = dialect_from_str(Dialect::Generic)?;
+    let statements = Parser::parse_sql(dialect.as_ref(), sql).ok()?;
+    match statements.as_slice() {
+        [query @ Statement::Query(_)] => Some(query.to_string()),
+        _ => None,
+    }
+}
+
 /// Operators of a text, as its parser will see them but counted without parsing: a chain of
 /// thousands becomes a tree so deep that walking it overflows the stack. Nesting in parentheses is
 /// bounded by the parser itself.
@@ -317,5 +333,15 @@ mod tests {
         let list = format!("SELECT 1 WHERE 'a' IN ({})", codes.join(", "));
         assert!(plan_query(&state, &list).await.is_ok(), "texts hold no operators");
         assert!(plan_query(&state, "SELECT 1 WHERE 1 = 1 OR 2 = 2").await.is_ok());
+    }
+
+    #[test]
+    fn a_query_is_shown_as_the_parser_reads_it() {
+        let hidden = "SELECT a /* counts only */ FROM t\n\n\n  WHERE b = 'x' -- approved by ethics";
+        assert_eq!(readable(hidden).unwrap(), "SELECT a FROM t WHERE b = 'x'");
+        assert_eq!(readable("SELECT 1; SELECT 2"), None);
+        assert_eq!(readable("DROP TABLE t"), None);
+        assert_eq!(readable("SELECT ("), None);
+        assert_eq!(readable(&format!("SELECT {}1", "1 + ".repeat(MAX_OPERATORS + 1))), None);
     }
 }

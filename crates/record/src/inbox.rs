@@ -2,17 +2,19 @@
 //!
 //! A node whose policy asks its steward keeps what was asked, so that the steward can read it; asking
 //! again only counts. Decisions are made outside, in a file that the steward's own commands write; the node
-//! enters each of them in the log once, before it acts on it. Nothing here decides anything.
+//! enters one in the log before it acts on it, unless it is the one that it acted on before. Nothing here
+//! decides anything.
 
 use privacy::Scope;
 use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
-use crate::entry::{Entry, Kind};
+use crate::entry::{self, Entry, Kind};
 use crate::log;
 use crate::store::{Archive, Problem, RecordError, Store, from_column, to_column};
 
-/// Questions that wait at the same time; beyond, the one that was asked longest ago makes room.
+/// Questions that are kept; beyond, one makes room of whoever has most of them.
 pub const MAX_WAITING: usize = 1_000;
 
 /// A question that has to wait.
@@ -54,7 +56,8 @@ pub struct WaitingRow {
 }
 
 /// How a steward decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The question is answered as far as the other rules admit it.
     Approved,
@@ -69,7 +72,7 @@ pub struct Decision<'a> {
     pub question: [u8; 32],
     /// Approved or declined.
     pub verdict: Verdict,
-    /// The line in which it stands, whole; the same line is the same decision.
+    /// The line in which it stands, whole.
     pub line: &'a str,
 }
 
@@ -98,11 +101,19 @@ impl Store {
             if again > 0 {
                 return Ok(());
             }
-            transaction.execute(
-                "DELETE FROM waiting WHERE question IN
-                     (SELECT question FROM waiting ORDER BY last DESC LIMIT -1 OFFSET ?1)",
-                params![to_column(MAX_WAITING as u64 - 1)?],
-            )?;
+            let kept: i64 =
+                transaction.query_row("SELECT count(*) FROM waiting", [], |row| row.get(0))?;
+            if from_column(kept)? >= MAX_WAITING as u64 {
+                // Whoever floods the inbox pushes out their own questions and nobody else's.
+                transaction.execute(
+                    "DELETE FROM waiting WHERE question =
+                         (SELECT question FROM waiting WHERE asker =
+                             (SELECT asker FROM waiting GROUP BY asker
+                              ORDER BY count(*) DESC, asker LIMIT 1)
+                          ORDER BY last, question LIMIT 1)",
+                    [],
+                )?;
+            }
             transaction.execute(
                 "INSERT INTO waiting (question, asker, scope, relation, measures, first, last, times)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1)",
@@ -119,19 +130,22 @@ impl Store {
         })
     }
 
-    /// Enters a decision in the log, unless it is there. Returns whether it was new.
+    /// Enters a decision in the log, unless it is the last one about its question. Returns whether it was
+    /// entered.
     ///
     /// # Errors
     /// [`RecordError`]; nothing is written then.
     pub fn decide(&self, at: &str, decision: &Decision<'_>) -> Result<bool, RecordError> {
         let line = sha256(decision.line.as_bytes());
         self.write(|transaction| {
-            let known: Option<i64> = transaction
-                .query_row("SELECT entry FROM decision WHERE line = ?1", params![line], |row| {
-                    row.get(0)
-                })
+            let last: Option<String> = transaction
+                .query_row(
+                    "SELECT line FROM decision WHERE question = ?1 ORDER BY entry DESC LIMIT 1",
+                    params![decision.question],
+                    |row| row.get(0),
+                )
                 .optional()?;
-            if known.is_some() {
+            if last.as_deref() == Some(decision.line) {
                 return Ok(false);
             }
             let entry = Entry {
@@ -142,7 +156,7 @@ impl Store {
             let index = log::append(transaction, &entry)?;
             transaction.execute(
                 "INSERT INTO decision (entry, question, line) VALUES (?1, ?2, ?3)",
-                params![to_column(index)?, decision.question, line],
+                params![to_column(index)?, decision.question, decision.line],
             )?;
             Ok(true)
         })
@@ -168,7 +182,7 @@ fn rows(connection: &Connection) -> Result<Vec<WaitingRow>, Problem> {
     let mut waiting = Vec::new();
     while let Some(row) = rows.next()? {
         let scope: String = row.get("scope")?;
-        let scope = [Scope::Pooled, Scope::PerHospital].into_iter().find(|s| s.as_str() == scope);
+        let scope = entry::scope(&scope);
         waiting.push(WaitingRow {
             question: row.get("question")?,
             asker: row.get("asker")?,

@@ -70,7 +70,7 @@ pub struct ConnectOptions {
 ///
 /// A server ends an old connection politely, and yet a request that has just been handed to that
 /// connection fails; whether it had arrived cannot be told. Here requests under way keep the
-/// old channel until they are done, and new ones get another.
+/// old channel until they are done, or as old as a connection may be, and new ones get another.
 #[derive(Debug, Clone)]
 pub struct Line {
     connector: Connector,

@@ -128,11 +128,16 @@ impl Rows<'_, '_, '_> {
     }
 
     fn decisions(&mut self, connection: &Connection) -> Result<(), Problem> {
-        let mut select = connection.prepare("SELECT entry, line FROM decision ORDER BY entry")?;
+        let mut select =
+            connection.prepare("SELECT entry, question, line FROM decision ORDER BY entry")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let (entry, line): (i64, [u8; 32]) = (row.get("entry")?, row.get("line")?);
-            if !self.describes(Some(entry), Kind::Decision, line) {
+            let (entry, line): (i64, String) = (row.get("entry")?, row.get("line")?);
+            let question: [u8; 32] = row.get("question")?;
+            let index = u64::try_from(entry).ok();
+            let request = index.and_then(|index| self.entries.get(&index)?.request);
+            let is_its_own = self.describes(Some(entry), Kind::Decision, sha256(line.as_bytes()));
+            if !is_its_own || request != Some(question) {
                 let place = Place::Entry(u64::try_from(entry).unwrap_or_default());
                 self.findings.add(place, Wrong::RowAltered);
             }

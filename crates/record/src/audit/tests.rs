@@ -66,7 +66,8 @@ fn every_byte_of_an_entry_is_bound() {
 #[test]
 fn a_decision_is_bound_to_its_entry() {
     for (sql, expected) in [
-        ("UPDATE decision SET line = zeroblob(32)", &["row_altered", "entry_without_row"][..]),
+        ("UPDATE decision SET line = 'another'", &["row_altered", "entry_without_row"][..]),
+        ("UPDATE decision SET question = zeroblob(32)", &["row_altered"]),
         ("DELETE FROM decision", &["entry_without_row"]),
     ] {
         let folder = region();

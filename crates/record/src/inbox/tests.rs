@@ -20,7 +20,7 @@ fn question(number: u32) -> [u8; 32] {
 fn waiting(number: u32, at: &str) -> Waiting<'_> {
     Waiting {
         question: question(number),
-        asker: "ana",
+        asker: if number == 0 { "bob" } else { "ana" },
         scope: Scope::PerHospital,
         relation: "SELECT stay_key FROM stay",
         measures: "rows",
@@ -44,20 +44,21 @@ fn a_question_waits_once_and_is_counted() {
 }
 
 #[test]
-fn an_inbox_that_is_full_forgets_what_was_asked_longest_ago() {
+fn whoever_floods_the_inbox_pushes_out_their_own_questions() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
-    for number in 0..=u32::try_from(MAX_WAITING).unwrap() {
+    for number in 0..u32::try_from(MAX_WAITING).unwrap() + 5 {
         let at = format!("2026-11-23T08:{:02}:{:02}Z", number / 60, number % 60);
         store.wait(&waiting(number, &at)).unwrap();
     }
     let rows = Archive::open(store.path()).unwrap().waiting().unwrap();
     assert_eq!(rows.len(), MAX_WAITING);
-    assert!(rows.iter().all(|row| row.question != question(0)));
+    assert!(rows.iter().any(|row| row.question == question(0)), "asked first, by somebody else");
+    assert!((1..=5).all(|number| rows.iter().all(|row| row.question != question(number))));
 }
 
 #[test]
-fn a_decision_is_logged_once_and_an_altered_one_is_found() {
+fn a_decision_is_logged_when_it_differs_from_the_last_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let line = r#"{"question":"01","decision":"approved"}"#;
@@ -66,8 +67,10 @@ fn a_decision_is_logged_once_and_an_altered_one_is_found() {
     assert!(!store.decide(LATER, &decision).unwrap(), "the same line");
     let declined = Decision { verdict: Verdict::Declined, line: "another", ..decision };
     assert!(store.decide(LATER, &declined).unwrap());
-    let entries: Vec<_> = (0..2).map(|index| store.entry(index).unwrap().unwrap()).collect();
+    assert!(store.decide(LATER, &decision).unwrap(), "the file was put back: the log says so");
+    let entries: Vec<_> = (0..3).map(|index| store.entry(index).unwrap().unwrap()).collect();
     assert_eq!(entries[0].kind, Kind::Decision);
-    assert_eq!([&entries[0].outcome, &entries[1].outcome], ["approved", "declined"]);
+    let outcomes: Vec<_> = entries.iter().map(|entry| entry.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["approved", "declined", "approved"]);
     assert_eq!(entries[0].request, Some(question(1)));
 }

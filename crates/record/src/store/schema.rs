@@ -131,8 +131,9 @@ CREATE TABLE waiting (
 CREATE TABLE decision (
     entry INTEGER PRIMARY KEY REFERENCES entry (idx),
     question BLOB NOT NULL CHECK (length(question) = 32),
-    line BLOB NOT NULL UNIQUE CHECK (length(line) = 32)
+    line TEXT NOT NULL
 ) STRICT;
+CREATE INDEX decision_of_question ON decision (question);
 ";
 
 /// Brings the file to the newest format.
