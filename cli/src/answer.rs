@@ -19,7 +19,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 
 pub use cells::{Block, Cell};
-pub use release::{Hospitals, Missing, Release, ReleasedCells};
+pub use release::{Hospitals, Missing, Noise, Release, ReleasedCells};
 
 use crate::args::Format;
 use crate::console::Console;

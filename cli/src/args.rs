@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::message::Lang;
-use crate::{duration, exit};
+use crate::{duration, exit, noise};
 
 /// Ask a region of hospitals one question, and get one answer of released sums.
 #[derive(Debug, Parser)]
@@ -108,6 +108,7 @@ Examples:
     FROM stay GROUP BY drg_code ORDER BY stays DESC\"
   consilium query --region demo --file benchmark.sql --format csv --out benchmark.csv
   consilium query --region demo --explain \"SELECT count(*) FROM stay\"
+  consilium query --region demo --noise=0.005 \"SELECT hospital_id, count(*) FROM stay GROUP BY 1\"
   echo 'SELECT count(*) FROM stay' | consilium query --region demo --format json -")]
 pub struct QueryArgs {
     /// The region.
@@ -128,6 +129,10 @@ pub struct QueryArgs {
     /// Wait at most so long (500ms, 30s, 2m); late hospitals are listed as missing
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub deadline: Option<Duration>,
+    /// Ask for each hospital's own cells with noise that costs so much of its yearly budget
+    #[arg(long, value_name = "RHO", num_args = 0..=1, require_equals = true,
+        default_missing_value = "0.005", value_parser = noise::parse)]
+    pub noise: Option<u64>,
     /// Show what each hospital would receive, under which rules and at what cost, and ask nobody
     #[arg(long, visible_alias = "dry-run")]
     pub explain: bool,

@@ -142,6 +142,21 @@ impl Client {
         self.ask_this(question(sql, deadline), deadline, progress).await
     }
 
+    /// Asks for an answer with noise that costs each hospital so many millionths of ρ.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn ask_noisy(
+        &self,
+        sql: &str,
+        rho_micro: Option<u64>,
+        deadline: Option<Duration>,
+        progress: impl FnMut(&Progress),
+    ) -> Result<Answer, Failure> {
+        let question = Question { rho_micro, ..question(sql, deadline) };
+        self.ask_this(question, deadline, progress).await
+    }
+
     /// Asks a question of a pack.
     ///
     /// # Errors
@@ -210,10 +225,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub async fn explain(&self, sql: &str) -> Result<Explanation, Failure> {
+    pub async fn explain(&self, sql: &str, rho_micro: Option<u64>) -> Result<Explanation, Failure> {
         let mut service = self.service();
+        let asked = Question { rho_micro, ..question(sql, None) };
         let response = self.within(LIST_WAIT, async {
-            service.explain(question(sql, None)).await.map_err(|status| self.failure(&status))
+            service.explain(asked).await.map_err(|status| self.failure(&status))
         });
         Ok(response.await?.into_inner())
     }
@@ -263,7 +279,8 @@ impl Client {
 }
 
 fn question(sql: &str, deadline: Option<Duration>) -> Question {
-    Question { sql: sql.to_owned(), deadline_ms: milliseconds(deadline), pack: None }
+    let (sql, deadline_ms) = (sql.to_owned(), milliseconds(deadline));
+    Question { sql, deadline_ms, pack: None, rho_micro: None }
 }
 
 /// A deadline as it travels; 0 leaves it to the coordinator.

@@ -23,6 +23,7 @@ pub mod fit;
 pub mod hospitals;
 pub mod message;
 pub mod models;
+mod noise;
 pub mod pack;
 pub mod payment;
 pub mod query;

@@ -61,6 +61,10 @@ messages! {
     Summary = "{} of {} hospitals, {} of stays, {} cells released, {} withheld, {}, {} ms",
         "{} / {} 家医院，覆盖 {} 的住院，放行 {} 个单元，扣留 {} 个，{}，{} 毫秒";
     MeasuresWithheld = "{} measures withheld in released cells", "放行单元中另有 {} 个指标被扣留";
+    NoiseTold = "noise of {} hospitals: this question cost each {} (rho) of its yearly budget, which protects each person with epsilon {} at delta {}; {} rows of a person count; the number of rows of a group has the standard deviation {}, groups below {} are not told",
+        "{} 家医院加了噪声：本问题消耗每家年度预算的 {}（rho），全年对每个人的保护为 epsilon {}、delta {}；每人最多计 {} 行；组行数的标准差为 {}，低于 {} 行的组不予公布";
+    NoiseColumns = "columns _sd are standard deviations of the noise; the true value lies within 1.96 of them in 95 of 100 cases; values are not comparable with exact answers to the digit",
+        "_sd 列为噪声的标准差；真值有 95% 的可能在 1.96 倍标准差之内；加噪数值不能与精确答案逐位比较";
     Approximate = "{}: exact in {} groups, near in {} (at most {} or {} off), not told in {}",
         "{}：{} 个组为精确值，{} 个组为近似值（误差不超过 {} 或 {}），{} 个组不予公布";
     Missing = "missing: {} ({})", "缺席：{}（{}）";
@@ -373,6 +377,7 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::Scope => "scope that is not answered",
         RefusalCode::PolicyUnset => "hospital closed",
         RefusalCode::Usage => "allowance used up",
+        RefusalCode::Budget => "noise budget used up",
         RefusalCode::Offer => "masked round not in order",
         RefusalCode::RosterUnknown => "roster not known",
         RefusalCode::Replay => "round seen before",
@@ -407,6 +412,7 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::Scope => "医院不回答该范围",
         RefusalCode::PolicyUnset => "医院未开放",
         RefusalCode::Usage => "当日次数已用完",
+        RefusalCode::Budget => "噪声预算不足",
         RefusalCode::Offer => "掩码轮次无效",
         RefusalCode::RosterUnknown => "名册未知",
         RefusalCode::Replay => "轮次重复",

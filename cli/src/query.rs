@@ -30,7 +30,7 @@ pub async fn run(args: &QueryArgs, context: &Context) -> Result<(), Failure> {
             return Err(Failure::Usage(reason.to_owned()));
         }
         let client = Client::open(&args.region.region, &context.clock)?;
-        let explanation = client.explain(&sql).await?;
+        let explanation = client.explain(&sql, args.noise).await?;
         let text = match args.format {
             Format::Json => explained_json(&explanation),
             _ => explained_text(&explanation, console),
@@ -44,7 +44,7 @@ pub async fn run(args: &QueryArgs, context: &Context) -> Result<(), Failure> {
     let client = Client::open(&args.region.region, &context.clock)?;
     let bar = console.bar(Message::Asking, Some(0));
     let answer = client
-        .ask(&sql, args.deadline, |told| {
+        .ask_noisy(&sql, args.noise, args.deadline, |told| {
             bar.set_length(u64::from(told.asked));
             bar.set_position(u64::from(told.answered + told.failed));
         })

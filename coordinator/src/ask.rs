@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::lists::Lists;
+use crate::noisy::{self, Noised, Unlike};
 use crate::pooled::PooledReplies;
 use crate::progress::{ProgressSender, RETRY_PAUSE, count, millis};
 use crate::registry::{Absence, Registry, Site};
@@ -84,6 +85,8 @@ fn quoted(names: &BTreeSet<&String>) -> String {
 pub(crate) struct Who<'a> {
     pub(crate) user: &'a str,
     pub(crate) claim: Option<Claim>,
+    /// What noise may cost at each hospital, in millionths of ρ.
+    pub(crate) rho_micro: Option<u64>,
 }
 
 impl Who<'_> {
@@ -94,7 +97,9 @@ impl Who<'_> {
         domains: &[Vec<Domain>],
     ) -> Result<Vec<ReleaseRequest>, Refusal> {
         let requests = question.requests(self.user, domains)?;
-        Ok(requests.into_iter().map(|request| request.claiming(self.claim.clone())).collect())
+        let each = requests.into_iter();
+        let each = each.map(|one| one.claiming(self.claim.clone()).with_noise(self.rho_micro));
+        Ok(each.collect())
     }
 }
 
@@ -105,6 +110,7 @@ struct Gathered {
     absent: Vec<(Arc<Site>, Absence)>,
     bytes: u64,
     sids: Vec<String>,
+    noised: Option<Noised>,
 }
 
 impl Asker<'_> {
@@ -116,7 +122,9 @@ impl Asker<'_> {
         deadline: Duration,
         progress: &ProgressSender,
     ) -> Result<Answer, AskError> {
-        self.check_schemes(question).await.map_err(|r| AskError::Refused(Box::new(r)))?;
+        let refused = |refusal| AskError::Refused(Box::new(refusal));
+        self.check_schemes(question).await.map_err(refused)?;
+        noisy::check(question, who.rho_micro).map_err(refused)?;
         let started = self.clock.monotonic();
         let reserve = (deadline / FINISH_SHARE).min(FINISH_LIMIT);
         let patience = deadline.saturating_sub(reserve);
@@ -129,7 +137,12 @@ impl Asker<'_> {
             Scope::PerHospital => self.per_hospital(question, who, patience, progress).await?,
         };
         let spent = self.clock.monotonic().duration_since(started);
-        let finish = self.planner.answer(question, &gathered.combined);
+        let finish = match &gathered.noised {
+            None => self.planner.answer(question, &gathered.combined),
+            Some(noised) => {
+                self.planner.answer_noisy(question, &gathered.combined, &noised.spreads)
+            }
+        };
         let batches = match timeout(deadline.saturating_sub(spent).max(reserve), finish).await {
             Ok(Ok(batches)) => batches,
             Ok(Err(AnswerError::Above(text))) => return Err(AskError::Above(text)),
@@ -189,16 +202,25 @@ impl Asker<'_> {
         if answered.is_empty() {
             return Err(nobody(&absent));
         }
-        let combined = vec![Combined::default(); question.measures().len()];
-        let mut gathered =
-            Gathered { combined, present: Vec::new(), absent, bytes: 0, sids: Vec::new() };
+        let measures = question.measures();
+        let combined = vec![Combined::default(); measures.len()];
+        let noised = who.rho_micro.map(|_| Noised::new(measures.len()));
+        let (present, sids) = (Vec::new(), Vec::new());
+        let mut gathered = Gathered { combined, present, absent, bytes: 0, sids, noised };
         for (site, reply) in answered {
+            let failed =
+                |error: &dyn std::fmt::Display| AskError::Internal(format!("{}: {error}", site.id));
             gathered.bytes += reply.bytes;
-            for ((sum, received), measures) in
-                gathered.combined.iter_mut().zip(reply.parts).zip(question.measures())
+            for (index, (received, measures)) in reply.parts.into_iter().zip(&measures).enumerate()
             {
-                sum.add(received, measures)
-                    .map_err(|error| AskError::Internal(format!("{}: {error}", site.id)))?;
+                if let Some(noised) = &mut gathered.noised {
+                    let taken = noised.take(site.id.as_str(), index, &received, measures);
+                    taken.map_err(|error| failed(&error))?;
+                } else if received.noise.is_some() {
+                    return Err(failed(&Unlike));
+                }
+                let Some(sum) = gathered.combined.get_mut(index) else { continue };
+                sum.add(received, measures).map_err(|error| failed(&error))?;
             }
             gathered.present.push(site);
         }
@@ -252,7 +274,7 @@ impl Asker<'_> {
 impl From<PooledReplies> for Gathered {
     fn from(replies: PooledReplies) -> Self {
         let PooledReplies { combined, present, absent, bytes, sids } = replies;
-        Self { combined, present, absent, bytes, sids }
+        Self { combined, present, absent, bytes, sids, noised: None }
     }
 }
 
@@ -269,22 +291,30 @@ impl From<RoundFailure> for AskError {
 }
 
 fn provenance(question: &Question, gathered: &Gathered) -> v1::Provenance {
-    let Gathered { combined, present, absent, bytes, sids } = gathered;
+    let Gathered { combined, present, absent, bytes, sids, noised } = gathered;
     let missing = absent.iter().map(|(site, absence)| v1::Missing {
         hospital: site.id.to_string(),
         reason: absence.text(),
     });
     let sum = |of: fn(&Combined) -> u64| combined.iter().map(of).sum();
     let pooled = question.scope() == Scope::Pooled;
-    let coverage = if pooled {
+    let coverage = if noised.is_some() {
+        // How many rows are in groups that are not told is not told either.
+        None
+    } else if pooled {
         masked_coverage(question, combined, present, absent)
     } else {
         coverage(combined, present, absent)
     };
+    let mode = match noised {
+        Some(_) => "noisy",
+        None if pooled => "masked",
+        None => "clear",
+    };
     v1::Provenance {
         id: random_id(),
         scope: question.scope().as_str().to_owned(),
-        mode: if pooled { "masked" } else { "clear" }.to_owned(),
+        mode: mode.to_owned(),
         hospitals_asked: count(present.len() + absent.len()),
         hospitals_answered: count(present.len()),
         missing: missing.collect(),
@@ -297,6 +327,7 @@ fn provenance(question: &Question, gathered: &Gathered) -> v1::Provenance {
         rounds: count(combined.len()),
         sids: sids.clone(),
         approximations: question.approximations(combined).into_iter().map(encode).collect(),
+        noise: noised.as_ref().map(Noised::encode).unwrap_or_default(),
     }
 }
 

@@ -96,7 +96,7 @@ enum Round {
 
 impl Fitter<'_> {
     fn who(&self) -> Who<'_> {
-        Who { user: self.user, claim: None }
+        Who { user: self.user, claim: None, rho_micro: None }
     }
 
     /// When a single question of the fit is over: a hospital that hangs must not take the whole fit's

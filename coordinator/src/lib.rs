@@ -18,6 +18,7 @@ mod fit;
 mod gathered;
 mod lists;
 mod models;
+mod noisy;
 mod notary;
 mod pooled;
 mod progress;

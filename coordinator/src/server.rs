@@ -34,6 +34,7 @@ use crate::explain::explain;
 use crate::fit;
 use crate::lists::Lists;
 use crate::models::Models;
+use crate::noisy;
 use crate::notary;
 use crate::registry::{Registry, Site};
 use crate::round::{Rounds, round_memory};
@@ -223,7 +224,7 @@ impl Region for Service {
 
     async fn ask(&self, request: Request<v1::Question>) -> Result<Response<Events>, Status> {
         let peer = require_role(&request, Role::User)?;
-        let v1::Question { sql, deadline_ms, pack } = request.into_inner();
+        let v1::Question { sql, deadline_ms, pack, rho_micro } = request.into_inner();
         let claim = pack.map(decode_claim).transpose();
         let claim = claim.map_err(|refusal| refusal_status(&refusal))?;
         let question = self.state.plan(&sql).await.map_err(|refusal| refusal_status(&refusal))?;
@@ -231,7 +232,7 @@ impl Region for Service {
         let (events, stream) = mpsc::channel(EVENT_QUEUE);
         let state = Arc::clone(&self.state);
         tokio::spawn(async move {
-            let who = Who { user: peer.name(), claim };
+            let who = Who { user: peer.name(), claim, rho_micro };
             let outcome = state.answer(&question, &who, deadline, &events).await;
             send(outcome, &events).await;
         });
@@ -248,9 +249,15 @@ impl Region for Service {
             .plan(&request.get_ref().sql)
             .await
             .map_err(|refusal| refusal_status(&refusal))?;
+        let rho_micro = request.get_ref().rho_micro;
+        noisy::check(&question, rho_micro).map_err(|refusal| refusal_status(&refusal))?;
         let size = self.state.size(&question, peer.name()).await;
         let hospitals = self.state.registry.sites().len();
-        Ok(Response::new(explain(&question, &self.state.policy, hospitals, &size)))
+        let mut explained = explain(&question, &self.state.policy, hospitals, &size);
+        if let Some(rho_micro) = rho_micro {
+            explained.rules = noisy::rules(rho_micro);
+        }
+        Ok(Response::new(explained))
     }
 
     async fn catalog(

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::policy::Allow;
-use privacy::{Admitted, Leave, Partial, Policy, ReleaseRequest, Released, admit};
+use privacy::{Admitted, Leave, Noisy, Partial, Policy, ReleaseRequest, Released, admit};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
 use query::pack::Packs;
 use query::question::AnswerError;
+use record::ledger::NoiseCost;
 use record::{Standing, Ticket, Verdict};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
@@ -105,7 +106,9 @@ impl Desk {
             policy: policy_hash,
             sid: None,
             scope: request.scope(),
+            noise: admitted.noisy().map(cost),
         };
+        let is_noisy = admitted.noisy().is_some();
         let ticket = self.books.reserve(payment).await?;
         fault::point("node.release.reserved");
         let work = async {
@@ -113,7 +116,7 @@ impl Desk {
             self.compute(engine, admitted).await
         };
         let (ticket, partial) = self.in_time(ticket, until, work).await?;
-        let gated = self.books.gate(ticket, partial, move |released| {
+        let settle = move |released: &Released| {
             let answer = chunks(released, &request, &snapshot);
             let release = recorded(released, &answer);
             tracing::info!(
@@ -125,8 +128,12 @@ impl Desk {
             );
             fault::point("node.release.before_commit");
             (answer, release)
-        });
-        let answer = gated.await?;
+        };
+        let answer = if is_noisy {
+            self.books.draw(ticket, partial, settle).await?
+        } else {
+            self.books.gate(ticket, partial, settle).await?
+        };
         fault::point("node.release.committed");
         Ok(answer)
     }
@@ -213,6 +220,16 @@ impl Desk {
     }
 }
 
+/// What noise costs, and what there is.
+const fn cost(noisy: Noisy) -> NoiseCost {
+    let rule = noisy.rule();
+    NoiseCost {
+        rho_micro: noisy.rho_micro(),
+        user_year_micro: rule.rho_user_year_micro,
+        hospital_year_micro: rule.rho_hospital_year_micro,
+    }
+}
+
 /// What the ledger keeps of a release: enough to repeat it byte for byte.
 fn recorded(released: &Released, answer: &[v1::ReleaseChunk]) -> Release {
     let bytes = to_record(answer);
@@ -224,5 +241,6 @@ fn recorded(released: &Released, answer: &[v1::ReleaseChunk]) -> Release {
     if released.withheld_measures() > 0 {
         withheld.push("support");
     }
-    Release { mode: "clear", withheld, output, receipt: Vec::new(), answer: Some(bytes) }
+    let mode = if released.noise().is_some() { "noisy" } else { "clear" };
+    Release { mode, withheld, output, receipt: Vec::new(), answer: Some(bytes) }
 }

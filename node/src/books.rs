@@ -6,15 +6,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Refusal, RefusalCode};
-use privacy::admit::allowance_used;
+use privacy::admit::{allowance_used, budget_used};
 use privacy::sketch::{Known, Told};
-use privacy::{Partial, ReleaseRequest, Released, release};
+use privacy::{Partial, ReleaseRequest, Released, noise, release};
+use record::ledger::NoiseCost;
 use record::{
     Decision, Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket, Verdict,
     Waiting,
 };
 use service::Clock;
 use service::clock::{day, rfc3339};
+use service::random::secret32;
 use service::status::{internal_status, refusal_status};
 use tokio::task::spawn_blocking;
 use tonic::Status;
@@ -31,6 +33,7 @@ pub(crate) struct Payment {
     pub(crate) policy: [u8; 32],
     pub(crate) sid: Option<[u8; 32]>,
     pub(crate) scope: privacy::Scope,
+    pub(crate) noise: Option<NoiseCost>,
 }
 
 /// What is about to be sent.
@@ -101,9 +104,10 @@ impl Books {
         spawn_blocking(move || work(&store, &at, &today)).await.map_err(stopped)
     }
 
-    /// Pays: uses up the sid and one question of the asker's day.
+    /// Pays: uses up the sid and one question of the asker's day, and what noise costs.
     pub(crate) async fn reserve(&self, payment: Payment) -> Result<Ticket, Status> {
         let asker = payment.asker.clone();
+        let today = day(self.clock.now());
         let outcome = self.with(move |store, at, today| {
             store.reserve(&Reservation {
                 at,
@@ -115,6 +119,7 @@ impl Books {
                 policy: payment.policy,
                 sid: payment.sid,
                 scope: payment.scope,
+                noise: payment.noise,
             })
         });
         outcome.await?.map_err(|error| match error {
@@ -125,6 +130,10 @@ impl Books {
                 "The coordinator offers a new round.",
             )),
             ReserveError::Usage { allowance } => refusal_status(&allowance_used(&asker, allowance)),
+            ReserveError::Budget { is_own } => {
+                let year = today.split('-').next().unwrap_or_default();
+                refusal_status(&budget_used(&asker, year, is_own))
+            }
             ReserveError::Text(error) => {
                 tracing::warn!(%error, "a reservation could not be written");
                 Status::invalid_argument("the request cannot be recorded")
@@ -162,6 +171,22 @@ impl Books {
             tracing::info!(code = "differencing", "refused");
             refusal_status(&differenced.refusal())
         })
+    }
+
+    /// Draws the noise of an answer, once, and records it; `settle` says what is to be recorded. Only then
+    /// may it be sent.
+    pub(crate) async fn draw<T: Send + 'static>(
+        &self,
+        ticket: Ticket,
+        partial: Partial,
+        settle: impl FnOnce(&Released) -> (T, Release) + Send + 'static,
+    ) -> Result<T, Status> {
+        let seed = secret32().map_err(|error| internal_status("drawing noise", &error))?;
+        let drawn = self.with(move |store, at, _| {
+            let (value, release) = settle(&noise::release(partial, &seed));
+            store.commit(ticket, &release.outcome(at, &[])).map(|_| value)
+        });
+        drawn.await?.map_err(|error| failed(&error))
     }
 
     /// Records a masked release. Only then may it be sent.

@@ -1,4 +1,4 @@
-//! The command line of `consilium-node`: run, ingest, check, enroll, releases, inbox, approve, decline, policy.
+//! The command line of `consilium-node`: run, ingest, check, enroll, releases, inbox, approve, decline, budget, policy.
 //!
 //! Exit codes are those of [`service::command`]; bad source data is 65.
 
@@ -9,10 +9,12 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use privacy::Policy;
 use record::{Standing, StandingFiles, Verdict};
+use service::clock::day;
 use service::command::{Check, Failure, finish, runtime, start_logging};
 use service::output::{line, note};
 use service::{Clock, Shutdown};
 
+use crate::budget::{self, BudgetArguments};
 use crate::config::Config;
 use crate::enroll::{self, EnrollArguments};
 use crate::holdings::{Holdings, read_policy};
@@ -48,6 +50,8 @@ enum Command {
     Approve(DecideArguments),
     /// Decline questions that wait, or that were approved.
     Decline(DecideArguments),
+    /// Say what noisy answers have cost this year, by asker, and what is left.
+    Budget(BudgetArguments),
     /// Print the effective policy, or with --default the one for a new hospital.
     Policy(PolicyArguments),
 }
@@ -113,6 +117,7 @@ fn run(arguments: Arguments) -> ExitCode {
         Command::Inbox(arguments) => list_inbox(&arguments),
         Command::Approve(arguments) => decide(&arguments, Verdict::Approved),
         Command::Decline(arguments) => decide(&arguments, Verdict::Declined),
+        Command::Budget(arguments) => list_budget(&arguments),
         Command::Policy(arguments) => policy(&arguments),
     };
     finish("consilium-node", outcome)
@@ -270,6 +275,16 @@ fn decide(arguments: &DecideArguments, verdict: Verdict) -> Result<(), Failure> 
     let now = Clock::system().now();
     let lines = inbox::decide(&config.data_dir, arguments, verdict, now);
     lines.map_err(|error| inbox_failure(&error))?.iter().for_each(|text| line(text));
+    Ok(())
+}
+
+fn list_budget(arguments: &BudgetArguments) -> Result<(), Failure> {
+    let config = load(&arguments.config)?;
+    let policy = read_policy(&config.policy).map_err(|error| Failure::configuration(&error))?;
+    let today = day(Clock::system().now());
+    let year = arguments.year.as_deref().or_else(|| today.split('-').next()).unwrap_or_default();
+    let lines = budget::list(&config.data_dir, policy.noise, year, arguments.format);
+    lines.map_err(|error| Failure::data(&error))?.iter().for_each(|text| line(text));
     Ok(())
 }
 

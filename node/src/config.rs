@@ -153,6 +153,15 @@ mod tests {
         assert!(config.signing.roster.ends_with("examples/roster.json"));
         let policy: privacy::Policy = load(&examples.join("policy.toml")).unwrap();
         assert_eq!(policy, privacy::Policy::default(), "the example shows the defaults");
+        let text = std::fs::read_to_string(examples.join("policy.toml")).unwrap();
+        let noise: Vec<_> = text.lines().skip_while(|line| *line != "# [noise]").collect();
+        let noise = noise.iter().filter_map(|line| line.strip_prefix("# ")).collect::<Vec<_>>();
+        let noise: privacy::Policy = toml::from_str(&noise.join("\n")).unwrap();
+        assert_eq!(
+            noise.noise,
+            Some(privacy::Noise::default()),
+            "the section that is commented out"
+        );
         let open: privacy::Policy = load(&examples.join("open.toml")).unwrap();
         assert_eq!((open.minimum.persons, open.selectivity.persons), (Some(1), 1));
         assert!(open.dominance.is_off());

@@ -7,6 +7,7 @@
 
 mod answer;
 mod books;
+mod budget;
 pub mod command;
 mod config;
 mod describe;

@@ -148,6 +148,7 @@ mod tests {
                 policy,
                 sid,
                 scope,
+                noise: None,
             };
             let ticket = store.reserve(&reservation).unwrap();
             let outcome = Outcome {

@@ -122,6 +122,7 @@ impl Desk {
         };
         let request = round.admitted().request();
         let payment = Payment {
+            noise: None,
             asker: request.asker().to_owned(),
             allowance: policy.usage.requests_per_day,
             request: request.hash(),

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use privacy::combine::ReceivedGroup;
+use num_traits::ToPrimitive as _;
+use privacy::combine::{ReceivedGroup, ReceivedNoise};
 use privacy::gate::ReleasedGroup;
+use privacy::noise::Statement;
 use privacy::request::{MAX_GROUPS, ReleaseRequest};
 use privacy::{Received, Released};
 
@@ -48,6 +50,7 @@ pub fn chunks(
             withheld_rows: released.withheld_rows(),
             snapshot_id: snapshot_id.to_owned(),
             groups: released.groups().len() as u64,
+            noise: released.noise().map(state_noise),
         });
     }
     chunks
@@ -68,6 +71,36 @@ fn chunk(groups: &[ReleasedGroup], request: &ReleaseRequest) -> v1::ReleaseChunk
             .map(|index| pack(groups.iter().map(|group| group.withheld()[index])))
             .collect(),
         summary: None,
+    }
+}
+
+/// What a hospital says of its noise, as it travels.
+fn state_noise(told: &Statement) -> v1::NoiseStatement {
+    let double = |units: &u128| units.to_f64().unwrap_or(f64::MAX);
+    encode_noise(&ReceivedNoise {
+        rho_micro: told.rho_micro,
+        epsilon_year: told.epsilon_year,
+        delta: told.delta,
+        rows_per_person: told.rows_per_person,
+        least_rows: told.least_rows,
+        rows_deviation: double(&told.rows_deviation),
+        deviations: told.deviations.iter().map(double).collect(),
+        bounds: told.bounds.iter().map(double).collect(),
+    })
+}
+
+/// The same of what was received.
+#[must_use]
+pub fn encode_noise(told: &ReceivedNoise) -> v1::NoiseStatement {
+    v1::NoiseStatement {
+        rho_micro: told.rho_micro,
+        epsilon_year: told.epsilon_year,
+        delta: told.delta,
+        rows_per_person: told.rows_per_person,
+        least_rows: told.least_rows,
+        rows_deviation: told.rows_deviation,
+        deviations: told.deviations.clone(),
+        bounds: told.bounds.clone(),
     }
 }
 
@@ -180,6 +213,29 @@ impl Assembler {
         Ok(())
     }
 
+    /// A statement with a deviation for each cell.
+    fn read_noise(&self, wire: v1::NoiseStatement) -> Result<ReceivedNoise, WireError> {
+        let numbers = wire.deviations.iter().chain(&wire.bounds).chain([
+            &wire.rows_deviation,
+            &wire.epsilon_year,
+            &wire.delta,
+        ]);
+        let is_fine = |number: &f64| number.is_finite() && *number >= 0.0;
+        if wire.deviations.len() != self.width || !numbers.into_iter().all(is_fine) {
+            return Err(WireError::Shape);
+        }
+        Ok(ReceivedNoise {
+            rho_micro: wire.rho_micro,
+            epsilon_year: wire.epsilon_year,
+            delta: wire.delta,
+            rows_per_person: wire.rows_per_person,
+            least_rows: wire.least_rows,
+            rows_deviation: wire.rows_deviation,
+            deviations: wire.deviations,
+            bounds: wire.bounds,
+        })
+    }
+
     /// Bytes taken in so far.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
@@ -191,15 +247,17 @@ impl Assembler {
     /// # Errors
     /// [`WireError::Incomplete`] when the summary has not come or counts other groups.
     pub fn finish(self) -> Result<Received, WireError> {
-        let summary = self.summary.ok_or(WireError::Incomplete)?;
+        let summary = self.summary.clone().ok_or(WireError::Incomplete)?;
         if summary.groups != self.groups.len() as u64 {
             return Err(WireError::Incomplete);
         }
+        let noise = summary.noise.map(|noise| self.read_noise(noise)).transpose()?;
         Ok(Received {
             groups: self.groups,
             withheld_groups: summary.withheld_groups,
             withheld_measures: summary.withheld_measures,
             withheld_rows: summary.withheld_rows,
+            noise,
         })
     }
 }

@@ -13,7 +13,7 @@ mod step;
 /// Messages as bytes, for those who have to hash, keep or compare what travels.
 pub use prost::Message;
 
-pub use chunks::{Assembler, WireError, chunks, from_record, to_record};
+pub use chunks::{Assembler, WireError, chunks, encode_noise, from_record, to_record};
 pub use request::{decode_claim, decode_request, encode_claim, encode_request};
 pub use round::{
     OpenedAssembler, ReceivedOffer, UploadProof, add_cells, cells_part, cells_parts, decode_offer,

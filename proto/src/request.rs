@@ -50,6 +50,7 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         pack: request.claim().map(encode_claim),
         step,
         growth,
+        rho_micro: request.rho_micro(),
     }
 }
 
@@ -153,7 +154,7 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
     if let Some(fitting) = fitting {
         let (asker, relation_sql) = (wire.asker, wire.relation_sql);
         let parts = StepParts { scope, asker, relation_sql, inputs, fitting };
-        return Ok(ReleaseRequest::try_from(parts)?.claiming(claim));
+        return Ok(ReleaseRequest::try_from(parts)?.claiming(claim).with_noise(wire.rho_micro));
     }
     let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
     let request = ReleaseRequest::try_from(RequestParts {
@@ -166,7 +167,7 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
         measures,
         supports: wire.supports,
     })?;
-    Ok(request.claiming(claim))
+    Ok(request.claiming(claim).with_noise(wire.rho_micro))
 }
 
 fn encode_input(input: &Input) -> v1::Input {

@@ -12,6 +12,7 @@ mod error_texts;
 mod explain;
 mod global_aggregate;
 mod log_lines;
+mod noise;
 mod persons_not_rows;
 mod policy_owner;
 mod policy_unset;

@@ -37,6 +37,7 @@ fn fine() -> v1::ReleaseRequest {
         pack: None,
         step: None,
         growth: None,
+        rho_micro: None,
     }
 }
 

@@ -93,6 +93,9 @@ async fn check(
     let mut answers = Vec::new();
     for region in regions {
         match region.ask(&question.sql).await {
+            Ok(answer) if !answer.missing().is_empty() => {
+                return Some(format!("{}\n  without {:?}", question.sql, answer.missing()));
+            }
             Ok(answer) => answers.push(read(&answer.batches)),
             Err(status) => return Some(format!("{}\n  {status}", question.sql)),
         }

@@ -123,7 +123,8 @@ async fn a_question_waits_for_each_steward_and_is_answered_by_those_who_approve(
 
     // Asked by somebody else, or with another condition, it is another question.
     let mut other = desk.region.user("bob").unwrap();
-    let question = proto::v1::Question { sql: POOLED.to_owned(), deadline_ms: 0, pack: None };
+    let question =
+        proto::v1::Question { sql: POOLED.to_owned(), deadline_ms: 0, ..Default::default() };
     let mut events = other.ask(question).await.unwrap().into_inner();
     let status = loop {
         match events.message().await {

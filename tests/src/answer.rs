@@ -79,12 +79,22 @@ impl Answer {
 /// # Errors
 /// The coordinator's status.
 pub async fn ask(
-    mut client: RegionClient<Channel>,
+    client: RegionClient<Channel>,
     sql: &str,
     deadline: Option<Duration>,
 ) -> Result<Answer, Status> {
     let deadline_ms = deadline.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-    let question = v1::Question { sql: sql.to_owned(), deadline_ms, pack: None };
+    put(client, v1::Question { sql: sql.to_owned(), deadline_ms, ..Default::default() }).await
+}
+
+/// Asks any question through `client` and puts the answer together.
+///
+/// # Errors
+/// The coordinator's status.
+pub async fn put(
+    mut client: RegionClient<Channel>,
+    question: v1::Question,
+) -> Result<Answer, Status> {
     let mut stream = client.ask(question).await?.into_inner();
     let mut events = Vec::new();
     while let Some(event) = stream.message().await? {

@@ -21,7 +21,7 @@ pub mod wait;
 
 use privacy::{Dominance, Policy};
 
-pub use answer::{Answer, ask};
+pub use answer::{Answer, ask, put};
 pub use builder::RegionBuilder;
 pub use pki::{DAY, Pki, REGION, now, peer};
 pub use process::Process;

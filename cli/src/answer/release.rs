@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::message::Message;
+use crate::noise;
 use crate::sheet::{number, percent};
 
 /// Where an answer's values come from.
@@ -33,8 +34,53 @@ pub struct Release {
     /// How exact each percentile is; empty when none was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approximations: Vec<Approximation>,
+    /// What each hospital says of its noise; empty unless the mode is `noisy`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<Noise>,
     /// From question to answer, at the coordinator.
     pub elapsed_ms: u64,
+}
+
+/// What a hospital says of the noise in its cells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Noise {
+    /// Its id.
+    pub hospital: String,
+    /// What the question cost it, in ρ of zero-concentrated differential privacy.
+    pub rho: String,
+    /// ε of its whole yearly budget, at `delta`.
+    pub epsilon_year: f64,
+    /// δ of a year.
+    pub delta: f64,
+    /// Rows that one person contributes at most.
+    pub rows_per_person: u32,
+    /// Groups of fewer noisy rows than this are not told.
+    pub least_rows: u64,
+    /// Standard deviation of a group's number of rows.
+    pub rows_deviation: f64,
+}
+
+impl Noise {
+    /// Whether another hospital says the same.
+    #[must_use]
+    pub fn says_like(&self, other: &Self) -> bool {
+        Self { hospital: other.hospital.clone(), ..self.clone() } == *other
+    }
+}
+
+impl From<proto::v1::HospitalNoise> for Noise {
+    fn from(told: proto::v1::HospitalNoise) -> Self {
+        let noise = told.noise.unwrap_or_default();
+        Self {
+            hospital: told.hospital,
+            rho: privacy::noise::share(noise.rho_micro),
+            epsilon_year: noise.epsilon_year,
+            delta: noise.delta,
+            rows_per_person: noise.rows_per_person,
+            least_rows: noise.least_rows,
+            rows_deviation: noise.rows_deviation,
+        }
+    }
 }
 
 /// How exact the percentiles of one aggregate are.
@@ -112,6 +158,7 @@ impl From<proto::v1::Provenance> for Release {
             rounds: told.rounds,
             sids: told.sids,
             approximations: approximations.collect(),
+            noise: told.noise.into_iter().map(Noise::from).collect(),
             elapsed_ms: told.elapsed_ms,
         }
     }
@@ -160,6 +207,7 @@ impl Release {
                 ],
             ));
         }
+        noise::lines(&self.noise, console).into_iter().for_each(&mut line);
         for missing in &hospitals.missing {
             line(console.text(Message::Missing, &[&missing.hospital, &missing.reason]));
         }

@@ -32,6 +32,7 @@ fn provenance() -> v1::Provenance {
         elapsed_ms: 38,
         bytes_received: 4_096,
         rounds: 1,
+        noise: Vec::new(),
         approximations: Vec::new(),
     }
 }

@@ -8,8 +8,9 @@ use super::folder::{self, Folder};
 use super::sources::Member;
 use crate::exit::Failure;
 
-/// A new hospital's policy.
-pub const DEFAULT: &str = include_str!("../../../node/examples/policy.toml");
+/// A new hospital's policy, and a budget for answers with noise.
+pub const DEFAULT: &str =
+    concat!(include_str!("../../../node/examples/policy.toml"), "\n[noise]\n");
 /// Every minimum 1: shows the machinery and protects nobody.
 pub const OPEN: &str = include_str!("../../../node/examples/open.toml");
 

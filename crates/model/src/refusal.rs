@@ -60,6 +60,8 @@ refusal_codes! {
     PolicyUnset = "policy_unset",
     /// The allowance of questions a day is used up.
     Usage = "usage",
+    /// The noise budget of the year is used up, or one question would take too much of it.
+    Budget = "budget",
     /// A masked round whose terms, signatures or hospitals are not in order.
     Offer = "offer",
     /// A masked round bound to a roster that this party does not hold.

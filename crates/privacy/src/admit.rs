@@ -5,6 +5,7 @@ use model::{HospitalId, Refusal, RefusalCode};
 use crate::blind::{GuardKey, RoundKey};
 use crate::domain::Domain;
 use crate::dominance::Dominance;
+use crate::noise::Noisy;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::request::{Fitting, ReleaseRequest, Scope};
 use crate::terms::{Sid, Terms, Vouched};
@@ -35,6 +36,7 @@ impl Thresholds {
 pub struct Admitted {
     request: ReleaseRequest,
     thresholds: Thresholds,
+    noisy: Option<Noisy>,
 }
 
 impl Admitted {
@@ -48,6 +50,12 @@ impl Admitted {
     #[must_use]
     pub const fn thresholds(&self) -> Thresholds {
         self.thresholds
+    }
+
+    /// How it is answered with noise, if it is.
+    #[must_use]
+    pub const fn noisy(&self) -> Option<Noisy> {
+        self.noisy
     }
 }
 
@@ -206,11 +214,40 @@ fn admit_scope(
     if let Some(fitting) = request.fitting() {
         admit_step(fitting, policy, request.scope() == Scope::Pooled)?;
     }
-    // The steward is asked last: what other rules refuse need not be read.
-    admit_question(&request, policy, leave)?;
+    let noisy = request.rho_micro().map(|_| admit_noise(&request, policy)).transpose()?;
+    // The steward is asked last: what other rules refuse need not be read. The budget for noise is a
+    // steward's leave for whatever it buys.
+    if noisy.is_none() {
+        admit_question(&request, policy, leave)?;
+    }
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
     let thresholds = Thresholds { persons, stays, selectivity, dominance };
-    Ok(Admitted { request, thresholds })
+    Ok(Admitted { request, thresholds, noisy })
+}
+
+fn admit_noise(request: &ReleaseRequest, policy: &Policy) -> Result<Noisy, Refusal> {
+    let Some(noise) = policy.noise else {
+        return Err(Refusal::new(
+            RefusalCode::Budget,
+            "--noise",
+            "The hospital has set no budget for noisy answers.",
+            "Ask without --noise, or ask the hospital's steward for a [noise] section in the policy.",
+        ));
+    };
+    noise.admit(request)
+}
+
+/// What an asker is told when the noise budget of the `year` is used up: the asker's own, or everybody's.
+#[must_use]
+pub fn budget_used(asker: &str, year: &str, is_own: bool) -> Refusal {
+    let whose = if is_own { "The asker's" } else { "The hospital's" };
+    let next = year.parse::<u32>().map_or_else(|_| String::new(), |year| (year + 1).to_string());
+    Refusal::new(
+        RefusalCode::Budget,
+        asker,
+        format!("{whose} noise budget of {year} does not last for this question."),
+        format!("It renews on {next}-01-01 UTC; a repeated question is answered from the record."),
+    )
 }
 
 /// A hospital may answer approved packs only, or ask its steward about everything else.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::measure::{JOINED, Measure, ROWS_CAP};
 
 /// One hospital's release as it arrived: the decoded form of `Released`, checked for shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Received {
     /// Groups that the hospital released.
     pub groups: Vec<ReceivedGroup>,
@@ -15,6 +15,29 @@ pub struct Received {
     pub withheld_measures: u64,
     /// Rows in withheld groups, as the hospital's gate rounds them.
     pub withheld_rows: u64,
+    /// What its noise is; `None` when its cells are exact.
+    pub noise: Option<ReceivedNoise>,
+}
+
+/// What a hospital says of its noise ([`crate::noise::Statement`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedNoise {
+    /// What the question cost, in millionths of ρ.
+    pub rho_micro: u64,
+    /// ε of a year's whole budget, at `delta`.
+    pub epsilon_year: f64,
+    /// δ of a year.
+    pub delta: f64,
+    /// Rows that one person contributes at most.
+    pub rows_per_person: u32,
+    /// Groups of fewer noisy rows than this are not told.
+    pub least_rows: u64,
+    /// Standard deviation of a group's number of rows.
+    pub rows_deviation: f64,
+    /// Standard deviation of each cell, in units of its scale.
+    pub deviations: Vec<f64>,
+    /// Up to where values of each input count, in units of its scale.
+    pub bounds: Vec<f64>,
 }
 
 /// One group of one hospital.
@@ -170,7 +193,13 @@ mod tests {
             cells: cells.to_vec(),
             withheld: vec![false],
         };
-        Received { groups: vec![group], withheld_groups: 0, withheld_measures: 0, withheld_rows: 0 }
+        Received {
+            groups: vec![group],
+            withheld_groups: 0,
+            withheld_measures: 0,
+            withheld_rows: 0,
+            noise: None,
+        }
     }
 
     fn added(releases: &[[i128; 6]]) -> Result<Vec<i128>, OutOfRange> {

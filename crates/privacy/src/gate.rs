@@ -31,6 +31,7 @@ use crate::bins::{Tally, runs};
 use crate::complementary::complete;
 use crate::margins::{Cell, Rule, Table};
 use crate::measure::{JOINED, Measure};
+use crate::noise::Statement;
 use crate::partial::{Partial, PartialGroup, Support};
 use crate::sketch::{Differenced, Known, Role, Sketch, Sketched, Told, keep_apart};
 
@@ -44,6 +45,16 @@ pub struct ReleasedGroup {
 }
 
 impl ReleasedGroup {
+    /// A group that is told with noise.
+    pub(crate) const fn new(
+        key: Vec<Option<String>>,
+        rows: u64,
+        cells: Vec<i128>,
+        withheld: Vec<bool>,
+    ) -> Self {
+        Self { key, rows, cells, withheld }
+    }
+
     /// One code per dimension.
     #[must_use]
     pub fn key(&self) -> &[Option<String>] {
@@ -69,17 +80,42 @@ impl ReleasedGroup {
     }
 }
 
-/// Cells that passed the hospital's gate. Only [`release`] makes one; only this can be encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Cells that passed the hospital's gate. Only [`release`] and [`crate::noise::release`] make one; only
+/// this can be encoded.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Released {
     groups: Vec<ReleasedGroup>,
     withheld_groups: u64,
     withheld_measures: u64,
     withheld_rows: u64,
     told: Vec<Told>,
+    noise: Option<Statement>,
 }
 
 impl Released {
+    /// No cells at all.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            groups: Vec::new(),
+            withheld_groups: 0,
+            withheld_measures: 0,
+            withheld_rows: 0,
+            told: Vec::new(),
+            noise: None,
+        }
+    }
+
+    /// Cells with noise. Which groups are not told depends on rows, so not even their number is.
+    pub(crate) fn noisy(groups: Vec<ReleasedGroup>, noise: Statement) -> Self {
+        Self { groups, noise: Some(noise), ..Self::nothing() }
+    }
+
+    /// What its noise is; `None` when its cells are exact.
+    #[must_use]
+    pub const fn noise(&self) -> Option<&Statement> {
+        self.noise.as_ref()
+    }
+
     /// Groups that passed.
     #[must_use]
     pub fn groups(&self) -> &[ReleasedGroup] {
@@ -116,13 +152,7 @@ impl Released {
 /// # Errors
 /// [`Differenced`].
 pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced> {
-    let mut released = Released {
-        groups: Vec::new(),
-        withheld_groups: 0,
-        withheld_measures: 0,
-        withheld_rows: 0,
-        told: Vec::new(),
-    };
+    let mut released = Released::nothing();
     if partial.is_below_selectivity() {
         return Ok(released);
     }

@@ -17,7 +17,9 @@
 //! Pairs of sums that differ by a few persons are not both told ([`sketch`]), and what is withheld does not
 //! follow from a total, nor in a hospital's own tables from the margins.
 //!
-//! What is not here yet: noise, and margins of regional tables.
+//! Where a hospital admits it, its own cells are told with [`noise`] instead, and none of these rules is needed.
+//!
+//! What is not here yet: noise in regional sums, and margins of regional tables.
 
 pub mod admit;
 pub mod bins;
@@ -37,6 +39,7 @@ pub mod growth;
 mod margins;
 pub mod mask;
 pub mod measure;
+pub mod noise;
 pub mod open;
 pub mod partial;
 pub mod policy;
@@ -59,6 +62,7 @@ pub use dominance::Dominance;
 pub use gate::{Released, release};
 pub use growth::Growth;
 pub use measure::{Input, Measure};
+pub use noise::{Noise, Noisy};
 pub use partial::Partial;
 pub use policy::Policy;
 pub use request::{Claim, Fitting, ReleaseRequest, Scope};

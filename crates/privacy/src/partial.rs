@@ -2,6 +2,7 @@
 
 use crate::admit::Admitted;
 use crate::dominance::Shares;
+use crate::request::ReleaseRequest;
 use crate::sketch::Population;
 
 /// One group inside one hospital.
@@ -24,6 +25,21 @@ pub struct PartialGroup {
     /// threshold. A person with rows in several bins is counted in the lowest, so that no sum of
     /// bins counts somebody twice.
     pub bins: Vec<u64>,
+}
+
+impl PartialGroup {
+    /// The only group of a question without dimensions, with nobody in it.
+    pub(crate) fn empty(request: &ReleaseRequest) -> Self {
+        Self {
+            key: Vec::new(),
+            rows: 0,
+            stays: 0,
+            persons: 0,
+            cells: vec![0; request.width()],
+            supports: Vec::new(),
+            bins: Vec::new(),
+        }
+    }
 }
 
 /// Who stands behind one measure of one group: sizes of sets of persons, each of which must be

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dominance::Dominance;
 use crate::growth::MAX_TREES;
+use crate::noise::Noise;
 use crate::request::Scope;
 use crate::step::MAX_COLUMNS;
 
@@ -59,6 +60,9 @@ pub struct Policy {
     /// How often the hospital may be asked.
     #[serde(default)]
     pub usage: Usage,
+    /// What noisy answers may cost; without this section there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
 }
 
 /// Minimum persons and stays per cell. Unset means closed: the node releases nothing.
@@ -283,6 +287,7 @@ impl Default for Policy {
             literals: Literals::default(),
             models: Models::default(),
             usage: Usage::default(),
+            noise: None,
         }
     }
 }
@@ -339,6 +344,7 @@ impl Policy {
             problems.push(format!("selectivity.persons is outside 1..={LARGEST_MINIMUM}"));
         }
         problems.extend(self.dominance.problems());
+        problems.extend(self.noise.iter().flat_map(Noise::problems));
         if self.pooled.local_minimum == 0 || self.pooled.local_minimum > LARGEST_MINIMUM {
             problems.push(format!("pooled.local_minimum is outside 1..={LARGEST_MINIMUM}"));
         }

@@ -59,6 +59,7 @@ pub struct ReleaseRequest {
     supports: Vec<u32>,
     fitting: Option<Fitting>,
     claim: Option<Claim>,
+    rho_micro: Option<u64>,
 }
 
 /// What a request says of itself: that it is a question of a pack, with these arguments. Nobody
@@ -154,6 +155,7 @@ impl ReleaseRequest {
             supports: parts.supports,
             fitting: None,
             claim: None,
+            rho_micro: None,
         })
     }
 }
@@ -334,6 +336,18 @@ impl ReleaseRequest {
         self.claim.as_ref()
     }
 
+    /// The same request, to be answered with noise that costs so many millionths of ρ; without, exactly.
+    #[must_use]
+    pub fn with_noise(self, rho_micro: Option<u64>) -> Self {
+        Self { rho_micro, ..self }
+    }
+
+    /// What its noise may cost, in millionths of ρ; `None` asks for exact cells.
+    #[must_use]
+    pub const fn rho_micro(&self) -> Option<u64> {
+        self.rho_micro
+    }
+
     /// The step of fitting a model that it asks for.
     #[must_use]
     pub const fn fitting(&self) -> Option<&Fitting> {
@@ -398,6 +412,10 @@ impl ReleaseRequest {
             Some(Fitting::Step(step)) => writer.text(&format!("{step:?}")),
             Some(Fitting::Growth(growth)) => growth.encode(&mut writer),
             None => {}
+        }
+        if let Some(rho) = self.rho_micro {
+            writer.text("noise");
+            writer.number(rho);
         }
         writer.hash()
     }

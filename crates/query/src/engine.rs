@@ -3,6 +3,7 @@
 //! Both scopes take the same way. In pooled scope rows are grouped by the places of the request's
 //! public domains, per hospital by the values themselves.
 
+mod bounded;
 mod codes;
 mod largest;
 mod resident;
@@ -109,8 +110,8 @@ struct Prepared {
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
 
-/// Everything in a request that its plan depends on.
-type PlanKey = (String, (usize, usize), Vec<Measure>);
+/// Everything in a request that its plan depends on; the last is how many rows a person contributes.
+type PlanKey = (String, (usize, usize), Vec<Measure>, Option<u32>);
 
 /// An open snapshot. Cheap to share; plans of repeated questions are kept.
 pub struct Engine {
@@ -226,15 +227,21 @@ impl Engine {
 
     /// The plan of a request that says the truth about itself.
     async fn prepare(&self, admitted: &Admitted) -> Result<Arc<Prepared>, ComputeError> {
-        let prepared = self.planned(admitted.request()).await?;
+        let rows = admitted.noisy().map(|noisy| noisy.rule().rows_per_person);
+        let prepared = self.planned(admitted.request(), rows).await?;
         // A plan is kept for requests that differ in what they claim, so each is checked.
         prepared.check(admitted.request())?;
         Ok(prepared)
     }
 
-    async fn planned(&self, request: &ReleaseRequest) -> Result<Arc<Prepared>, ComputeError> {
+    async fn planned(
+        &self,
+        request: &ReleaseRequest,
+        rows_per_person: Option<u32>,
+    ) -> Result<Arc<Prepared>, ComputeError> {
         let shape = (request.leading(), request.inputs().len());
-        let key = (request.relation_sql().to_owned(), shape, request.measures().to_vec());
+        let measures = request.measures().to_vec();
+        let key = (request.relation_sql().to_owned(), shape, measures, rows_per_person);
         let known = |map: &HashMap<_, Arc<Prepared>>| map.get(&key).cloned();
         if let Some(known) = known(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(known);
@@ -247,6 +254,10 @@ impl Engine {
         // What runs is written from the flat form that was checked, with what the gate needs.
         let executable = relation.executable(request.measures())?;
         let plan = plan_query(&state, &executable.sql).await?;
+        let plan = match rows_per_person {
+            Some(rows) => bounded::bounded(plan, rows).map_err(|error| failed(&error))?,
+            None => plan,
+        };
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let (money, magnitudes) = (relation.money(), relation.magnitudes());
@@ -295,10 +306,15 @@ impl Engine {
             None => {}
         }
         let domains = admitted.request().domains().iter();
-        let sketched = !admitted.request().is_listing();
+        let noisy = admitted.noisy();
+        let sketched = !admitted.request().is_listing() && noisy.is_none();
         let marks = sketched.then(|| Arc::clone(&self.marks));
         let mut spec = prepared.spec(&admitted, domains.map(Domain::places).collect(), marks);
-        spec.shares = self.shares(&prepared, &admitted).await?;
+        if let Some(noisy) = noisy {
+            spec.inputs.iter_mut().for_each(|input| input.bound = noisy.rule().bound(input));
+        } else {
+            spec.shares = self.shares(&prepared, &admitted).await?;
+        }
         let kernel = self.run(&prepared, &spec).await?;
         let selected = kernel.selected_persons();
         let selective = prepared.checked.selective;

@@ -22,6 +22,7 @@ pub mod pack;
 pub mod pooled;
 pub mod question;
 mod session;
+mod spread;
 mod walk;
 
 pub use session::readable;

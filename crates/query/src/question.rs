@@ -22,7 +22,10 @@ use crate::cut::{Cut, PART_PREFIX, Part, Planning, cut, scope_of};
 use crate::domain::DomainSpec;
 use crate::finish::{Final, FinalKind, FinishError, finish};
 use crate::session::{plan_query, planner, refuse_error};
+use crate::spread;
 use crate::walk::{Flat, named};
+
+pub use crate::spread::Spread;
 
 /// Longest SQL of a question, in bytes.
 pub const MAX_QUESTION_BYTES: usize = 64 * 1024;
@@ -176,6 +179,28 @@ impl Planner {
         combined: &'a [Combined],
     ) -> BoxFuture<'a, Result<Vec<RecordBatch>, AnswerError>> {
         Box::pin(self.answer_unboxed(question, combined))
+    }
+
+    /// The same for noisy cells: each number is followed by its standard deviation where the question only
+    /// picks and names aggregates. `spreads` has one for each request.
+    ///
+    /// # Errors
+    /// As [`Planner::answer`].
+    pub fn answer_noisy<'a>(
+        &'a self,
+        question: &'a Question,
+        combined: &'a [Combined],
+        spreads: &'a [Spread],
+    ) -> BoxFuture<'a, Result<Vec<RecordBatch>, AnswerError>> {
+        let ([part], [only], [spread], Some(picked)) =
+            (question.cut.parts.as_slice(), combined, spreads, &question.renaming)
+        else {
+            return self.answer(question, combined);
+        };
+        let columns = spread::columns(part, only, spread);
+        let names = question.cut.above.schema().as_arrow();
+        let batch = columns.and_then(|columns| spread::rename(&columns, picked, names));
+        Box::pin(std::future::ready(batch.map(|batch| vec![batch]).map_err(AnswerError::from)))
     }
 
     async fn answer_unboxed(

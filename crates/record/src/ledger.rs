@@ -14,6 +14,7 @@
 
 mod answers;
 mod listing;
+mod noise;
 mod rows;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use crate::store::{Abandoned, Problem, RecordError, Store, from_column, to_colum
 
 pub use answers::{LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use listing::ReleaseRow;
+pub use noise::{NoiseCost, NoiseSpent};
 pub(crate) use rows::{Settled, Spent};
 
 /// Longest receipt of an upload, in bytes.
@@ -56,6 +58,8 @@ pub struct Reservation<'a> {
     pub sid: Option<[u8; 32]>,
     /// Whose cells.
     pub scope: Scope,
+    /// What noise costs, if the answer has any.
+    pub noise: Option<NoiseCost>,
 }
 
 /// How a question ended, without counts.
@@ -96,6 +100,12 @@ pub enum ReserveError {
     Usage {
         /// The allowance.
         allowance: u64,
+    },
+    /// A year's noise budget does not last for it: the asker's own, or everybody's.
+    #[error("the noise budget of the year does not last for this question")]
+    Budget {
+        /// Whether it is the asker's own.
+        is_own: bool,
     },
     /// A text of the reservation could not stand in the log.
     #[error("the reservation cannot be recorded: {0}")]
@@ -239,16 +249,20 @@ fn pay(
     if spent(connection, reservation.asker, reservation.day)? >= reservation.allowance {
         return Ok(Err(ReserveError::Usage { allowance: reservation.allowance }));
     }
+    if let Err(error) = noise::afford(connection, reservation)? {
+        return Ok(Err(error));
+    }
+    let rho = to_column(reservation.noise.map_or(0, |noise| noise.rho_micro))?;
     if let Some(sid) = &reservation.sid {
         connection.prepare_cached("INSERT INTO sid VALUES (?1)")?.execute(params![sid])?;
     }
     let Reservation { asker, day, request, snapshot, policy, sid, scope, .. } = reservation;
     connection
         .prepare_cached(
-            "INSERT INTO reservation (state, asker, day, scope, request, snapshot, policy, sid)
-             VALUES ('reserved', ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO reservation (state, asker, day, scope, request, snapshot, policy, sid, rho)
+             VALUES ('reserved', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .execute(params![asker, day, scope.as_str(), request, snapshot, policy, sid])?;
+        .execute(params![asker, day, scope.as_str(), request, snapshot, policy, sid, rho])?;
     Ok(Ok(connection.last_insert_rowid()))
 }
 

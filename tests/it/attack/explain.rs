@@ -11,7 +11,7 @@ async fn explain(region: &Region, select: &str) -> Explanation {
         "SELECT {select}, avg(total_cost) AS c FROM stay WHERE drg_code = 'DA1' GROUP BY {select} \
          HAVING count(*) > 50 ORDER BY c"
     );
-    let question = Question { sql, deadline_ms: 0, pack: None };
+    let question = Question { sql, deadline_ms: 0, ..Question::default() };
     region.client().explain(question).await.unwrap().into_inner()
 }
 

@@ -35,7 +35,7 @@ async fn claim(
     let claim =
         Claim { pack: pack.hash(), question: question.to_owned(), arguments: arguments.clone() };
     let pack = Some(encode_claim(&claim));
-    let question = v1::Question { sql: sql.to_owned(), deadline_ms: 20_000, pack };
+    let question = v1::Question { sql: sql.to_owned(), deadline_ms: 20_000, pack, rho_micro: None };
     let mut events = region.client().ask(question).await.unwrap().into_inner();
     loop {
         match events.message().await {

@@ -138,7 +138,7 @@ fn data() -> [Vec<Stay>; 4] {
 
 /// Every message of an answer as it came, and the answer.
 async fn ask(region: &Region) -> (Vec<Vec<u8>>, Answer) {
-    let question = v1::Question { sql: SQL.to_owned(), deadline_ms: 0, pack: None };
+    let question = v1::Question { sql: SQL.to_owned(), deadline_ms: 0, ..Default::default() };
     let mut stream = region.client().ask(question).await.unwrap().into_inner();
     let mut events = Vec::new();
     while let Some(event) = stream.message().await.unwrap() {

@@ -141,6 +141,7 @@ pub(super) fn reservation(number: u8, sid: Option<[u8; 32]>) -> Reservation<'sta
         policy: [2; 32],
         sid,
         scope: if sid.is_some() { Scope::Pooled } else { Scope::PerHospital },
+        noise: None,
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Spent {
     pub(crate) snapshot: String,
     pub(crate) policy: [u8; 32],
     pub(crate) sid: Option<[u8; 32]>,
+    /// What its noise costs, in millionths; 0 without.
+    pub(crate) rho: i64,
 }
 
 /// A release's row.
@@ -37,8 +39,8 @@ pub(crate) struct Settled {
 impl Spent {
     /// The columns that [`Spent::read`] expects, from `reservation r`.
     pub(crate) const COLUMNS: &'static str =
-        "r.id, r.asker, r.day, r.scope, r.request, r.snapshot, r.policy, r.sid";
-    const WIDTH: usize = 8;
+        "r.id, r.asker, r.day, r.scope, r.request, r.snapshot, r.policy, r.sid, r.rho";
+    const WIDTH: usize = 9;
 
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, Problem> {
         let scope: String = row.get(3)?;
@@ -51,6 +53,7 @@ impl Spent {
             snapshot: row.get(5)?,
             policy: row.get(6)?,
             sid: row.get(7)?,
+            rho: row.get(8)?,
         })
     }
 
@@ -78,7 +81,8 @@ impl Spent {
 
     fn digest(&self, label: &str, more: &[&[u8]]) -> [u8; 32] {
         let id = self.id.to_le_bytes();
-        let own: [&[u8]; Self::WIDTH] = [
+        let rho = self.rho.to_le_bytes();
+        let mut own: Vec<&[u8]> = vec![
             &id,
             self.asker.as_bytes(),
             self.day.as_bytes(),
@@ -88,7 +92,12 @@ impl Spent {
             &self.policy,
             self.sid.as_ref().map_or(&[], |sid| sid),
         ];
-        fields(label, &[&own, more].concat())
+        // What was written before there was noise keeps its digest.
+        if self.rho == 0 {
+            return fields(label, &[&own, more].concat());
+        }
+        own.push(&rho);
+        fields(&format!("{label} with noise"), &[&own, more].concat())
     }
 }
 

@@ -23,6 +23,7 @@ fn question() -> Reservation<'static> {
         policy: [2; 32],
         sid: None,
         scope: Scope::PerHospital,
+        noise: None,
     }
 }
 

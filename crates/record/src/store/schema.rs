@@ -8,7 +8,7 @@ use super::problem::Problem;
 const APPLICATION_ID: i64 = 0x434f_4e53;
 
 /// `MIGRATIONS[n]` leads from format `n` to `n + 1`; the format is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
 
 /// Times and days are texts, hashes are blobs of 32 bytes, lists are texts separated by spaces.
 /// An `entry` column names the log entry that was written in the same transaction.
@@ -134,6 +134,12 @@ CREATE TABLE decision (
     line TEXT NOT NULL
 ) STRICT;
 CREATE INDEX decision_of_question ON decision (question);
+";
+
+/// What the noise of an answer costs, in millionths of ρ; 0 without.
+const FORMAT_5: &str = "
+ALTER TABLE reservation ADD COLUMN rho INTEGER NOT NULL DEFAULT 0 CHECK (rho >= 0);
+CREATE INDEX reservation_noise ON reservation (day) WHERE rho > 0;
 ";
 
 /// Brings the file to the newest format.
