@@ -18,6 +18,7 @@ mod policy_owner;
 mod policy_unset;
 mod same_bits;
 mod selectivity;
+mod timing;
 mod usage;
 
 use model::Refusal;

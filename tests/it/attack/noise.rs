@@ -9,8 +9,8 @@ use privacy::{Noise, Policy};
 use proto::v1;
 use record::{Archive, FILE};
 use serde_json::Value;
-use tests::fixture::Stay;
-use tests::{Answer, Region, put};
+use tests::fixture::{self, Stay};
+use tests::{Answer, HospitalSource, Region, put};
 use tonic::Status;
 
 use super::{hospital_under, refusal, spread, stays};
@@ -203,4 +203,36 @@ async fn the_command_line_asks_and_tells_what_it_cost() {
     assert!(explained.contains("noisy: each hospital draws"), "{explained}");
     assert!(!explained.contains("at least 11"), "{explained}");
     assert_eq!(spent(&region), RHO, "a dry run costs nothing");
+}
+
+/// A crash at any point of a noisy question: what was not sent costs nothing, what may have been sent is
+/// paid for once and said again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_neither_overspends_nor_draws_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = fixture::write(folder.path(), "h-1", stays(300, 0, |_| ()));
+    let region = Region::builder()
+        .hospitals([HospitalSource::small("h-1", source)])
+        .policy(with_noise(Noise { rho_user_year_micro: 3 * RHO, ..Noise::default() }))
+        .node_processes(env!("CARGO_BIN_EXE_consilium_process"));
+    let region = region.start().await.unwrap();
+    let node = region.site("h-1");
+    let mut paid = 0;
+    let points = ["node.release.reserved", "node.release.before_commit", "node.release.committed"];
+    for (number, point) in (0..).zip(points) {
+        node.kill();
+        node.start_to_crash(Some(point)).await.unwrap();
+        assert!(noisy(&region, &about_all(number), RHO).await.is_err(), "{point}");
+        assert_eq!(node.ended().await, None, "{point}: an exit is no crash");
+        node.start().await.unwrap();
+        let is_paid = u64::from(point == "node.release.committed");
+        paid += is_paid * RHO;
+        assert_eq!(spent(&region), paid, "{point}");
+        // Drawn now, or on record: heard twice, it is the same, and paid once.
+        let first = noisy(&region, &about_all(number), RHO).await.unwrap().rows();
+        assert_eq!(noisy(&region, &about_all(number), RHO).await.unwrap().rows(), first, "{point}");
+        paid += (1 - is_paid) * RHO;
+        assert_eq!(spent(&region), paid, "{point}");
+    }
+    assert_eq!(refusal(noisy(&region, &about_all(9), RHO).await).code, RefusalCode::Budget);
 }
