@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::lists::Lists;
-use crate::noisy::{self, Noised, Unlike};
+use crate::noisy::{self, Noised};
 use crate::pooled::PooledReplies;
 use crate::progress::{ProgressSender, RETRY_PAUSE, count, millis};
 use crate::registry::{Absence, Registry, Site};
@@ -208,6 +208,12 @@ impl Asker<'_> {
         let (present, sids) = (Vec::new(), Vec::new());
         let mut gathered = Gathered { combined, present, absent, bytes: 0, sids, noised };
         for (site, reply) in answered {
+            let is_noisy = |received: &Received| received.noise.is_some();
+            if reply.parts.iter().any(|part| is_noisy(part) != who.rho_micro.is_some()) {
+                tracing::warn!(hospital = %site.id, "a release is not as noisy as the question");
+                gathered.absent.push((site, Absence::Failed));
+                continue;
+            }
             let failed =
                 |error: &dyn std::fmt::Display| AskError::Internal(format!("{}: {error}", site.id));
             gathered.bytes += reply.bytes;
@@ -216,8 +222,6 @@ impl Asker<'_> {
                 if let Some(noised) = &mut gathered.noised {
                     let taken = noised.take(site.id.as_str(), index, &received, measures);
                     taken.map_err(|error| failed(&error))?;
-                } else if received.noise.is_some() {
-                    return Err(failed(&Unlike));
                 }
                 let Some(sum) = gathered.combined.get_mut(index) else { continue };
                 sum.add(received, measures).map_err(|error| failed(&error))?;

@@ -10,6 +10,9 @@ use privacy::{Measure, Received};
 use proto::v1;
 use query::question::{Question, Spread};
 
+/// The dimension that keeps hospitals apart.
+const HOSPITAL: &str = "hospital_id";
+
 /// What came with noisy cells.
 #[derive(Debug)]
 pub(crate) struct Noised {
@@ -26,7 +29,20 @@ pub(crate) struct Unlike;
 
 /// Noise is drawn by each hospital for its own cells.
 pub(crate) fn check(question: &Question, rho_micro: Option<u64>) -> Result<(), Refusal> {
-    if rho_micro.is_none() || question.scope() == Scope::PerHospital {
+    if rho_micro.is_none() {
+        return Ok(());
+    }
+    let parts = question.explain();
+    let [part] = parts.as_slice() else {
+        return Err(Refusal::new(
+            RefusalCode::Request,
+            "--noise",
+            "The question asks each hospital several things at once, each of which would cost its part.",
+            "Ask for each with a question of its own, without subqueries.",
+        ));
+    };
+    let by_hospital = part.dimensions.iter().any(|name| name.ends_with(HOSPITAL));
+    if question.scope() == Scope::PerHospital && by_hospital {
         return Ok(());
     }
     Err(Refusal::new(
@@ -51,6 +67,7 @@ pub(crate) fn rules(rho_micro: u64) -> Vec<String> {
             .to_owned(),
         "groups are told when their noisy number of rows is large enough; no other rule is needed"
             .to_owned(),
+        "exact answers about the same patients are not covered by that budget".to_owned(),
     ]
 }
 

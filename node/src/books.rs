@@ -48,7 +48,7 @@ pub(crate) struct Release {
 
 impl Release {
     /// A question that is paid for and of which nothing is sent.
-    fn nothing(rule: &'static str) -> Self {
+    pub(crate) fn nothing(rule: &'static str) -> Self {
         let output = privacy::sha256(&[]);
         Self { mode: "clear", withheld: vec![rule], output, receipt: Vec::new(), answer: None }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use num_traits::ToPrimitive as _;
 use privacy::combine::{ReceivedGroup, ReceivedNoise};
 use privacy::gate::ReleasedGroup;
+use privacy::measure::MAX_INPUTS;
 use privacy::noise::Statement;
 use privacy::request::{MAX_GROUPS, ReleaseRequest};
 use privacy::{Received, Released};
@@ -221,7 +222,10 @@ impl Assembler {
             &wire.delta,
         ]);
         let is_fine = |number: &f64| number.is_finite() && *number >= 0.0;
-        if wire.deviations.len() != self.width || !numbers.into_iter().all(is_fine) {
+        if wire.deviations.len() != self.width
+            || wire.bounds.len() > MAX_INPUTS
+            || !numbers.into_iter().all(is_fine)
+        {
             return Err(WireError::Shape);
         }
         Ok(ReceivedNoise {

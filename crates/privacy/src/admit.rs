@@ -216,8 +216,8 @@ fn admit_scope(
     }
     let noisy = request.rho_micro().map(|_| admit_noise(&request, policy)).transpose()?;
     // The steward is asked last: what other rules refuse need not be read. The budget for noise is a
-    // steward's leave for whatever it buys.
-    if noisy.is_none() {
+    // steward's leave for whatever it buys, but for what the steward has declined.
+    if noisy.is_none() || leave == Leave::Declined {
         admit_question(&request, policy, leave)?;
     }
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);

@@ -153,7 +153,8 @@ impl Released {
 /// [`Differenced`].
 pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced> {
     let mut released = Released::nothing();
-    if partial.is_below_selectivity() {
+    // What was admitted for noise has met no other rule, and is never told exactly.
+    if partial.admitted().noisy().is_some() || partial.is_below_selectivity() {
         return Ok(released);
     }
     let thresholds = partial.admitted().thresholds();

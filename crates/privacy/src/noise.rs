@@ -6,15 +6,20 @@
 //! 1. *Contributions are bounded.* Of each person the relation keeps [`Noise::rows_per_person`] rows, and each
 //!    value is clamped to what the hospital's policy says. One person then moves the numbers of one cell
 //!    kind, over all groups together, by at most `Δ` = rows × bound (in the Euclidean norm).
-//! 2. *Noise is drawn once*, from the discrete Gaussian ([`gaussian`]), with the whole deviation
+//! 2. *Noise is drawn* from the discrete Gaussian ([`gaussian`]), with the whole deviation
 //!    `σ = ⌈Δ √(k / 2ρ)⌉`: each of `k` kinds of cells costs `ρ / k`, the question `ρ` (zero-concentrated
 //!    differential privacy: Bun and Steinke, TCC 2016, propositions 1.6 and 1.7; for the discrete
-//!    law: Canonne, Kamath and Steinke, NeurIPS 2020, theorem 4). The answer is kept and repeated, never drawn anew.
+//!    law: Canonne, Kamath and Steinke, NeurIPS 2020, theorem 4). The answer is kept and repeated; whatever is drawn
+//!    anew, because it was asked twice at once or is no longer kept, is paid anew.
 //! 3. *Groups are told by their noisy number of rows* and no other. One person alone can make a group
 //!    appear; with a threshold of `rows + σ √(2 ln(rows / δ'))` that happens with a probability of at most `δ'`.
 //! 4. *The hospital's ledger pays* `ρ` from what the user and what everybody may spend in a year.
 //!
-//! Bounds, threshold and deviations follow from the question and the policy, never from rows, and are told.
+//! Bounds, threshold and deviations follow from the question and the policy, never from rows, and are told. What
+//! bounding takes away is not told, and is no noise: the deviation is not the whole error.
+//!
+//! Not covered: how long an answer takes, and whether the engine runs out of memory or time over it. A question that
+//! fails after rows were looked at is paid for.
 
 pub mod gaussian;
 
@@ -267,17 +272,15 @@ fn bounds_of(measure: Measure, bounds: &[u128]) -> Vec<Option<u128>> {
 /// Least noisy rows of a group that one person's `rows` reach with a probability of at most `delta`: the
 /// law has tails below `exp(-t² / 2σ²)` (Canonne, Kamath and Steinke, proposition 25), and a person is in
 /// as many groups as rows.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-#[allow(clippy::allow_attributes_without_reason)]
+#[allow(clippy::cast_precision_loss, reason = "a deviation is below 2^53 but for absurd policies")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, above zero")]
 fn threshold(rows: u32, deviation: u128, delta: f64) -> u64 {
     let tail = deviation as f64 * (2.0 * (f64::from(rows) / delta).ln()).sqrt();
     u64::from(rows) + tail.ceil() as u64 + 1
 }
 
-/// Tells the groups of `partial` with noise drawn from `seed`, which serves this one answer.
-///
-/// # Panics
-/// Never: a partial of a question without noise has no noisy answer, and tells nothing.
+/// Tells the groups of `partial` with noise drawn from `seed`, which serves this one answer. A partial of a
+/// question without noise tells nothing.
 #[must_use]
 pub fn release(partial: Partial, seed: &Zeroizing<[u8; 32]>) -> Released {
     let Some(noisy) = partial.admitted().noisy() else { return Released::nothing() };

@@ -1,4 +1,4 @@
-//! How far noisy values lie from true ones: the standard deviation of every number of an answer.
+//! The standard deviation of the noise in every number of an answer.
 //!
 //! Cells have deviations that hospitals state. What is read off them is a function of cells, so its variance
 //! is the sum over cells of `((f(x + σ) - f(x - σ)) / 2)²`: exact for counts and sums, which are linear, and
@@ -84,7 +84,7 @@ fn moved(combined: &Combined, spread: &Spread, cell: usize, sign: i128) -> Combi
     let mut moved = combined.clone();
     for (key, group) in &mut moved.groups {
         let variance = spread.get(key).and_then(|of| of.get(cell)).copied().unwrap_or_default();
-        let step = variance.sqrt().round().to_i128().unwrap_or_default();
+        let step = variance.sqrt().round().to_i128().unwrap_or(i128::MAX >> 2);
         if let Some(place) = group.cells.get_mut(cell) {
             *place = place.saturating_add(sign * step);
         }

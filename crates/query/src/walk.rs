@@ -18,6 +18,7 @@ mod flatten;
 mod literal;
 mod money;
 mod output;
+mod overflow;
 
 use branches::{Branch, Branching, combinations, of_measure};
 pub(crate) use condition::{Form, Operand};

@@ -19,7 +19,7 @@ const WORDS: usize = 64;
 pub struct Gaussian {
     stream: Stream,
     next: usize,
-    words: Vec<u128>,
+    words: Zeroizing<Vec<u128>>,
 }
 
 impl std::fmt::Debug for Gaussian {
@@ -42,7 +42,7 @@ impl Gaussian {
     /// Draws that follow from 32 random bytes.
     #[must_use]
     pub fn new(seed: &Zeroizing<[u8; 32]>) -> Self {
-        Self { stream: Stream::of(seed), next: 0, words: Vec::new() }
+        Self { stream: Stream::of(seed), next: 0, words: Zeroizing::new(Vec::new()) }
     }
 
     /// One draw with the standard deviation parameter `sigma`; 0 when that is 0.
@@ -106,7 +106,8 @@ impl Gaussian {
         tries % 2 == 1
     }
 
-    /// A whole number below `limit`, each as likely as any.
+    /// A whole number below `limit`, each as likely as any. Each try succeeds with more than one half, as
+    /// `limit` has as many bits as what is drawn; the loops above end with a probability of one likewise.
     fn below(&mut self, limit: &BigUint) -> BigUint {
         let bits = limit.bits();
         loop {

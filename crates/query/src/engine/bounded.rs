@@ -1,19 +1,28 @@
 //! Relations of which each person contributes a bounded number of rows, for answers with noise.
+//!
+//! Which rows are kept of a person follows from that person's rows alone: they are put into one order by
+//! everything in them, so rows that tie are the same. Were one of several taken as they come, somebody else's rows
+//! could decide which, and the answer would move by more than one person's part.
 
 use datafusion::common::DataFusionError;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt as _, LogicalPlan, LogicalPlanBuilder, lit};
 
-/// The rows of `plan` whose last columns are `person_key` and `stay_key`: of each person the first `rows` by
-/// the latter, which is a keyed hash and says nothing of the stay.
+/// The rows of `plan` whose last columns are `person_key` and `stay_key`: of each person the first `rows`, by
+/// stay, in the order in which the source has them, and then by all other columns.
 pub(super) fn bounded(plan: LogicalPlan, rows: u32) -> Result<LogicalPlan, DataFusionError> {
     let columns = plan.schema().columns();
-    let [.., person, stay] = columns.as_slice() else {
+    let [others @ .., person, stay] = columns.as_slice() else {
         return Err(DataFusionError::Plan("the relation names no persons".to_owned()));
     };
     let nth = row_number()
         .partition_by(vec![Expr::Column(person.clone())])
-        .order_by(vec![Expr::Column(stay.clone()).sort(true, false)])
+        .order_by(
+            std::iter::once(stay)
+                .chain(others)
+                .map(|column| Expr::Column(column.clone()).sort(true, false))
+                .collect(),
+        )
         .build()?
         .alias("nth_of_person");
     let numbered = LogicalPlanBuilder::from(plan).window([nth.clone()])?;

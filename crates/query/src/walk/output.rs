@@ -76,6 +76,7 @@ impl Walk<'_> {
         }
         for input in outputs.inputs {
             self.input(input)?;
+            self.holds(input)?;
         }
         let names: Vec<_> = outputs.identity.iter().map(|expr| self.base(expr)).collect();
         match names.as_slice() {
