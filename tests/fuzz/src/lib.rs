@@ -8,6 +8,7 @@ mod parties;
 mod policy;
 mod receipts;
 mod records;
+mod round;
 pub mod seeds;
 mod wire;
 

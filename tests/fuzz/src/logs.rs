@@ -3,7 +3,6 @@
 //! Bytes that were damaged or written by somebody else are an error or a finding, never a way to go on with
 //! something else; what can be read has one form.
 
-use std::path::Path;
 use std::sync::LazyLock;
 
 use node::steward::Decisions;
@@ -12,7 +11,6 @@ use privacy::sketch::{SKETCH_BYTES, Sketch};
 use record::audit::verify;
 use record::log::{leaf_hash, verify_consistency, verify_inclusion};
 use record::{Archive, Entry, FILE, Store};
-use tempfile::TempDir;
 
 use crate::parties::parties;
 use crate::records::{records, tampered};
@@ -31,7 +29,8 @@ pub fn logs(bytes: &[u8]) {
         b'c' => consistency(bytes),
         b'd' => std::str::from_utf8(bytes).map_or((), decisions),
         b's' => sketch(bytes),
-        b'0'..=b'2' => audited(usize::from(kind - b'0'), bytes),
+        b'0'..=b'2' => audited(usize::from(kind - b'0'), bytes, false),
+        b'3'..=b'5' => audited(usize::from(kind - b'3'), bytes, true),
         b'o' => reopened(bytes),
         _ => {}
     }
@@ -126,35 +125,31 @@ fn patches(mut bytes: &[u8]) -> Vec<(usize, &[u8])> {
     patches
 }
 
-fn folder() -> &'static Path {
-    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
-    FOLDER.path()
-}
-
-/// The region's files, one of them tampered with, before an auditor.
-fn audited(which: usize, bytes: &[u8]) {
+/// One of the region's files, tampered with, before an auditor: by itself, or beside the others.
+fn audited(which: usize, bytes: &[u8], beside: bool) {
     static ROSTER: LazyLock<[Roster; 1]> = LazyLock::new(|| [parties().roster.clone()]);
-    let folder = folder().join(which.to_string());
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let patches = patches(bytes);
-    let mut files = records().files.clone();
-    files[which] = tampered(&files[which], &folder, &patches);
+    let write = |index: usize| {
+        let own: &[_] = if index == which { &patches } else { &[] };
+        tampered(&records().files[index], &folder.path().join(index.to_string()), own)
+    };
+    let file = write(which);
+    let others = (0..records().files.len()).filter(|index| beside && *index != which);
+    let files: Vec<_> = std::iter::once(file.clone()).chain(others.map(write)).collect();
     let report = verify(&files, &*ROSTER);
     let is_whole = patches.iter().all(|(_, patch)| patch.is_empty());
     assert!(!is_whole || report.findings.is_empty(), "{:?}", report.findings);
     assert!(report.findings.len() <= 1_000 && report.parties.len() <= files.len());
-    if let Ok(archive) = Archive::open(&files[which]) {
+    if let Ok(archive) = Archive::open(&file) {
         let _ = (archive.waiting(), archive.releases(100), archive.entries(100), archive.size());
     }
 }
 
 /// The hospital's own file, damaged, when its node starts.
 fn reopened(bytes: &[u8]) {
-    let folder = folder().join("own");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    let records = records();
-    let file = tampered(&records.files[0], &folder, &patches(bytes));
+    let folder = tempfile::tempdir().unwrap();
+    let file = tampered(&records().files[0], folder.path(), &patches(bytes));
     let own = "spiffe://east/node/h-1".parse().unwrap();
     let Ok(store) = Store::open(&file, &own, "2026-11-22T08:30:00Z") else { return };
     assert_eq!(store.party(), &own);

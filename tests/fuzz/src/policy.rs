@@ -94,7 +94,11 @@ fn hospital_agrees(request: &ReleaseRequest) {
         Ok(_) | Err(ComputeError::Engine(_)) => {}
         Err(ComputeError::Refused(refusal)) => {
             let sql = request.relation_sql();
-            assert_eq!(refusal.code, RefusalCode::TooLarge, "the hospital refuses {sql}: {refusal}");
+            assert_eq!(
+                refusal.code,
+                RefusalCode::TooLarge,
+                "the hospital refuses {sql}: {refusal}"
+            );
         }
     }
     let shown = query::readable(request.relation_sql()).unwrap();

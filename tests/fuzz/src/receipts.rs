@@ -46,7 +46,10 @@ fn receipt(bytes: &[u8]) {
     let Ok(owner) = receipt.verify(&key(11).verify_key()) else { return };
     // Whatever was changed, it shows an entry that is in that log, at its place.
     assert_eq!(owner.to_string(), "spiffe://east/node/h-1");
-    assert_eq!(records().entries.get(usize::try_from(receipt.index).unwrap()), Some(&receipt.entry));
+    assert_eq!(
+        records().entries.get(usize::try_from(receipt.index).unwrap()),
+        Some(&receipt.entry)
+    );
     assert_genuine(&receipt.checkpoint);
 }
 
@@ -144,6 +147,8 @@ fn pack(text: &str) {
 fn rules(text: &str) {
     match Parameters::parse(text) {
         Ok(rules) => assert_eq!(Parameters::parse(text), Ok(rules)),
-        Err(error) => assert!((1..=text.lines().count().max(1) + 1).contains(&error.line), "{error}"),
+        Err(error) => {
+            assert!((1..=text.lines().count().max(1) + 1).contains(&error.line), "{error}")
+        }
     }
 }

@@ -11,7 +11,6 @@ use record::cosign::Shown;
 use record::{
     Decision, Entry, FILE, Kind, Outcome, Receipt, Reservation, Round, Store, Verdict, Waiting,
 };
-use tempfile::TempDir;
 
 use crate::parties::key;
 
@@ -26,7 +25,7 @@ pub(crate) const DECIDED: &str = "{\"at\":\"2026-11-21T08:30:00Z\",\"question\":
 #[derive(Debug)]
 pub(crate) struct Records {
     /// The hospital's file, the coordinator's and the witness's.
-    pub(crate) files: [PathBuf; 3],
+    pub(crate) files: [Vec<u8>; 3],
     /// The hospital's log.
     pub(crate) entries: Vec<Entry>,
     /// A receipt for each of its entries.
@@ -35,14 +34,14 @@ pub(crate) struct Records {
     pub(crate) roots: Vec<[u8; 32]>,
     /// Proofs that its first entries are the beginning of more of them.
     pub(crate) continuations: Vec<(u64, u64, Vec<[u8; 32]>)>,
-    _folder: TempDir,
 }
 
 pub(crate) fn records() -> &'static Records {
     static RECORDS: LazyLock<Records> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap();
         let open = |name: &str, uri: &str, number: u8| {
-            let store = Store::open(&folder.path().join(name).join(FILE), &uri.parse().unwrap(), NOW);
+            let store =
+                Store::open(&folder.path().join(name).join(FILE), &uri.parse().unwrap(), NOW);
             Member { store: store.unwrap(), key: key(number) }
         };
         let node = open("node", "spiffe://east/node/h-1", 11);
@@ -63,14 +62,12 @@ pub(crate) fn records() -> &'static Records {
             let proof = node.store.consistency(old, new).unwrap();
             (old, new, proof)
         });
-        Records {
-            files: [&node, &coordinator, &witness].map(|one| one.store.path().to_owned()),
-            entries: receipts.iter().map(|receipt| receipt.entry.clone()).collect(),
-            receipts,
-            roots: (0..=size).map(|size| node.store.tree_hash(size).unwrap()).collect(),
-            continuations: continuations.to_vec(),
-            _folder: folder,
-        }
+        let entries = receipts.iter().map(|receipt| receipt.entry.clone()).collect();
+        let roots = (0..=size).map(|size| node.store.tree_hash(size).unwrap()).collect();
+        // A file is whole when it is closed.
+        let paths = [node, coordinator, witness].map(|one| one.store.path().to_owned());
+        let files = paths.map(|path| std::fs::read(path).unwrap());
+        Records { files, entries, receipts, roots, continuations: continuations.to_vec() }
     });
     &RECORDS
 }
@@ -162,14 +159,15 @@ fn rounds(coordinator: &Store, witness: &Store) {
     coordinator.append(&release).unwrap();
 }
 
-/// A copy of a party's file with some bytes written over, in `folder`.
-pub(crate) fn tampered(file: &Path, folder: &Path, patches: &[(usize, &[u8])]) -> PathBuf {
-    let mut bytes = std::fs::read(file).unwrap();
+/// Writes a party's file to `folder`, with some bytes written over.
+pub(crate) fn tampered(file: &[u8], folder: &Path, patches: &[(usize, &[u8])]) -> PathBuf {
+    let mut bytes = file.to_vec();
     for (offset, patch) in patches {
         let at = offset % bytes.len();
         let end = (at + patch.len()).min(bytes.len());
         bytes[at..end].copy_from_slice(&patch[..end - at]);
     }
+    std::fs::create_dir_all(folder).unwrap();
     let copy = folder.join(FILE);
     std::fs::write(&copy, bytes).unwrap();
     copy

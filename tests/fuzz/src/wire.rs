@@ -12,16 +12,18 @@ use privacy::open::Opened;
 use privacy::request::{MAX_DIMENSIONS, MAX_GROUPS, MAX_SQL_BYTES};
 use privacy::reveal::{Total, reveal};
 use privacy::shape::MAX_ENTRIES;
-use privacy::{Combined, Leave, Offer, Policy, ReleaseRequest, Scope, Shape};
+use privacy::{Combined, Leave, Offer, Policy, Scope, Shape};
 use proto::{
     Assembler, Message, OpenedAssembler, ReceivedOffer, add_cells, decode_claim, decode_offer,
     decode_request, decode_sid, decode_signature, decode_terms, decode_upload, encode_claim,
     encode_offer, encode_opened, encode_request, encode_terms, encode_upload, from_record,
     to_record, v1,
 };
+use query::question::{Planner, Question};
 use zeroize::Zeroizing;
 
-use crate::parties::{Round, parties};
+use crate::parties::{PER_HOSPITAL, Round, parties, planner, question, wait};
+use crate::round::judged;
 
 /// Most places of a domain that are named.
 const PLACES_LOOKED_AT: usize = 64;
@@ -43,6 +45,7 @@ pub fn wire(bytes: &[u8]) {
         b'v' => cells(bytes),
         b'w' => opened(bytes),
         b'a' => release(bytes),
+        b'j' => judged(bytes),
         _ => {}
     }
 }
@@ -196,12 +199,20 @@ fn opened(bytes: &[u8]) {
     }
 }
 
-/// One hospital's own release, as the coordinator puts it together and adds it up.
+/// Somebody who asked hospitals for their own cells.
+struct Asker {
+    planner: Planner,
+    question: Question,
+}
+
+/// One hospital's own release, as the coordinator puts it together, adds it up and finishes it.
 fn release(bytes: &[u8]) {
-    static ASKED: LazyLock<ReleaseRequest> = LazyLock::new(crate::parties::per_hospital);
+    static ASKER: LazyLock<Asker> =
+        LazyLock::new(|| Asker { planner: planner(), question: question(PER_HOSPITAL) });
     let Ok(chunks) = from_record(bytes) else { return };
     assert_eq!(from_record(&to_record(&chunks)).unwrap(), chunks);
-    let mut assembler = Assembler::new(&ASKED);
+    let asked = ASKER.question.requests("ana", &[]).unwrap().remove(0);
+    let mut assembler = Assembler::new(&asked);
     for chunk in chunks {
         if assembler.add(chunk).is_err() {
             return;
@@ -211,7 +222,16 @@ fn release(bytes: &[u8]) {
     assert!(received.groups.len() <= MAX_GROUPS);
     let groups = received.groups.len();
     let mut combined = Combined::default();
-    if combined.add(received, ASKED.measures()).is_ok() {
-        assert!(combined.groups.len() <= groups);
+    if combined.add(received, asked.measures()).is_err() {
+        return;
+    }
+    assert!(combined.groups.len() <= groups);
+    // Cells that no honest hospital has are an error, or numbers like any others.
+    let combined = [combined];
+    let batches = wait(ASKER.planner.answer(&ASKER.question, &combined));
+    if let Ok(batches) = batches {
+        let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+        assert_eq!(rows, combined[0].groups.len());
+        assert!(ASKER.question.approximations(&combined).iter().all(|one| one.exact <= one.groups));
     }
 }

@@ -65,10 +65,13 @@ fn design() -> DesignCard {
     DesignCard::new(&formula, &design, &levels, &BTreeMap::new())
 }
 
+/// Columns and what they are or go through.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 /// A model with coefficients.
 fn terms() -> Card {
     let (m, other) = (("sex", "M"), ("sex", "OTHER"));
-    let columns: [(&str, &[(&str, &str)], &[(&str, &str)]); 7] = [
+    let columns: [(&str, Pairs<'_>, Pairs<'_>); 7] = [
         ("(Intercept)", &[], &[]),
         ("sex=M", &[m], &[]),
         ("sex=OTHER", &[other], &[]),
@@ -77,9 +80,8 @@ fn terms() -> Card {
         ("sex=M:age_years", &[m], &[("age_years", "identity")]),
         ("sex=OTHER:age_years", &[other], &[("age_years", "identity")]),
     ];
-    let owned = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
-    };
+    let owned =
+        |pairs: Pairs<'_>| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     let coefficients = columns.iter().map(|(name, levels, numbers)| CoefficientCard {
         name: (*name).to_owned(),
         levels: owned(levels),
@@ -107,7 +109,8 @@ fn terms() -> Card {
         weight: String::new(),
         design: design(),
         coefficients: coefficients.collect(),
-        covariance: vec![0.0001; 4],
+        // Numbers that need all their digits.
+        covariance: (1..=49).map(|n| f64::from(n).sqrt() * 1e-3).collect(),
         ensemble: None,
         fit: fit(),
         provenance: ProvenanceCard { scope: "pooled".to_owned(), ..ProvenanceCard::default() },
@@ -212,7 +215,10 @@ fn dip_list() -> DipList {
             unplaced: 3,
             mean: 9_876.5,
         },
-        groups: vec![group("conservative|I10", None), group("surgery|K35|K35.8:47.01", Some(split))],
+        groups: vec![
+            group("conservative|I10", None),
+            group("surgery|K35|K35.8:47.01", Some(split)),
+        ],
         core_coverage: 0.85,
         below_core_share: false,
     };
@@ -243,7 +249,7 @@ fn logs() -> Vec<Seed> {
     let mut sketch = Sketch::default();
     sketch.add(Mark::of(&[200; 16], &[7; 16]));
     seeds.push(stored(b's', "sketch", &sketch.to_bytes()));
-    for file in *b"012o" {
+    for file in *b"012345o" {
         seeds.push(stored(file, "whole", &[]));
         seeds.push(stored(file, "patched", b"\x10\x00\x04\x01\x02\x03\x04\x20\x10\x02\xff\x00"));
     }

@@ -55,9 +55,10 @@ fn requests() -> Vec<Seed> {
 
 fn asked(question: &Question) -> Vec<ReleaseRequest> {
     let codes = ["039", "2024-01-01T00:00:00", "F", "M"].map(str::to_owned);
-    let domains = question.specs().into_iter().map(|specs| {
-        specs.iter().filter_map(|spec| spec.domain(codes.to_vec()).ok()).collect()
-    });
+    let domains = question
+        .specs()
+        .into_iter()
+        .map(|specs| specs.iter().filter_map(|spec| spec.domain(codes.to_vec()).ok()).collect());
     question.requests("ana", &domains.collect::<Vec<_>>()).unwrap_or_default()
 }
 
@@ -195,5 +196,19 @@ fn answers() -> Vec<Seed> {
     };
     let release = Seed::of("wire", b'a', "release", &to_record(&[chunk]));
     let cells = Seed::of("wire", b'v', "cells", &cells);
-    opened.into_iter().chain([release, cells]).collect()
+    let made_up = made_up().map(|(name, orders)| Seed::of("wire", b'j', name, &orders));
+    opened.into_iter().chain([release, cells]).chain(made_up).collect()
+}
+
+/// Orders of `crate::round`: persons of three cells, some behind a measure, and a large number.
+fn made_up() -> [(&'static str, Vec<u8>); 3] {
+    let people: &[[u8; 4]] = &[[1, 0, 0, 30], [1, 40, 1, 12], [1, 90, 2, 5]];
+    let behind: &[[u8; 4]] = &[[0, 3, 0, 11], [0, 4, 0, 12], [0, 5, 1, 4], [2, 6, 0, 3]];
+    let groups = [people, behind].concat().concat();
+    let number = [[3, 20, 0, 0].as_slice(), &7u128.to_le_bytes()].concat();
+    [
+        ("groups", [&[0], groups.as_slice(), &number].concat()),
+        ("whole", [&[1], people.concat().as_slice()].concat()),
+        ("listing", [&[2], people.concat().as_slice()].concat()),
+    ]
 }
