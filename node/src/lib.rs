@@ -19,7 +19,7 @@ mod log;
 mod releases;
 mod round;
 mod server;
-mod steward;
+pub mod steward;
 
 pub use config::{Config, EngineConfig};
 pub use server::{Bound, NodeError, bind};

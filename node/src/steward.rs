@@ -39,14 +39,15 @@ pub(crate) struct Written {
 
 /// The whole file.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Decisions(Vec<(String, [u8; 32], Written)>);
+pub struct Decisions(Vec<(String, [u8; 32], Written)>);
 
 /// A decision that holds today.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decided {
-    pub(crate) verdict: Verdict,
+pub struct Decided {
+    /// How the steward decided.
+    pub verdict: Verdict,
     /// The line in which it stands.
-    pub(crate) line: String,
+    pub line: String,
 }
 
 /// Where the file is. It is small and read for each question that has to be decided on: what a steward
@@ -70,7 +71,11 @@ impl Decisions {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// What is wrong, naming the line.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut decisions = Vec::new();
         for (number, text) in (1..).zip(text.lines()) {
             let wrong = |why: String| format!("line {number}: {why}; mend or remove it");
@@ -87,12 +92,13 @@ impl Decisions {
     }
 
     /// The questions that were ever decided on.
-    pub(crate) fn questions(&self) -> impl Iterator<Item = &[u8; 32]> {
+    pub fn questions(&self) -> impl Iterator<Item = &[u8; 32]> {
         self.0.iter().map(|(_, question, _)| question)
     }
 
     /// The last decision about `question`, unless it has run out before `today`.
-    pub(crate) fn about(&self, question: &[u8; 32], today: &str) -> Option<Decided> {
+    #[must_use]
+    pub fn about(&self, question: &[u8; 32], today: &str) -> Option<Decided> {
         let (text, _, line) = self.0.iter().rev().find(|(_, about, _)| about == question)?;
         let has_ended = line.until.as_deref().is_some_and(|until| until < today);
         (!has_ended).then(|| Decided { verdict: line.decision, line: text.clone() })

@@ -6,6 +6,7 @@ mod attack;
 mod bypass;
 mod casemix;
 mod client;
+mod corpora;
 mod differential;
 mod dip;
 mod enrolment;

@@ -19,6 +19,7 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("witness", &["model", "privacy", "proto", "record", "service"]),
     ("cli", ALL),
     ("tests", ALL),
+    ("fuzz", &["model", "privacy", "proto", "learn", "query", "record", "node"]),
 ];
 const ALL: &[&str] = &[
     "model",
@@ -35,7 +36,7 @@ const ALL: &[&str] = &[
     "cli",
 ];
 /// What of ours a crate may use in its own tests only.
-const IN_TESTS: &[(&str, &str)] = &[("service", "certs")];
+const IN_TESTS: &[(&str, &str)] = &[("service", "certs"), ("tests", "fuzz")];
 /// Heavy dependencies and their one owner.
 const OWNERS: &[(&str, &str)] = &[
     ("datafusion", "query"),

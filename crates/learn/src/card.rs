@@ -463,3 +463,17 @@ impl Card {
         Ok(Step { ask: Ask::Totals, at, ..step }.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back_as_the_same_bits() {
+        let edges: Vec<f64> = (1..=1_000).map(|n| f64::from(n).sqrt() * 1e-3).collect();
+        let written =
+            FeatureCard { column: "los_days".to_owned(), edges, bins: Vec::new(), gain: 0.1 };
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(serde_json::from_str::<FeatureCard>(&text).unwrap(), written);
+    }
+}

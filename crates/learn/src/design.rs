@@ -102,16 +102,17 @@ impl Design {
             let mut products: Vec<Vec<Part>> = vec![Vec::new()];
             for variable in term {
                 let parts = design.parts(formula, term, variable, levels)?;
+                // Two factors of many levels have too many pairs to be made first and counted then.
+                let total = design.columns.len() + products.len() * parts.len();
+                if total > privacy::step::MAX_COLUMNS {
+                    return Err(DesignError::TooMany(total));
+                }
                 let extended = products.iter().flat_map(|product| {
                     parts
                         .iter()
                         .map(|part| [product.as_slice(), std::slice::from_ref(part)].concat())
                 });
                 products = extended.collect();
-                let total = design.columns.len() + products.len();
-                if total > privacy::step::MAX_COLUMNS {
-                    return Err(DesignError::TooMany(total));
-                }
             }
             products.iter().for_each(|product| design.push(product));
         }

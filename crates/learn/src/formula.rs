@@ -12,6 +12,8 @@ use model::schema::{ColumnType, Table, table};
 
 /// Longest formula, in bytes.
 pub const MAX_FORMULA_BYTES: usize = 4_096;
+/// Most terms, those that `*` stands for each counted; each is a column of the design or more.
+pub const MAX_TERMS: usize = privacy::step::MAX_COLUMNS;
 
 /// A column of stays in a formula.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -119,6 +119,19 @@ fn streams(seeds: &Seeds, sid: &Sid) -> Vec<Stream> {
     seeds.iter().map(|(hospital, seed)| seed.stream(sid, hospital)).collect()
 }
 
+/// The check of each cell, as honest hospitals' uploads make it: the secret combination of its `guards`, whose
+/// columns are whole; whatever follows them is not looked at.
+#[must_use]
+pub fn guard_check(guards: &[u128], shape: &Shape, key: &GuardKey) -> Vec<u128> {
+    let cells = shape.cells();
+    let mut check = vec![0u128; cells];
+    let columns = guards.chunks_exact(cells);
+    for (coefficient, column) in key.coefficients(shape.guards()).into_iter().zip(columns) {
+        accumulate(&mut check, coefficient, column);
+    }
+    check
+}
+
 /// Judges every cell by its opened guards.
 ///
 /// `known` are the populations of earlier rounds.
@@ -139,18 +152,13 @@ pub fn judge(
     if guards.len() != shape.witnessed().len() * cells {
         return Err(Tampered.into());
     }
-    let column = |index: usize| &guards[index * cells..(index + 1) * cells];
-    let mut check = vec![0u128; cells];
-    for (index, coefficient) in key.coefficients(shape.guards()).into_iter().enumerate() {
-        accumulate(&mut check, coefficient, column(index));
-    }
+    let check = guard_check(guards, shape, key);
     let hospitals = hospitals as u128;
     let mut judge = Judge { guards, shape, floor, hospitals, sketches: Vec::new(), whole: None };
     judge.check_bounds()?;
-    for (place, expected) in check.iter().enumerate() {
-        if column(shape.guards())[place] != *expected {
-            return Err(Tampered.into());
-        }
+    let last = shape.guards() * cells;
+    if guards[last..] != check {
+        return Err(Tampered.into());
     }
     judge.read_sketches();
     let mut bits: Vec<u64> = (0..cells).map(|place| judge.cell(place)).collect();

@@ -1,5 +1,7 @@
 //! DataFusion sessions, built from allow-lists: nothing is registered that is not named here.
 
+mod expansion;
+
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -25,6 +27,7 @@ use model::schema::TABLES;
 use model::{Refusal, RefusalCode};
 
 use crate::catalog::arrow_schema;
+use expansion::{MAX_RELATIONS, relations};
 
 /// Most operators of a text that is planned.
 const MAX_OPERATORS: usize = 1_200;
@@ -182,6 +185,17 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
                         "WITH RECURSIVE",
                         "Recursive queries are not possible.",
                         "",
+                    ));
+                }
+                if relations(inner) > MAX_RELATIONS {
+                    return Err(Refusal::new(
+                        RefusalCode::Bounds,
+                        "WITH",
+                        format!(
+                            "A question names at most {MAX_RELATIONS} relations, those of each WITH \
+                             counted wherever it is named."
+                        ),
+                        "Name each relation of WITH fewer times.",
                     ));
                 }
             }

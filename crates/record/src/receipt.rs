@@ -107,9 +107,12 @@ impl Receipt {
             return Err(wrong("its proof is longer than a proof can be"));
         }
         let proof = text.proof.iter().map(|hash| unhex32(hash)).collect::<Option<_>>();
+        let entry = Entry::try_from(text.entry)?;
+        // What has no encoding is in no log, and its texts could be anything.
+        entry.to_bytes()?;
         Ok(Self {
             index: text.index,
-            entry: Entry::try_from(text.entry)?,
+            entry,
             proof: proof.ok_or_else(|| wrong("a hash of its proof is none"))?,
             checkpoint: Checkpoint::parse(text.checkpoint.as_bytes())?,
         })
@@ -164,6 +167,18 @@ mod tests {
             assert_eq!(receipt.verify(&key.verify_key()), Ok(store.party()));
             assert_eq!(u64::from(receipt.entry.request.unwrap()[0]), index);
         }
+    }
+
+    #[test]
+    fn a_text_that_no_entry_has_is_refused_before_anything_is_verified() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        store.append(&Entry::new(NOW, Kind::Refusal, "waiting")).unwrap();
+        store.checkpoint(&SigningKey::from_seed([1; 32])).unwrap();
+        let json = store.receipt(0).unwrap().unwrap().to_json().unwrap();
+        let sentence = json.replacen("waiting", "all is well", 1);
+        let refused = Err(ReceiptError::Entry(EntryError::Text { field: "outcome" }));
+        assert_eq!(Receipt::parse(sentence.as_bytes()), refused);
     }
 
     #[test]

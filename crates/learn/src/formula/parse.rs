@@ -2,7 +2,9 @@
 
 use model::glm::Transform;
 
-use super::{Formula, FormulaError, MAX_FORMULA_BYTES, Nature, Outcome, Variable, nature};
+use super::{
+    Formula, FormulaError, MAX_FORMULA_BYTES, MAX_TERMS, Nature, Outcome, Variable, nature,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
@@ -129,10 +131,8 @@ impl Parser {
             {
                 self.next += 1;
             } else {
-                let mut new = self.term()?;
-                new.retain(|term| !terms.contains(term));
-                new.dedup();
-                terms.extend(new);
+                let new = self.term()?;
+                add(&mut terms, new, place)?;
             }
             if !self.takes('+') {
                 break;
@@ -186,10 +186,11 @@ impl Parser {
     fn term(&mut self) -> Result<Vec<Vec<Variable>>, FormulaError> {
         let mut terms = vec![self.interaction()?];
         while self.takes('*') {
+            let place = self.place();
             let right = self.interaction()?;
             let crossed = terms.iter().map(|left| union(left, &right)).collect::<Vec<_>>();
-            terms.push(right);
-            terms.extend(crossed);
+            // Each factor doubles them.
+            add(&mut terms, std::iter::once(right).chain(crossed), place)?;
         }
         Ok(terms)
     }
@@ -273,6 +274,23 @@ impl Parser {
         }
         Ok((name, Transform::Identity))
     }
+}
+
+/// Adds what is not there yet.
+fn add(
+    terms: &mut Vec<Vec<Variable>>,
+    new: impl IntoIterator<Item = Vec<Variable>>,
+    place: usize,
+) -> Result<(), FormulaError> {
+    for term in new {
+        if !terms.contains(&term) {
+            terms.push(term);
+        }
+    }
+    if terms.len() > MAX_TERMS {
+        return Err(wrong(place, format!("a formula has at most {MAX_TERMS} terms")));
+    }
+    Ok(())
 }
 
 fn union(left: &[Variable], right: &[Variable]) -> Vec<Variable> {

@@ -66,3 +66,22 @@ fn mistakes_are_named_with_their_place() {
         assert!(error.reason.contains(part), "{text}: {error}");
     }
 }
+
+#[test]
+fn crossed_terms_are_counted_before_there_are_too_many() {
+    let crossed = |name: &str, times: usize| format!("died ~ {}", vec![name; times].join("*"));
+    let formula = Formula::parse(&crossed("sex", 500)).unwrap();
+    assert_eq!(formula.terms, [vec![factor("sex")]], "a term once");
+    let twice = Formula::parse("died ~ sex*severity*sex").unwrap();
+    assert_eq!(twice.terms.len(), 3);
+    let names = ["sex", "severity", "drg_code", "age_band", "payer", "los_days", "age_years"];
+    let many = names.join("*");
+    assert_eq!(Formula::parse(&format!("died ~ {many}")).unwrap().terms.len(), 127);
+    for too_many in [
+        format!("died ~ {many}*total_cost*C(los_days)*log(los_days)"),
+        format!("died ~ {many} + {many}*log(total_cost)*total_cost^2"),
+    ] {
+        let error = Formula::parse(&too_many).unwrap_err();
+        assert!(error.reason.contains("256 terms"), "{error}");
+    }
+}

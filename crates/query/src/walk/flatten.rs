@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use datafusion::common::Column as DfColumn;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, JoinType, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
@@ -17,6 +17,9 @@ use model::{Refusal, RefusalCode};
 
 /// Most tables that one relation may join.
 const MAX_TABLES: usize = 6;
+
+/// Most parts of one expression over base columns.
+const MAX_PARTS: usize = 10_000;
 
 /// One occurrence of a governed table.
 #[derive(Debug, Clone)]
@@ -61,7 +64,34 @@ pub(crate) fn flatten(plan: &LogicalPlan) -> Result<Flat, Refusal> {
     Ok(Flat { relation, outputs })
 }
 
+/// Parts of an expression, those of `outputs` in the place of its columns.
+fn parts(expr: &Expr, column: &dyn Fn(&DfColumn) -> usize) -> usize {
+    let mut total = 0usize;
+    let _ = expr.apply(|node| {
+        let own = if let Expr::Column(name) = node { column(name) } else { 1 };
+        total = total.saturating_add(own);
+        let enough = total > MAX_PARTS;
+        Ok(if enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    total
+}
+
+/// An expression may name a derived one twice, that one another one twice, and so on.
+fn check_size(expr: &Expr, input: &LogicalPlan, outputs: &[Expr]) -> Result<(), Refusal> {
+    let column = |name: &DfColumn| {
+        let index = input.schema().index_of_column(name).ok();
+        index.and_then(|index| outputs.get(index)).map_or(1, |output| parts(output, &|_| 1))
+    };
+    if parts(expr, &column) <= MAX_PARTS {
+        return Ok(());
+    }
+    let reason =
+        format!("An expression has more than {MAX_PARTS} parts, derived columns written out.");
+    Err(Refusal::new(RefusalCode::Bounds, "expression", reason, "Name derived columns less often."))
+}
+
 fn resolve(expr: &Expr, input: &LogicalPlan, outputs: &[Expr]) -> Result<Expr, Refusal> {
+    check_size(expr, input, outputs)?;
     let mut refusal = None;
     let resolved = expr.clone().transform(|node| {
         Ok(match node {
