@@ -8,7 +8,6 @@ use privacy::Scope;
 use privacy::sign::SigningKey;
 use privacy::sketch::{Mark, Role, Sketch, Told};
 use record::cosign::Shown;
-use record::ledger::NoiseCost;
 use record::{
     Decision, Entry, FILE, Kind, Outcome, Receipt, Reservation, Round, Store, Verdict, Waiting,
 };
@@ -100,7 +99,6 @@ fn told(number: u8) -> [Told; 1] {
 
 /// Questions that were answered, masked and in the clear, and one that was given back.
 fn release(node: &Store) {
-    let noise = NoiseCost { rho_micro: 5, user_year_micro: 10, hospital_year_micro: 10 };
     for number in 1..=4 {
         let sid = (number % 2 == 0).then_some([number; 32]);
         let reservation = Reservation {
@@ -113,7 +111,7 @@ fn release(node: &Store) {
             policy: [2; 32],
             sid,
             scope: if sid.is_some() { Scope::Pooled } else { Scope::PerHospital },
-            noise: (number == 3).then_some(noise),
+            noise: None,
         };
         let ticket = node.reserve(&reservation).unwrap();
         if number == 4 {
