@@ -18,9 +18,10 @@ pub(super) fn structure(
     connection: &Connection,
     findings: &mut Findings<'_>,
 ) -> Result<(), Problem> {
-    let quick: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-    if quick != "ok" {
-        findings.add(Place::File, Wrong::Structure(quick));
+    // Not the quick one: an index that says something else than its table would change what is listed.
+    let whole: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+    if whole != "ok" {
+        findings.add(Place::File, Wrong::Structure(whole));
     }
     let mut check = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = check.query([])?;
