@@ -60,6 +60,9 @@ pub enum Command {
     /// Show the packs of questions that hospitals can approve
     #[command(subcommand)]
     Pack(crate::pack::PackCommand),
+    /// Make, join and show projects: who may ask what, for which purpose, until when
+    #[command(subcommand)]
+    Project(crate::project::ProjectCommand),
     /// Show what can be asked: tables, columns, conditions, codes
     Catalog(CatalogArgs),
     /// Show who takes part in the region
@@ -133,6 +136,9 @@ pub struct QueryArgs {
     #[arg(long, value_name = "RHO", num_args = 0..=1, require_equals = true,
         default_missing_value = "0.005", value_parser = noise::parse)]
     pub noise: Option<u64>,
+    /// Ask as a member of this project, under its budget
+    #[arg(long, value_name = "NAME", env = "CONSILIUM_PROJECT")]
+    pub project: Option<String>,
     /// Show what each hospital would receive, under which rules and at what cost, and ask nobody
     #[arg(long, visible_alias = "dry-run")]
     pub explain: bool,
@@ -212,9 +218,9 @@ pub struct DemoArgs {
     /// One hospital for each value of this column
     #[arg(long, value_name = "COLUMN", requires = "source")]
     pub split_by: Option<String>,
-    /// Policy of every node: a file, 'default', or 'open' (every minimum 1: shows the machinery,
-    /// protects nobody)
-    #[arg(long, value_name = "FILE|default|open")]
+    /// Policy of every node: a file, 'demo', 'default' (a new hospital's: its steward decides on what is
+    /// in no pack), or 'open' (every minimum 1: shows the machinery, protects nobody)
+    #[arg(long, value_name = "FILE|demo|default|open")]
     pub policy: Option<String>,
     /// Ask this instead of the benchmark
     #[arg(long, value_name = "SQL")]

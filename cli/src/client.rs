@@ -5,6 +5,7 @@
 //! becomes the right exit code.
 
 mod models;
+mod projects;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -142,18 +143,19 @@ impl Client {
         self.ask_this(question(sql, deadline), deadline, progress).await
     }
 
-    /// Asks for an answer with noise that costs each hospital so many millionths of ρ.
+    /// Asks with noise that costs each hospital so many millionths of ρ, or as a member of a project.
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub async fn ask_noisy(
+    pub async fn ask_so(
         &self,
         sql: &str,
-        rho_micro: Option<u64>,
+        (rho_micro, project): (Option<u64>, Option<&str>),
         deadline: Option<Duration>,
         progress: impl FnMut(&Progress),
     ) -> Result<Answer, Failure> {
-        let question = Question { rho_micro, ..question(sql, deadline) };
+        let project = project.unwrap_or_default().to_owned();
+        let question = Question { rho_micro, project, ..question(sql, deadline) };
         self.ask_this(question, deadline, progress).await
     }
 
@@ -280,7 +282,7 @@ impl Client {
 
 fn question(sql: &str, deadline: Option<Duration>) -> Question {
     let (sql, deadline_ms) = (sql.to_owned(), milliseconds(deadline));
-    Question { sql, deadline_ms, pack: None, rho_micro: None }
+    Question { sql, deadline_ms, ..Question::default() }
 }
 
 /// A deadline as it travels; 0 leaves it to the coordinator.

@@ -78,6 +78,9 @@ pub struct FitArgs {
     /// What the model is called in the region: small letters, digits, - and _
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Fit as a member of this project; each round is one of its questions
+    #[arg(long, value_name = "NAME", env = "CONSILIUM_PROJECT")]
+    pub project: Option<String>,
     /// Form of the model on stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
@@ -162,6 +165,7 @@ pub async fn run(args: &FitArgs, context: &Context) -> Result<(), Failure> {
             learning_rate: Some(args.learning_rate),
             least_stays: args.least_stays,
         }),
+        project: args.project.clone().unwrap_or_default(),
     };
     let bar = match args.trees {
         Some(trees) => console.bar(Message::Growing, Some(trees.into())),

@@ -26,6 +26,7 @@ pub mod models;
 mod noise;
 pub mod pack;
 pub mod payment;
+pub mod project;
 pub mod query;
 pub mod region;
 pub mod report;

@@ -166,6 +166,30 @@ messages! {
     Fitting = "steps of the fit", "拟合步数";
     Growing = "trees", "棵树";
     BegunAgain = "the fit begins again: {}", "重新拟合：{}";
+    Project = "project", "项目";
+    Purpose = "purpose", "目的";
+    Members = "members", "成员";
+    LastDay = "until", "截止";
+    NoProjects = "there is no project yet; consilium project create makes one",
+        "尚无项目；用 consilium project create 创建";
+    ProjectHead = "Project {} of {}, made {}", "项目 {}，负责人 {}，创建于 {}";
+    ProjectPurpose = "Purpose: {}", "目的：{}";
+    ProjectExact = "Answers: {}, exact", "回答：{}，精确值";
+    ProjectNoisy = "Answers: {}, with noise that costs a hospital at most {} of rho a year",
+        "回答：{}，加噪声，每家医院每年至多消耗 rho {}";
+    ProjectBudget = "At most {} questions of each hospital, until {} (UTC)",
+        "每家医院至多 {} 个问题，截止 {}（UTC）";
+    ProjectVersion = "{} with the members {}", "{}，成员 {}";
+    ProjectAsking = "Asks to join: {}; consilium project admit takes them in",
+        "申请加入：{}；用 consilium project admit 接纳";
+    QuestionsUsed = "questions", "已用问题数";
+    RhoUsed = "rho this year", "本年 rho";
+    StateUnknown = "unknown", "未知";
+    StateWaiting = "waiting for the steward", "等待数据管理员";
+    StateAccepted = "accepted", "已接受";
+    StateDeclined = "declined", "已拒绝";
+    StateOpen = "open (asks no steward)", "开放（无需批准）";
+    StateClosed = "closed (packs only)", "关闭（仅限问题包）";
     Model = "model", "模型";
     Formula = "formula", "公式";
     Family = "family, link", "分布族，连接函数";
@@ -385,6 +409,7 @@ const fn refusal_en(code: RefusalCode) -> &'static str {
         RefusalCode::Pack => "not a question of an approved pack",
         RefusalCode::Waiting => "waiting for a hospital's steward",
         RefusalCode::Declined => "declined by a hospital's steward",
+        RefusalCode::Project => "not a question of the project",
         RefusalCode::Scheme => "unlike grouper schemes",
         RefusalCode::Model => "model that cannot be fitted",
         RefusalCode::Differencing => "nearly the same patients as before",
@@ -420,6 +445,7 @@ const fn refusal_zh(code: RefusalCode) -> &'static str {
         RefusalCode::Pack => "不属于已批准的问题包",
         RefusalCode::Waiting => "等待医院数据管理员批准",
         RefusalCode::Declined => "已被医院数据管理员拒绝",
+        RefusalCode::Project => "不属于该项目的问题",
         RefusalCode::Scheme => "分组方案不一致",
         RefusalCode::Model => "模型无法拟合",
         RefusalCode::Differencing => "与先前问题的患者几乎相同",

@@ -44,7 +44,7 @@ pub async fn run(args: &QueryArgs, context: &Context) -> Result<(), Failure> {
     let client = Client::open(&args.region.region, &context.clock)?;
     let bar = console.bar(Message::Asking, Some(0));
     let answer = client
-        .ask_noisy(&sql, args.noise, args.deadline, |told| {
+        .ask_so(&sql, (args.noise, args.project.as_deref()), args.deadline, |told| {
             bar.set_length(u64::from(told.asked));
             bar.set_position(u64::from(told.answered + told.failed));
         })

@@ -11,7 +11,7 @@ use crate::console::Console;
 use crate::exit::{EX_OK, EX_USAGE, Failure};
 use crate::{
     alerts, audit, bench, benchmark, catalog, demo, dip, fit, hospitals, models, pack, payment,
-    query, region,
+    project, query, region,
 };
 
 /// What every command is given.
@@ -63,6 +63,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<(), Failure> {
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, context)),
         Command::Payment(command) => runtime()?.block_on(payment::run(command, context)),
         Command::Pack(command) => pack::run(command, context),
+        Command::Project(command) => runtime()?.block_on(project::run(command, context)),
         Command::Demo(args) => demo::run(args, context),
         Command::Region(args) => region::run(args, context),
         Command::Audit(command) => audit::run(command, context),

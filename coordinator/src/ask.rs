@@ -9,7 +9,7 @@ use model::schema::DRG_SCHEME;
 use model::{Refusal, RefusalCode};
 use num_traits::ToPrimitive as _;
 use privacy::request::{ReleaseRequest, Scope};
-use privacy::{Claim, Combined, Domain, Received};
+use privacy::{Claim, Combined, Domain, Project, Received};
 use proto::{Assembler, WireError, encode_request, v1};
 use query::question::{AnswerError, Approximation, Planner, Question};
 use service::Clock;
@@ -87,6 +87,8 @@ pub(crate) struct Who<'a> {
     pub(crate) claim: Option<Claim>,
     /// What noise may cost at each hospital, in millionths of ρ.
     pub(crate) rho_micro: Option<u64>,
+    /// Whose question it is, if a project's.
+    pub(crate) project: Option<Project>,
 }
 
 impl Who<'_> {
@@ -97,9 +99,13 @@ impl Who<'_> {
         domains: &[Vec<Domain>],
     ) -> Result<Vec<ReleaseRequest>, Refusal> {
         let requests = question.requests(self.user, domains)?;
-        let each = requests.into_iter();
-        let each = each.map(|one| one.claiming(self.claim.clone()).with_noise(self.rho_micro));
-        Ok(each.collect())
+        Ok(requests.into_iter().map(|request| self.asks(request)).collect())
+    }
+
+    /// The request as this user asks it.
+    pub(crate) fn asks(&self, request: ReleaseRequest) -> ReleaseRequest {
+        let request = request.claiming(self.claim.clone()).with_noise(self.rho_micro);
+        request.within(self.project.clone())
     }
 }
 

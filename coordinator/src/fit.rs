@@ -53,7 +53,7 @@ type FitSender = mpsc::Sender<v1::FitProgress>;
 struct Fitter<'a> {
     state: &'a State,
     order: &'a Order,
-    user: &'a str,
+    who: &'a Who<'a>,
     until: Instant,
     progress: &'a FitSender,
 }
@@ -95,10 +95,6 @@ enum Round {
 }
 
 impl Fitter<'_> {
-    fn who(&self) -> Who<'_> {
-        Who { user: self.user, claim: None, rho_micro: None }
-    }
-
     /// When a single question of the fit is over: a hospital that hangs must not take the whole fit's
     /// time.
     fn question_end(&self) -> Instant {
@@ -140,7 +136,7 @@ impl Fitter<'_> {
             format: CARD_FORMAT,
             name: order.name.clone(),
             created_at,
-            asker: self.user.to_owned(),
+            asker: self.who.user.to_owned(),
             formula: order.text.clone(),
             family: order.family.as_str().to_owned(),
             link: order.link.as_str().to_owned(),
@@ -268,8 +264,9 @@ impl Fitter<'_> {
         fitting: Fitting,
         roster: &mut Roster,
     ) -> Result<Round, AskError> {
-        let request = question.step(self.user, Scope::Pooled, fitting);
+        let request = question.step(self.who.user, Scope::Pooled, fitting);
         let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
+        let request = self.who.asks(request);
         // Nobody waits for the progress of single rounds.
         let (silent, _) = mpsc::channel(1);
         let State { rounds, registry, .. } = self.state;

@@ -22,6 +22,7 @@ mod noisy;
 mod notary;
 mod pooled;
 mod progress;
+mod projects;
 mod registry;
 mod round;
 mod server;

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::join_all;
-use privacy::Domain;
 use privacy::discover::NameKey;
+use privacy::{Domain, Project};
 use proto::v1;
 use query::domain::{DomainSpec, Listing};
 use query::question::Question;
@@ -47,14 +47,22 @@ pub(crate) struct Lists {
     shelf: Shelf,
 }
 
+/// What finding a list needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Search<'a> {
+    pub(crate) rounds: &'a Rounds,
+    pub(crate) registry: &'a Registry,
+    /// Whose question needs the list, if a project's.
+    pub(crate) project: Option<&'a Project>,
+    pub(crate) until: Instant,
+    pub(crate) progress: &'a ProgressSender,
+}
+
 /// A list that is being found.
 #[derive(Clone, Copy)]
 struct Seeking<'a> {
     listing: &'a Listing,
-    rounds: &'a Rounds,
-    registry: &'a Registry,
-    until: Instant,
-    progress: &'a ProgressSender,
+    search: Search<'a>,
     bits: u8,
 }
 
@@ -70,10 +78,7 @@ impl Lists {
     pub(crate) async fn domains(
         &self,
         question: &Question,
-        rounds: &Rounds,
-        registry: &Registry,
-        until: Instant,
-        progress: &ProgressSender,
+        search: Search<'_>,
     ) -> Result<(Vec<Vec<Domain>>, LeftOut), RoundFailure> {
         let (mut all, mut without) = (Vec::new(), Vec::new());
         for specs in question.specs() {
@@ -82,8 +87,7 @@ impl Lists {
                 let codes = match spec {
                     DomainSpec::Closed(_) => Vec::new(),
                     DomainSpec::Listed(listing) => {
-                        let (found, absent) =
-                            self.codes(listing, rounds, registry, until, progress).await?;
+                        let (found, absent) = self.codes(listing, search).await?;
                         without.extend(absent);
                         found.as_ref().clone()
                     }
@@ -126,21 +130,18 @@ impl Lists {
     async fn codes(
         &self,
         listing: &Listing,
-        rounds: &Rounds,
-        registry: &Registry,
-        until: Instant,
-        progress: &ProgressSender,
+        search: Search<'_>,
     ) -> Result<(Arc<Vec<String>>, LeftOut), RoundFailure> {
         if let Some(codes) = self.published_codes(listing) {
             return Ok((codes, Vec::new()));
         }
-        let stamp = stamp(registry);
+        let stamp = stamp(search.registry);
         // One discovery at a time: a second question waits for the first one's list.
         let mut found = self.found.lock().await;
         if let Some(known) = found.get(&listing.key).filter(|known| known.stamp == stamp) {
             return Ok((Arc::new(known.codes.clone()), Vec::new()));
         }
-        let seeking = Seeking { listing, rounds, registry, until, progress, bits: self.bits };
+        let seeking = Seeking { listing, search, bits: self.bits };
         let (codes, absent) = match listing.levels {
             0 => seeking.discover(0, &Vec::new()).await?,
             _ => seeking.hierarchy().await?,
@@ -168,11 +169,13 @@ impl Seeking<'_> {
         level: u8,
         without: &LeftOut,
     ) -> Result<(Vec<String>, LeftOut), RoundFailure> {
-        let Self { listing, rounds, registry, until, progress, bits } = *self;
+        let Self { listing, search, bits } = *self;
+        let Search { rounds, registry, until, progress, .. } = search;
         // The round puts its sid in the place of the salt.
         let request = listing
             .discovery(ASKER, (bits, level), [0; 32])
-            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
+            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
+            .within(search.project.cloned());
         let outcome = rounds.lead(registry, without, &request, until, progress).await?;
         let Some((places, signature)) = outcome.passing else {
             return Err(RoundFailure::Internal("the witness signed no buckets".into()));

@@ -10,6 +10,7 @@ use privacy::{Combined, ReleaseRequest};
 use query::question::Question;
 
 use crate::ask::{Asker, Who};
+use crate::lists::Search;
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Site};
 use crate::round::{Outcome, RoundFailure};
@@ -35,8 +36,9 @@ impl Asker<'_> {
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<PooledReplies, RoundFailure> {
-        let lists = self.lists.domains(question, self.rounds, self.registry, until, progress);
-        let (domains, without) = lists.await?;
+        let (rounds, registry, project) = (self.rounds, self.registry, who.project.as_ref());
+        let search = Search { rounds, registry, project, until, progress };
+        let (domains, without) = self.lists.domains(question, search).await?;
         let requests = who
             .requests(question, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;

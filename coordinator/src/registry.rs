@@ -145,6 +145,18 @@ impl Site {
         }
     }
 
+    /// Tells the hospital of a project, and hears how far it is with it.
+    pub(crate) async fn consider(&self, project: v1::Project) -> v1::ProjectAt {
+        let mut client = self.client();
+        let heard = timeout(DESCRIBE_TIMEOUT, client.consider(project)).await;
+        let (considered, reason) = match heard {
+            Ok(Ok(response)) => (Some(response.into_inner()), String::new()),
+            Ok(Err(status)) => (None, Absence::of(&status).text()),
+            Err(_) => (None, Absence::Deadline.text()),
+        };
+        v1::ProjectAt { hospital: self.id.to_string(), considered, reason }
+    }
+
     /// Asks the hospital to describe itself, and remembers it.
     pub(crate) async fn describe(
         &self,

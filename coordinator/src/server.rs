@@ -13,7 +13,7 @@ use proto::v1::region_server::{Region, RegionServer};
 use proto::{decode_claim, v1};
 use query::question::Planner;
 use record::{Standing, StandingFiles, Store};
-use service::clock::rfc3339;
+use service::clock::{day_number, rfc3339};
 use service::role::{RoleError, identify, listen};
 use service::serve::ServeError;
 use service::status::{internal_status, refusal_status};
@@ -36,10 +36,11 @@ use crate::lists::Lists;
 use crate::models::Models;
 use crate::noisy;
 use crate::notary;
+use crate::projects::{self, Kept, ProjectError, Projects};
 use crate::registry::{Registry, Site};
 use crate::round::{Rounds, round_memory};
 use crate::shelf::Shelf;
-use crate::state::{EVENT_QUEUE, State, ask_status};
+use crate::state::{EVENT_QUEUE, State, ask_status, project_status};
 use crate::witness::Witness;
 
 /// How often hospitals are asked to describe themselves.
@@ -114,6 +115,7 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let codes = crate::codes::read(&config.code_sources())?;
     let shelf = Shelf::of(&config.data_dir);
     let models = Models::of(&config.data_dir);
+    let projects = Projects::of(&config.data_dir);
     let lists = Lists::new(codes, config.pooled.discovery_bits, shelf);
     let planner = Planner::new(config.engine.memory_mb << 20)?;
     let (deadline, log_interval) = (config.deadline(), config.log_interval());
@@ -121,8 +123,18 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
     let registry = Arc::new(registry);
     let (listener, address) = listen(Role::Coordinator, &config.listen).await?;
     let planned = Mutex::default();
-    let state =
-        State { registry, rounds, lists, planner, policy, deadline, clock, models, planned };
+    let state = State {
+        registry,
+        rounds,
+        lists,
+        planner,
+        policy,
+        deadline,
+        clock,
+        models,
+        projects,
+        planned,
+    };
     let state = Arc::new(state);
     Ok(Bound { listener, address, identity, state, log_interval })
 }
@@ -224,7 +236,8 @@ impl Region for Service {
 
     async fn ask(&self, request: Request<v1::Question>) -> Result<Response<Events>, Status> {
         let peer = require_role(&request, Role::User)?;
-        let v1::Question { sql, deadline_ms, pack, rho_micro } = request.into_inner();
+        let v1::Question { sql, deadline_ms, pack, rho_micro, project } = request.into_inner();
+        let project = self.state.project(&project, peer.name())?;
         let claim = pack.map(decode_claim).transpose();
         let claim = claim.map_err(|refusal| refusal_status(&refusal))?;
         let question = self.state.plan(&sql).await.map_err(|refusal| refusal_status(&refusal))?;
@@ -232,7 +245,7 @@ impl Region for Service {
         let (events, stream) = mpsc::channel(EVENT_QUEUE);
         let state = Arc::clone(&self.state);
         tokio::spawn(async move {
-            let who = Who { user: peer.name(), claim, rho_micro };
+            let who = Who { user: peer.name(), claim, rho_micro, project };
             let outcome = state.answer(&question, &who, deadline, &events).await;
             send(outcome, &events).await;
         });
@@ -291,7 +304,11 @@ impl Region for Service {
         let (events, stream) = mpsc::channel(EVENT_QUEUE);
         let (state, user) = (Arc::clone(&self.state), peer.name().to_owned());
         let deadline = state.fit_deadline(order.deadline_ms);
-        tokio::spawn(async move { fit::run(&state, order, &user, deadline, &events).await });
+        let project = state.project(&order.project, &user)?;
+        tokio::spawn(async move {
+            let who = Who { user: &user, claim: None, rho_micro: None, project };
+            fit::run(&state, order, &who, deadline, &events).await;
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -325,6 +342,50 @@ impl Region for Service {
         Ok(Response::new(told.map_err(|error| ask_status(&error))?))
     }
 
+    async fn create_project(
+        &self,
+        request: Request<v1::Project>,
+    ) -> Result<Response<v1::ProjectReport>, Status> {
+        let peer = require_role(&request, Role::User)?;
+        let now = self.state.clock.now();
+        let when = (rfc3339(now), day_number(now));
+        let when = (when.0.as_str(), when.1);
+        let made = self.state.projects.create(peer.name(), request.into_inner(), when);
+        self.report(made).await
+    }
+
+    async fn join_project(
+        &self,
+        request: Request<v1::ProjectRequest>,
+    ) -> Result<Response<v1::ProjectReport>, Status> {
+        let peer = require_role(&request, Role::User)?;
+        self.report(self.state.projects.join(&request.get_ref().name, peer.name())).await
+    }
+
+    async fn admit_member(
+        &self,
+        request: Request<v1::AdmitRequest>,
+    ) -> Result<Response<v1::ProjectReport>, Status> {
+        let peer = require_role(&request, Role::User)?;
+        self.report(self.state.projects.admit(peer.name(), request.get_ref())).await
+    }
+
+    async fn show_project(
+        &self,
+        request: Request<v1::ProjectRequest>,
+    ) -> Result<Response<v1::ProjectReport>, Status> {
+        require_role(&request, Role::User)?;
+        self.report(self.state.projects.get(&request.get_ref().name)).await
+    }
+
+    async fn projects(
+        &self,
+        request: Request<v1::ProjectsRequest>,
+    ) -> Result<Response<v1::ProjectsResponse>, Status> {
+        require_role(&request, Role::User)?;
+        Ok(Response::new(v1::ProjectsResponse { projects: self.state.projects.list() }))
+    }
+
     async fn hospitals(
         &self,
         request: Request<v1::HospitalsRequest>,
@@ -333,6 +394,17 @@ impl Region for Service {
         self.state.registry.refresh().await;
         let hospitals = self.state.registry.sites().iter().map(|site| hospital(site)).collect();
         Ok(Response::new(v1::HospitalsResponse { hospitals }))
+    }
+}
+
+impl Service {
+    async fn report(
+        &self,
+        kept: Result<Kept, ProjectError>,
+    ) -> Result<Response<v1::ProjectReport>, Status> {
+        let kept = kept.map_err(|error| project_status(&error))?;
+        let report = projects::report(kept, &self.state.registry).await;
+        Ok(Response::new(report.map_err(|refusal| refusal_status(&refusal))?))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::Refusal;
-use privacy::{Policy, Scope, Shape};
+use privacy::{Policy, Project, Scope, Shape};
 use proto::v1;
 use proto::v1::answer_event::Event;
 use query::question::{Planner, Question};
@@ -19,6 +19,7 @@ use crate::catalog::catalog;
 use crate::explain::Size;
 use crate::lists::Lists;
 use crate::models::Models;
+use crate::projects::{ProjectError, Projects};
 use crate::registry::Registry;
 use crate::round::Rounds;
 
@@ -37,6 +38,7 @@ pub(crate) struct State {
     pub(crate) deadline: Duration,
     pub(crate) clock: Clock,
     pub(crate) models: Models,
+    pub(crate) projects: Projects,
     pub(crate) planned: Mutex<HashMap<String, Arc<Question>>>,
 }
 
@@ -60,6 +62,14 @@ impl State {
             0 => FIT_DEADLINE,
             given => Duration::from_millis(given).min(FIT_DEADLINE),
         }
+    }
+
+    /// The project called `name` as `user` asks under it; none when no name is given.
+    pub(crate) fn project(&self, name: &str, user: &str) -> Result<Option<Project>, Status> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        self.projects.of_member(name, user).map(Some).map_err(|error| project_status(&error))
     }
 
     /// What asking needs.
@@ -134,6 +144,14 @@ impl State {
                 answer = &mut asking => return answer.map_err(|error| ask_status(&error)),
             }
         }
+    }
+}
+
+/// How a call about a project ends with which nothing is done.
+pub(crate) fn project_status(error: &ProjectError) -> Status {
+    match error {
+        ProjectError::Refused(refusal) => refusal_status(refusal),
+        ProjectError::File { .. } => internal_status("keeping projects", error),
     }
 }
 

@@ -4,15 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{HospitalId, Refusal, RefusalCode};
-use privacy::policy::Allow;
-use privacy::{Admitted, Leave, Noisy, Partial, Policy, ReleaseRequest, Released, admit};
+use model::HospitalId;
+use privacy::{Admitted, Noisy, Partial, Released, admit};
 use proto::{chunks, decode_request, from_record, to_record, v1};
 use query::engine::{ComputeError, Engine};
 use query::pack::Packs;
 use query::question::AnswerError;
 use record::ledger::NoiseCost;
-use record::{Standing, Ticket, Verdict};
+use record::{Standing, Ticket};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
 use tokio::runtime::Handle;
@@ -107,6 +106,7 @@ impl Desk {
             sid: None,
             scope: request.scope(),
             noise: admitted.noisy().map(cost),
+            project: request.project().cloned(),
         };
         let is_noisy = admitted.noisy().is_some();
         let ticket = self.books.reserve(payment).await?;
@@ -140,35 +140,6 @@ impl Desk {
         };
         fault::point("node.release.committed");
         Ok(answer)
-    }
-
-    /// Why this hospital may answer `request`, should its policy not answer everything.
-    pub(crate) async fn leave(
-        &self,
-        request: &ReleaseRequest,
-        policy: &Policy,
-    ) -> Result<Leave, Status> {
-        if let Some(pack) = self.packs.origin(request, policy).await {
-            return Ok(Leave::Pack(pack));
-        }
-        if policy.questions.allow != Allow::Ask {
-            return Ok(Leave::None);
-        }
-        let question = request.question();
-        Ok(match self.books.decision(&self.steward, question).await? {
-            Some(Verdict::Approved) => Leave::Approved(question),
-            Some(Verdict::Declined) => Leave::Declined,
-            None => Leave::None,
-        })
-    }
-
-    /// Puts a question into the steward's inbox when that is why it was refused.
-    pub(crate) async fn keep_waiting(
-        &self,
-        refusal: &Refusal,
-        request: ReleaseRequest,
-    ) -> Result<(), Status> {
-        if refusal.code == RefusalCode::Waiting { self.books.wait(request).await } else { Ok(()) }
     }
 
     /// Does paid `work` until `until`. What fails or comes too late is refunded.

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Refusal, RefusalCode};
 use privacy::admit::{allowance_used, budget_used};
+use privacy::project::Mode;
 use privacy::sketch::{Known, Told};
-use privacy::{Partial, ReleaseRequest, Released, noise, release};
-use record::ledger::NoiseCost;
+use privacy::{Partial, Project, ReleaseRequest, Released, Scope, noise, release};
+use record::ledger::{NoiseCost, ProjectCost, ProjectSpent};
 use record::{
-    Decision, Entry, Kind, Outcome, RecordError, Reservation, ReserveError, Store, Ticket, Verdict,
-    Waiting,
+    Decision, Entry, Kind, Matter, Outcome, RecordError, Reservation, ReserveError, Store, Ticket,
+    Verdict, Waiting,
 };
 use service::Clock;
 use service::clock::{day, rfc3339};
@@ -32,8 +33,9 @@ pub(crate) struct Payment {
     pub(crate) snapshot: String,
     pub(crate) policy: [u8; 32],
     pub(crate) sid: Option<[u8; 32]>,
-    pub(crate) scope: privacy::Scope,
+    pub(crate) scope: Scope,
     pub(crate) noise: Option<NoiseCost>,
+    pub(crate) project: Option<Project>,
 }
 
 /// What is about to be sent.
@@ -79,6 +81,18 @@ fn failed(error: &RecordError) -> Status {
     internal_status("writing the ledger", error)
 }
 
+fn year_of(day: &str) -> &str {
+    day.split('-').next().unwrap_or_default()
+}
+
+fn project_cost(project: &Project) -> ProjectCost<'_> {
+    let rho_year_micro = match project.parts().mode {
+        Mode::Exact => 0,
+        Mode::Noise { rho_year_micro } => rho_year_micro,
+    };
+    ProjectCost { name: project.name(), questions: project.parts().questions, rho_year_micro }
+}
+
 fn stopped<T>(_: T) -> Status {
     Status::internal("the ledger's thread has stopped")
 }
@@ -106,7 +120,7 @@ impl Books {
 
     /// Pays: uses up the sid and one question of the asker's day, and what noise costs.
     pub(crate) async fn reserve(&self, payment: Payment) -> Result<Ticket, Status> {
-        let asker = payment.asker.clone();
+        let (asker, project) = (payment.asker.clone(), payment.project.clone());
         let today = day(self.clock.now());
         let outcome = self.with(move |store, at, today| {
             store.reserve(&Reservation {
@@ -120,9 +134,15 @@ impl Books {
                 sid: payment.sid,
                 scope: payment.scope,
                 noise: payment.noise,
+                project: payment.project.as_ref().map(project_cost),
             })
         });
         outcome.await?.map_err(|error| match error {
+            ReserveError::Project { is_noise } => {
+                let year = is_noise.then(|| year_of(&today));
+                let used_up = project.as_ref().map(|project| project.used_up(year));
+                used_up.map_or_else(|| stopped(()), |refusal| refusal_status(&refusal))
+            }
             ReserveError::SidSeen => refusal_status(&Refusal::new(
                 RefusalCode::Replay,
                 "sid",
@@ -131,8 +151,7 @@ impl Books {
             )),
             ReserveError::Usage { allowance } => refusal_status(&allowance_used(&asker, allowance)),
             ReserveError::Budget { is_own } => {
-                let year = today.split('-').next().unwrap_or_default();
-                refusal_status(&budget_used(&asker, year, is_own))
+                refusal_status(&budget_used(&asker, year_of(&today), is_own))
             }
             ReserveError::Text(error) => {
                 tracing::warn!(%error, "a reservation could not be written");
@@ -233,6 +252,7 @@ impl Books {
             let measures: Vec<_> = request.measures().iter().map(|m| format!("{m:?}")).collect();
             let measures = format!("{} {}", request.purpose(), measures.join(", "));
             store.wait(&Waiting {
+                matter: Matter::Question,
                 question: request.question(),
                 asker: request.asker(),
                 scope: request.scope(),
@@ -244,7 +264,32 @@ impl Books {
         waiting.await?.map_err(|error| failed(&error))
     }
 
-    /// What the steward decided on a question, entered in the log before anybody acts on it.
+    /// Keeps a project for the steward.
+    pub(crate) async fn propose(&self, project: Project) -> Result<(), Status> {
+        let terms = project.terms().map(|(label, text)| format!("{label}: {text}"));
+        let waiting = self.with(move |store, at, _| {
+            store.wait(&Waiting {
+                matter: Matter::Project,
+                question: project.hash(),
+                // All together have one place in the inbox, or many projects would push out questions.
+                asker: "projects",
+                scope: if project.parts().pooled { Scope::Pooled } else { Scope::PerHospital },
+                relation: &terms.join("\n"),
+                measures: project.name(),
+                at,
+            })
+        });
+        waiting.await?.map_err(|error| failed(&error))
+    }
+
+    /// What a project has used here, all versions together.
+    pub(crate) async fn project_spent(&self, name: String) -> Result<ProjectSpent, Status> {
+        let spent =
+            self.with(move |store, _, today| store.project_spent(&name, year_of(today))).await?;
+        spent.map_err(|error| failed(&error))
+    }
+
+    /// What the steward decided on a question or a project, entered in the log before anybody acts on it.
     pub(crate) async fn decision(
         &self,
         steward: &Arc<Steward>,

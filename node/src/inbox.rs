@@ -10,7 +10,7 @@ use clap::Args;
 use privacy::admit::name_of;
 use privacy::sign::hex;
 use record::inbox::WaitingRow;
-use record::{Archive, FILE, RecordError, Verdict};
+use record::{Archive, FILE, Matter, RecordError, Verdict};
 use serde_json::json;
 use service::clock::{day, rfc3339};
 
@@ -99,6 +99,7 @@ pub(crate) fn list(
 fn as_json(rows: &[WaitingRow], state: impl Fn(&WaitingRow) -> &'static str) -> String {
     let question = |row: &WaitingRow| {
         json!({
+            "kind": row.matter.as_str(),
             "question": hex(&row.question),
             "state": state(row),
             "asker": row.asker,
@@ -123,8 +124,13 @@ fn for_people(row: &WaitingRow, state: &str) -> Vec<String> {
 }
 
 /// Who asks for what.
-fn content(row: &WaitingRow) -> [String; 3] {
-    [
+fn content(row: &WaitingRow) -> Vec<String> {
+    if row.matter == Matter::Project {
+        let mut lines = vec![format!("    project:  {}", printable(&row.measures))];
+        lines.extend(row.relation.lines().map(|line| format!("    {}", printable(line))));
+        return lines;
+    }
+    vec![
         format!("    who:      {}, {}", printable(&row.asker), row.scope.as_str()),
         format!("    rows of:  {}", printable(&row.relation)),
         format!("    first asked for: {}", printable(&row.measures)),

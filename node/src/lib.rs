@@ -15,6 +15,7 @@ mod enroll;
 mod holdings;
 mod inbox;
 pub mod ingest;
+mod leave;
 mod log;
 mod releases;
 mod round;

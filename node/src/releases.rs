@@ -149,6 +149,7 @@ mod tests {
                 sid,
                 scope,
                 noise: None,
+                project: None,
             };
             let ticket = store.reserve(&reservation).unwrap();
             let outcome = Outcome {

@@ -7,12 +7,14 @@ use std::time::SystemTime;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
+use proto::decode_project;
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
 use service::role::{RoleError, identify, listen};
 use service::serve::ServeError;
+use service::status::refusal_status;
 use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -223,6 +225,16 @@ impl Node for Service {
         require_role(&request, Role::Coordinator)?;
         self.desk.cosigned(request.into_inner()).await?;
         Ok(Response::new(v1::CosignedAck {}))
+    }
+
+    async fn consider(
+        &self,
+        request: Request<v1::Project>,
+    ) -> Result<Response<v1::Considered>, Status> {
+        require_role(&request, Role::Coordinator)?;
+        let project = decode_project(request.into_inner());
+        let project = project.map_err(|refusal| refusal_status(&refusal))?;
+        Ok(Response::new(self.desk.consider(project).await?))
     }
 
     async fn ping(

@@ -6,6 +6,7 @@
 
 mod chunks;
 mod growth;
+mod project;
 mod request;
 mod round;
 mod step;
@@ -14,6 +15,7 @@ mod step;
 pub use prost::Message;
 
 pub use chunks::{Assembler, WireError, chunks, encode_noise, from_record, to_record};
+pub use project::{decode_project, encode_project};
 pub use request::{decode_claim, decode_request, encode_claim, encode_request};
 pub use round::{
     OpenedAssembler, ReceivedOffer, UploadProof, add_cells, cells_part, cells_parts, decode_offer,

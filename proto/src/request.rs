@@ -10,6 +10,7 @@ use privacy::request::{
 };
 
 use crate::growth::{decode_growth, encode_growth};
+use crate::project::{decode_project, encode_project};
 use crate::step::{decode_step, encode_step};
 use crate::v1;
 
@@ -51,6 +52,7 @@ pub fn encode_request(request: &ReleaseRequest, deadline_ms: u64) -> v1::Release
         step,
         growth,
         rho_micro: request.rho_micro(),
+        project: request.project().map(encode_project),
     }
 }
 
@@ -145,6 +147,10 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
     };
     let inputs = wire.inputs.iter().map(decode_input).collect::<Result<_, _>>()?;
     let claim = wire.pack.map(decode_claim).transpose()?;
+    let project = wire.project.map(decode_project).transpose()?;
+    let rho_micro = wire.rho_micro;
+    let as_asked =
+        |request: ReleaseRequest| request.claiming(claim).with_noise(rho_micro).within(project);
     let fitting: Option<Fitting> = match (wire.step, wire.growth) {
         (Some(step), None) => Some(decode_step(step)?.into()),
         (None, Some(growth)) => Some(decode_growth(growth)?.into()),
@@ -154,7 +160,7 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
     if let Some(fitting) = fitting {
         let (asker, relation_sql) = (wire.asker, wire.relation_sql);
         let parts = StepParts { scope, asker, relation_sql, inputs, fitting };
-        return Ok(ReleaseRequest::try_from(parts)?.claiming(claim).with_noise(wire.rho_micro));
+        return Ok(as_asked(ReleaseRequest::try_from(parts)?));
     }
     let measures = wire.measures.iter().map(decode_measure).collect::<Result<_, _>>()?;
     let request = ReleaseRequest::try_from(RequestParts {
@@ -167,7 +173,7 @@ pub fn decode_request(wire: v1::ReleaseRequest) -> Result<ReleaseRequest, Refusa
         measures,
         supports: wire.supports,
     })?;
-    Ok(request.claiming(claim).with_noise(wire.rho_micro))
+    Ok(as_asked(request))
 }
 
 fn encode_input(input: &Input) -> v1::Input {

@@ -32,7 +32,7 @@ const SPREAD: [&str; 3] = ["h-1", "h-2", "h-3"];
 
 /// A region of one hospital with these stays under the default policy, for questions by hospital.
 async fn hospital(stays: Vec<Stay>) -> Region {
-    hospital_under(Policy::default(), stays).await
+    hospital_under(Policy::answering(), stays).await
 }
 
 async fn hospital_under(policy: Policy, stays: Vec<Stay>) -> Region {
@@ -45,7 +45,7 @@ async fn hospital_under(policy: Policy, stays: Vec<Stay>) -> Region {
 /// The same stays, the first at the first of three hospitals, the second at the second, and so
 /// on: for pooled questions.
 async fn spread(stays: Vec<Stay>) -> Region {
-    spread_under(Policy::default(), stays).await
+    spread_under(Policy::answering(), stays).await
 }
 
 async fn spread_under(policy: Policy, stays: Vec<Stay>) -> Region {

@@ -38,6 +38,7 @@ fn fine() -> v1::ReleaseRequest {
         step: None,
         growth: None,
         rho_micro: None,
+        project: None,
     }
 }
 

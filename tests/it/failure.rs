@@ -365,7 +365,7 @@ async fn a_policy_takes_effect_at_once_and_closes_when_unreadable() {
     assert_eq!(region.ask(BY_HOSPITAL).await.unwrap().rows(), [["h-1", "30"]]);
 
     // The record is of another policy.
-    let mut strict = Policy::default();
+    let mut strict = Policy::answering();
     strict.minimum.persons = Some(31);
     site.set_policy(&strict).unwrap();
     let answer = region.ask(BY_HOSPITAL).await.unwrap();
@@ -381,6 +381,6 @@ async fn a_policy_takes_effect_at_once_and_closes_when_unreadable() {
     }
     std::fs::remove_file(site.folder().join("policy.toml")).unwrap();
     assert!(region.ask(BY_HOSPITAL).await.is_err(), "no policy is no permission");
-    site.set_policy(&Policy::default()).unwrap();
+    site.set_policy(&Policy::answering()).unwrap();
     assert_eq!(region.ask(BY_HOSPITAL).await.unwrap().rows(), [["h-1", "30"]]);
 }

@@ -233,7 +233,7 @@ async fn asked_again(ward: &Ward, case: &Case, point: &str, sql: &str, left: &Bo
 /// question than were released lets one more question in, and no second.
 async fn nothing_was_lost(ward: &mut Ward) {
     for site in ward.region.sites() {
-        let mut policy = Policy::default();
+        let mut policy = Policy::answering();
         policy.usage.requests_per_day = ward.books.paid(site.id()) + 1;
         site.set_policy(&policy).unwrap();
     }

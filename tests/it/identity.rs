@@ -86,12 +86,8 @@ async fn only_the_right_role_is_answered() {
     for (role, name) in [(Role::Node, "h-1"), (Role::Coordinator, "main"), (Role::Witness, "main")]
     {
         let mut client = region.client_as(&peer(role, name)).unwrap();
-        let question = || v1::Question {
-            sql: "SELECT count(*) FROM stay".into(),
-            deadline_ms: 0,
-            pack: None,
-            rho_micro: None,
-        };
+        let question =
+            || v1::Question { sql: "SELECT count(*) FROM stay".into(), ..v1::Question::default() };
         let ask = client.ask(question()).await.unwrap_err();
         let plan = client.explain(question()).await.unwrap_err();
         let catalog = client.catalog(v1::CatalogRequest {}).await.unwrap_err();

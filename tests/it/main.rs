@@ -15,6 +15,7 @@ mod faults;
 mod identity;
 mod models;
 mod percentiles;
+mod project;
 mod report;
 mod rounds;
 mod smoke;

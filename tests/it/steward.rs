@@ -17,19 +17,23 @@ const EXE: &str = env!("CARGO_BIN_EXE_consilium_process");
 const POOLED: &str = "SELECT sex, count(*) AS n FROM stay GROUP BY 1";
 const BY_HOSPITAL: &str = "SELECT hospital_id, count(*) AS n FROM stay GROUP BY 1";
 /// Three more than answer at first: rounds over nearly the same hospitals are not both opened.
-const ALL: [&str; 6] = ["h-1", "h-2", "h-3", "h-4", "h-5", "h-6"];
+pub(crate) const ALL: [&str; 6] = ["h-1", "h-2", "h-3", "h-4", "h-5", "h-6"];
 
-struct Desk {
+/// A region whose hospitals ask their stewards, and the program of a user of it.
+pub(crate) struct Desk {
     _folder: tempfile::TempDir,
-    region: Region,
-    user: String,
+    pub(crate) region: Region,
+    pub(crate) user: String,
 }
 
 impl Desk {
     async fn open() -> Self {
+        Self::under(Policy::default()).await
+    }
+
+    pub(crate) async fn under(policy: Policy) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut policy = Policy::default();
-        policy.questions.allow = Allow::Ask;
+        assert_eq!(policy.questions.allow, Allow::Ask, "who is new asks");
         let stays = |id| fixture::write(folder.path(), id, (0..30).map(Stay::plain));
         let hospitals = ALL.map(|id| HospitalSource::small(id, stays(id)));
         let region = Region::builder().policy(policy).hospitals(hospitals).start().await.unwrap();
@@ -51,7 +55,7 @@ impl Desk {
         tokio::task::spawn_blocking(run).await.unwrap()
     }
 
-    async fn inbox(&self, hospital: &str, words: &[&str]) -> Vec<Value> {
+    pub(crate) async fn inbox(&self, hospital: &str, words: &[&str]) -> Vec<Value> {
         let output =
             self.steward(hospital, "inbox", &[&["--format", "json"], words].concat()).await;
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -59,7 +63,7 @@ impl Desk {
     }
 
     /// Decides on everything that waits.
-    async fn decide(&self, hospital: &str, command: &str, words: &[&str]) {
+    pub(crate) async fn decide(&self, hospital: &str, command: &str, words: &[&str]) {
         for question in self.inbox(hospital, &[]).await {
             let name = question["question"].as_str().unwrap().to_owned();
             let output = self.steward(hospital, command, &[&[name.as_str()], words].concat()).await;
@@ -75,7 +79,7 @@ impl Desk {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(110);
 const INGESTS: usize = 4;
 
 /// What a region shall be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RegionBuilder {
     hospitals: Vec<HospitalSource>,
     policy: Policy,
@@ -38,6 +38,23 @@ pub struct RegionBuilder {
     witness_exe: Option<PathBuf>,
 }
 
+impl Default for RegionBuilder {
+    fn default() -> Self {
+        Self {
+            hospitals: Vec::new(),
+            policy: Policy::answering(),
+            policies: BTreeMap::new(),
+            rules: None,
+            proxied: false,
+            nodes_exe: None,
+            coordinator_exe: None,
+            coordinator_text: String::new(),
+            deadline: None,
+            witness_exe: None,
+        }
+    }
+}
+
 impl RegionBuilder {
     /// Adds hospitals.
     #[must_use]
@@ -46,7 +63,8 @@ impl RegionBuilder {
         self
     }
 
-    /// The policy of every hospital and of the coordinator's early feedback; else the default.
+    /// The policy of every hospital and of the coordinator's early feedback; else the default rules with
+    /// nobody who decides on each question.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;

@@ -32,7 +32,7 @@ pub use site::{HospitalSource, Site};
 /// The policy of a hospital that withholds nothing: every minimum is 1, and no rule of dominance holds.
 #[must_use]
 pub fn open_policy() -> Policy {
-    let mut policy = Policy { dominance: Dominance::OFF, ..Policy::default() };
+    let mut policy = Policy { dominance: Dominance::OFF, ..Policy::answering() };
     (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
     policy.selectivity.persons = 1;
     (policy.pooled.hospitals, policy.pooled.dominance_e4) = (1, 10_000);

@@ -256,7 +256,7 @@ impl World {
             guard_key,
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
-        let policy = Policy { pooled, ..Policy::default() };
+        let policy = Policy { pooled, ..Policy::answering() };
         admit_round(offer, &policy, &own, privacy::Leave::None).unwrap()
     }
 

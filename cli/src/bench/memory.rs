@@ -98,7 +98,7 @@ pub(super) async fn peak_mb(
 
 /// Asks the node and reads the whole answer.
 async fn ask(node: &mut NodeClient<Channel>, planner: &Planner, sql: &str) -> Result<(), Failure> {
-    let question = planner.plan(sql, &Policy::default()).await.map_err(|e| internal(&e))?;
+    let question = planner.plan(sql, &Policy::answering()).await.map_err(|e| internal(&e))?;
     for request in question.requests("bench", &[]).map_err(|e| internal(&e))? {
         let answer = node.release(encode_request(&request, DEADLINE_MS)).await;
         let mut stream = answer.map_err(|e| internal(&e))?.into_inner();

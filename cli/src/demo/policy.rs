@@ -8,11 +8,18 @@ use super::folder::{self, Folder};
 use super::sources::Member;
 use crate::exit::Failure;
 
-/// A new hospital's policy, and a budget for answers with noise.
-pub const DEFAULT: &str =
-    concat!(include_str!("../../../node/examples/policy.toml"), "\n[noise]\n");
+/// A new hospital's policy.
+pub const NEW: &str = include_str!("../../../node/examples/policy.toml");
+/// Where a new hospital's policy says that its steward decides on each question.
+const ASKS: &str = "\nallow = \"ask\" ";
 /// Every minimum 1: shows the machinery and protects nobody.
 pub const OPEN: &str = include_str!("../../../node/examples/open.toml");
+
+/// A new hospital's policy whose steward need not decide on each question, and a budget for answers with
+/// noise: nobody waits for twelve stewards to see what it does.
+fn demonstration() -> String {
+    format!("{}\n[noise]\n", NEW.replacen(ASKS, "\nallow = \"any\" ", 1))
+}
 
 /// The text of the policy that was asked for; `None` when none was.
 ///
@@ -21,7 +28,8 @@ pub const OPEN: &str = include_str!("../../../node/examples/open.toml");
 pub fn chosen(wanted: Option<&str>) -> Result<Option<String>, Failure> {
     let path = match wanted {
         None => return Ok(None),
-        Some("default") => return Ok(Some(DEFAULT.to_owned())),
+        Some("demo") => return Ok(Some(demonstration())),
+        Some("default") => return Ok(Some(NEW.to_owned())),
         Some("open") => return Ok(Some(OPEN.to_owned())),
         Some(path) => Path::new(path),
     };
@@ -39,14 +47,14 @@ pub fn chosen(wanted: Option<&str>) -> Result<Option<String>, Failure> {
 }
 
 /// Gives every node and the coordinator the policy: the one asked for, else what they have,
-/// else the default.
+/// else the demonstration's.
 ///
 /// # Errors
 /// [`Failure::Output`].
 pub fn write(folder: &Folder, members: &[Member], text: Option<&str>) -> Result<(), Failure> {
     let give = |path: &Path| match text {
         Some(text) => folder::write(path, text),
-        None => folder::write_missing(path, DEFAULT),
+        None => folder::write_missing(path, &demonstration()),
     };
     give(&folder.coordinator("policy.toml"))?;
     members.iter().try_for_each(|member| give(&folder.node(&member.id, "policy.toml")))
@@ -78,9 +86,11 @@ mod tests {
 
     #[test]
     fn shipped_policies_parse_and_a_bad_file_is_explained() {
-        let default: Policy = toml::from_str(DEFAULT).unwrap();
+        let new: Policy = toml::from_str(NEW).unwrap();
+        assert_eq!(new, Policy::default());
+        let demonstration: Policy = toml::from_str(&demonstration()).unwrap();
         let noise = Some(privacy::Noise::default());
-        assert_eq!(default, Policy { noise, ..Policy::default() }, "and a budget for noise");
+        assert_eq!(demonstration, Policy { noise, ..Policy::answering() });
         let open: Policy = toml::from_str(OPEN).unwrap();
         assert_eq!((open.minimum.persons, open.minimum.stays), (Some(1), Some(1)));
         assert_eq!((open.granularity.age_years, open.granularity.money), (1, 1));

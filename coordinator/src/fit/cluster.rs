@@ -29,8 +29,9 @@ impl Fitter<'_> {
             layout.start(Block::Score).map(|start| start..start + layout.size(Block::Score));
         let places = places.unwrap_or_default();
         let clamped = layout.start(Block::Scalars).map(|start| start + Scalar::Clamped as usize);
-        let request = question.step(self.user, Scope::PerHospital, step);
+        let request = question.step(self.who.user, Scope::PerHospital, step);
         let request = request.map_err(|refusal| AskError::Refused(Box::new(refusal)))?;
+        let request = self.who.asks(request);
         let left = self.question_end().saturating_duration_since(self.state.clock.monotonic());
         let (silent, _) = mpsc::channel(1);
         let (answered, _) = self.asker().collect(&Arc::new(vec![request]), left, &silent).await;

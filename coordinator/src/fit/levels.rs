@@ -98,7 +98,7 @@ async fn ask(
     let clock = &fitter.state.clock;
     let left = fitter.question_end().saturating_duration_since(clock.monotonic());
     let (silent, _) = mpsc::channel(1);
-    let answer = fitter.asker().ask(&question, &fitter.who(), left, &silent).await?;
+    let answer = fitter.asker().ask(&question, fitter.who, left, &silent).await?;
     let known = fitter.state.lists.known_domains(&question).await;
     let domain = known.and_then(|parts| parts.into_iter().flatten().next());
     Ok((answer.batches, domain))

@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::Fitter;
 use super::order::{Order, stem};
-use crate::ask::AskError;
+use crate::ask::{AskError, Who};
 use crate::state::{EVENT_QUEUE, State, ask_status};
 
 type Events = mpsc::Sender<Result<v1::FitEvent, Status>>;
@@ -23,15 +23,15 @@ pub(crate) fn text_of(card: &Card) -> Result<String, Status> {
     serde_json::to_string(card).map_err(|error| internal_status("writing a model", &error))
 }
 
-/// Fits for `user` and sends events until there is a card or a reason why there is none.
+/// Fits for `who` and sends events until there is a card or a reason why there is none.
 pub(crate) async fn run(
     state: &Arc<State>,
     request: v1::FitRequest,
-    user: &str,
+    who: &Who<'_>,
     deadline: Duration,
     events: &Events,
 ) {
-    let outcome = attempt(state, request, user, deadline, events).await;
+    let outcome = attempt(state, request, who, deadline, events).await;
     let event = outcome.map(|card| v1::FitEvent { event: Some(Event::Card(card)) });
     // A client that has gone needs no answer.
     let _ = events.send(event).await;
@@ -40,7 +40,7 @@ pub(crate) async fn run(
 async fn attempt(
     state: &Arc<State>,
     request: v1::FitRequest,
-    user: &str,
+    who: &Who<'_>,
     deadline: Duration,
     events: &Events,
 ) -> Result<String, Status> {
@@ -53,7 +53,7 @@ async fn attempt(
     let order = Order::new(request, name).map_err(|error| ask_status(&error))?;
     let until = state.clock.monotonic() + deadline;
     let (progress, mut told) = mpsc::channel(EVENT_QUEUE);
-    let fitter = Fitter { state, order: &order, user, until, progress: &progress };
+    let fitter = Fitter { state, order: &order, who, until, progress: &progress };
     let fitting = Box::pin(fitter.fit());
     tokio::pin!(fitting);
     let card = loop {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use privacy::domain::ancestors;
 
-use super::{ASKER, LeftOut, Seeking};
+use super::{ASKER, LeftOut, Search, Seeking};
 use crate::round::RoundFailure;
 
 /// Levels at which codes are found, counted from the lowest.
@@ -64,8 +64,9 @@ impl Seeking<'_> {
         let request = self
             .listing
             .confirmation(ASKER, codes)
-            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
-        let Self { rounds, registry, until, progress, .. } = *self;
+            .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
+            .within(self.search.project.cloned());
+        let Search { rounds, registry, until, progress, .. } = self.search;
         let outcome = rounds.lead(registry, without, &request, until, progress).await?;
         leave_out(without, outcome.absent);
         let opened = outcome.combined.groups.into_keys().flatten().flatten();

@@ -76,6 +76,8 @@ refusal_codes! {
     Waiting = "waiting",
     /// The hospital's steward has declined this question.
     Declined = "declined",
+    /// The project is over, or this is none of its questions.
+    Project = "project",
     /// Groups of unlike grouper schemes would be added up or compared.
     Scheme = "scheme",
     /// A model that a rule or a hospital does not admit, or that cannot be fitted.

@@ -7,6 +7,7 @@ use crate::domain::Domain;
 use crate::dominance::Dominance;
 use crate::noise::Noisy;
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
+use crate::project::Project;
 use crate::request::{Fitting, ReleaseRequest, Scope};
 use crate::terms::{Sid, Terms, Vouched};
 
@@ -71,6 +72,13 @@ pub enum Leave {
     Approved([u8; 32]),
     /// The steward has declined it.
     Declined,
+    /// It names a project.
+    Project {
+        /// Whether the steward has accepted that very project; `None` when nobody has decided.
+        accepted: Option<bool>,
+        /// The UTC day, such as 20261231.
+        today: u32,
+    },
 }
 
 /// An offer as a node received it: nothing in it has been checked but the terms.
@@ -163,7 +171,7 @@ pub fn admit_round(
 /// lasts, the node's ledger decides, in the transaction that pays for the question.
 ///
 /// # Errors
-/// A [`Refusal`] with code `policy_unset`, `scope`, `pack`, `waiting`, `declined` or `offer`.
+/// A [`Refusal`] with code `policy_unset`, `scope`, `pack`, `project`, `waiting`, `declined` or `offer`.
 pub fn admit(request: ReleaseRequest, policy: &Policy, leave: Leave) -> Result<Admitted, Refusal> {
     if request.scope() == Scope::Pooled {
         return Err(Refusal::new(
@@ -217,7 +225,10 @@ fn admit_scope(
     let noisy = request.rho_micro().map(|_| admit_noise(&request, policy)).transpose()?;
     // The steward is asked last: what other rules refuse need not be read. The budget for noise is a
     // steward's leave for whatever it buys, but for what the steward has declined.
-    if noisy.is_none() || leave == Leave::Declined {
+    let pack = matches!(leave, Leave::Pack(_));
+    if let Some(project) = request.project().filter(|_| !pack) {
+        admit_member(&request, project, policy, leave)?;
+    } else if noisy.is_none() || leave == Leave::Declined {
         admit_question(&request, policy, leave)?;
     }
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
@@ -257,13 +268,7 @@ fn admit_question(request: &ReleaseRequest, policy: &Policy, leave: Leave) -> Re
     match policy.questions.allow {
         Allow::Any => Ok(()),
         Allow::Packs | Allow::Ask if from_pack => Ok(()),
-        Allow::Packs => Err(Refusal::new(
-            RefusalCode::Pack,
-            "question",
-            "The hospital answers questions of packs that it has approved, and this is none.",
-            "`consilium pack list` shows the packs and their hashes; the hospital's steward \
-             approves one in questions.packs of the policy file.",
-        )),
+        Allow::Packs => Err(no_pack()),
         Allow::Ask if leave == Leave::Approved(question) => Ok(()),
         Allow::Ask if leave == Leave::Declined => Err(Refusal::new(
             RefusalCode::Declined,
@@ -284,6 +289,34 @@ fn admit_question(request: &ReleaseRequest, policy: &Policy, leave: Leave) -> Re
              question's name.",
         )),
     }
+}
+
+/// A question of a project keeps to it, whatever the hospital answers otherwise.
+fn admit_member(
+    request: &ReleaseRequest,
+    project: &Project,
+    policy: &Policy,
+    leave: Leave,
+) -> Result<(), Refusal> {
+    let Leave::Project { accepted, today } = leave else { return Err(project.waits()) };
+    project.covers(request, today)?;
+    match (policy.questions.allow, accepted) {
+        (_, Some(false)) => Err(project.declined()),
+        (Allow::Any, _) | (Allow::Ask, Some(true)) => Ok(()),
+        (Allow::Packs, _) if request.rho_micro().is_none() => Err(no_pack()),
+        (Allow::Packs, Some(true)) => Ok(()),
+        (Allow::Packs | Allow::Ask, None) => Err(project.waits()),
+    }
+}
+
+fn no_pack() -> Refusal {
+    Refusal::new(
+        RefusalCode::Pack,
+        "question",
+        "The hospital answers questions of packs that it has approved, and this is none.",
+        "`consilium pack list` shows the packs and their hashes; the hospital's steward approves one in \
+         questions.packs of the policy file.",
+    )
 }
 
 /// What people call a question: the beginning of its hash, long enough that nobody finds two

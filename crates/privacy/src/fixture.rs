@@ -100,7 +100,7 @@ pub(crate) fn policy_of(floor: Floor) -> Policy {
             hospitals: floor.hospitals,
             dominance_e4: floor.dominance_e4,
         },
-        ..Policy::default()
+        ..Policy::answering()
     }
 }
 

@@ -106,25 +106,36 @@ impl Default for Scopes {
 }
 
 /// Which questions are answered, before any other rule is looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Questions {
     /// Everything that the other rules admit, approved packs only, or what the steward approves too.
     pub allow: Allow,
-    /// Content hashes of the approved packs, in hex, as `consilium pack list` prints them.
+    /// Content hashes of the approved packs, in hex, as `consilium pack list` prints them; or
+    /// [`SHIPPED`], those that came with the hospital's own program.
     pub packs: Vec<String>,
+}
+
+/// Stands for all packs that came with the node's program.
+pub const SHIPPED: &str = "shipped";
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self { allow: Allow::default(), packs: vec![SHIPPED.to_owned()] }
+    }
 }
 
 /// Which questions a hospital answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Allow {
-    /// Everything that the other rules of the policy admit.
-    #[default]
+    /// Everything that the other rules of the policy admit. Exact answers are equations: who may ask as
+    /// many as there are patients can solve them.
     Any,
     /// Questions of approved packs only.
     Packs,
     /// Questions of approved packs, and those that the steward approves one by one; others wait.
+    #[default]
     Ask,
 }
 
@@ -302,11 +313,21 @@ impl Policy {
         }
     }
 
-    /// Whether the pack with this content hash is approved.
+    /// The default rules with nobody who decides on each question: what those rules are tested and
+    /// measured with.
+    #[must_use]
+    pub fn answering() -> Self {
+        let questions = Questions { allow: Allow::Any, ..Questions::default() };
+        Self { questions, ..Self::default() }
+    }
+
+    /// Whether a pack that the hospital's own program came with, and whose content hash this is, is
+    /// approved.
     #[must_use]
     pub fn approves(&self, pack: &[u8; 32]) -> bool {
         let hash = crate::sign::hex(pack);
-        self.questions.packs.iter().any(|approved| approved.eq_ignore_ascii_case(&hash))
+        let is_it = |entry: &String| entry == SHIPPED || entry.eq_ignore_ascii_case(&hash);
+        self.questions.packs.iter().any(is_it)
     }
 
     /// Whether `table.column` may be used so; the data model's own rules come on top.
@@ -363,12 +384,12 @@ impl Policy {
         if self.models.trees as usize > MAX_TREES {
             problems.push(format!("models.trees is outside 0..={MAX_TREES}"));
         }
-        let is_no_hash =
-            |text: &&String| text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_no_hash = |text: &&String| *text != SHIPPED && !is_hash(text);
         for entry in self.questions.packs.iter().filter(is_no_hash) {
             problems.push(format!(
-                "questions.packs: \"{entry}\" is no content hash of 64 hex digits; `consilium pack \
-                 list` prints them"
+                "questions.packs: \"{entry}\" is neither \"{SHIPPED}\" nor a content hash of 64 hex \
+                 digits; `consilium pack list` prints them"
             ));
         }
         if self.questions.allow == Allow::Packs && self.questions.packs.is_empty() {

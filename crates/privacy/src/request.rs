@@ -8,6 +8,7 @@ use crate::canonical::Writer;
 use crate::domain::{Domain, MAX_CELLS, Outside};
 use crate::growth::Growth;
 use crate::measure::{Input, MAX_INPUTS, MAX_MEASURES, Measure};
+use crate::project::Project;
 use crate::step::Step;
 
 /// Version of the request's meaning; a node refuses any other.
@@ -60,6 +61,7 @@ pub struct ReleaseRequest {
     fitting: Option<Fitting>,
     claim: Option<Claim>,
     rho_micro: Option<u64>,
+    project: Option<Box<Project>>,
 }
 
 /// What a request says of itself: that it is a question of a pack, with these arguments. Nobody
@@ -156,6 +158,7 @@ impl ReleaseRequest {
             fitting: None,
             claim: None,
             rho_micro: None,
+            project: None,
         })
     }
 }
@@ -334,6 +337,19 @@ impl ReleaseRequest {
     #[must_use]
     pub const fn claim(&self) -> Option<&Claim> {
         self.claim.as_ref()
+    }
+
+    /// The same request, as a question of a project. What is computed does not depend on it, so the hash does
+    /// not either.
+    #[must_use]
+    pub fn within(self, project: Option<Project>) -> Self {
+        Self { project: project.map(Box::new), ..self }
+    }
+
+    /// The project whose question it is.
+    #[must_use]
+    pub fn project(&self) -> Option<&Project> {
+        self.project.as_deref()
     }
 
     /// The same request, to be answered with noise that costs so many millionths of ρ; without, exactly.

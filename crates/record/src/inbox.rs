@@ -17,9 +17,31 @@ use crate::store::{Archive, Problem, RecordError, Store, from_column, to_column}
 /// Questions that are kept; beyond, one makes room of whoever has most of them.
 pub const MAX_WAITING: usize = 1_000;
 
-/// A question that has to wait.
+/// What a steward decides on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Matter {
+    /// One question.
+    Question,
+    /// A project, whose definition stands in the place of the relation.
+    Project,
+}
+
+impl Matter {
+    /// The code in the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Question => "question",
+            Self::Project => "project",
+        }
+    }
+}
+
+/// A question, or a project, that has to wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting<'a> {
+    /// Which of them.
+    pub matter: Matter,
     /// What stands for the question and its asker.
     pub question: [u8; 32],
     /// Who asks.
@@ -34,9 +56,11 @@ pub struct Waiting<'a> {
     pub at: &'a str,
 }
 
-/// A question that was asked and had to wait.
+/// A question or project that had to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingRow {
+    /// Which of them.
+    pub matter: Matter,
     /// What stands for the question and its asker.
     pub question: [u8; 32],
     /// Who asks.
@@ -115,8 +139,9 @@ impl Store {
                 )?;
             }
             transaction.execute(
-                "INSERT INTO waiting (question, asker, scope, relation, measures, first, last, times)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1)",
+                "INSERT INTO waiting
+                     (question, asker, scope, relation, measures, first, last, times, kind)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1, ?7)",
                 params![
                     waiting.question,
                     waiting.asker,
@@ -124,6 +149,7 @@ impl Store {
                     waiting.relation,
                     waiting.measures,
                     waiting.at,
+                    waiting.matter.as_str(),
                 ],
             )?;
             Ok(())
@@ -175,7 +201,7 @@ impl Archive {
 
 fn rows(connection: &Connection) -> Result<Vec<WaitingRow>, Problem> {
     let mut select = connection.prepare_cached(
-        "SELECT question, asker, scope, relation, measures, first, last, times
+        "SELECT question, asker, scope, relation, measures, first, last, times, kind
          FROM waiting ORDER BY last DESC, question",
     )?;
     let mut rows = select.query([])?;
@@ -183,7 +209,10 @@ fn rows(connection: &Connection) -> Result<Vec<WaitingRow>, Problem> {
     while let Some(row) = rows.next()? {
         let scope: String = row.get("scope")?;
         let scope = entry::scope(&scope);
+        let kind: String = row.get("kind")?;
+        let matter = [Matter::Question, Matter::Project].into_iter().find(|m| m.as_str() == kind);
         waiting.push(WaitingRow {
+            matter: matter.ok_or_else(|| Problem::damaged("what waits is of no kind"))?,
             question: row.get("question")?,
             asker: row.get("asker")?,
             scope: scope.ok_or_else(|| Problem::damaged("a question has no scope"))?,

@@ -15,6 +15,7 @@
 mod answers;
 mod listing;
 mod noise;
+mod project;
 mod rows;
 
 use std::fmt;
@@ -32,6 +33,7 @@ use crate::store::{Abandoned, Problem, RecordError, Store, from_column, to_colum
 pub use answers::{LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use listing::ReleaseRow;
 pub use noise::{NoiseCost, NoiseSpent};
+pub use project::{ProjectCost, ProjectSpent};
 pub(crate) use rows::{Settled, Spent};
 
 /// Longest receipt of an upload, in bytes.
@@ -60,6 +62,8 @@ pub struct Reservation<'a> {
     pub scope: Scope,
     /// What noise costs, if the answer has any.
     pub noise: Option<NoiseCost>,
+    /// Whose question it is, if a project's.
+    pub project: Option<ProjectCost<'a>>,
 }
 
 /// How a question ended, without counts.
@@ -106,6 +110,12 @@ pub enum ReserveError {
     Budget {
         /// Whether it is the asker's own.
         is_own: bool,
+    },
+    /// A budget of the question's project does not last for it.
+    #[error("the project's budget does not last for this question")]
+    Project {
+        /// Whether it is the year's noise, or else the number of questions.
+        is_noise: bool,
     },
     /// A text of the reservation could not stand in the log.
     #[error("the reservation cannot be recorded: {0}")]
@@ -249,20 +259,34 @@ fn pay(
     if spent(connection, reservation.asker, reservation.day)? >= reservation.allowance {
         return Ok(Err(ReserveError::Usage { allowance: reservation.allowance }));
     }
-    if let Err(error) = noise::afford(connection, reservation)? {
-        return Ok(Err(error));
+    for afford in [noise::afford, project::afford] {
+        if let Err(error) = afford(connection, reservation)? {
+            return Ok(Err(error));
+        }
     }
     let rho = to_column(reservation.noise.map_or(0, |noise| noise.rho_micro))?;
     if let Some(sid) = &reservation.sid {
         connection.prepare_cached("INSERT INTO sid VALUES (?1)")?.execute(params![sid])?;
     }
     let Reservation { asker, day, request, snapshot, policy, sid, scope, .. } = reservation;
+    let project = reservation.project.map(|project| project.name);
     connection
         .prepare_cached(
-            "INSERT INTO reservation (state, asker, day, scope, request, snapshot, policy, sid, rho)
-             VALUES ('reserved', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO reservation
+                 (state, asker, day, scope, request, snapshot, policy, sid, rho, project)
+             VALUES ('reserved', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
-        .execute(params![asker, day, scope.as_str(), request, snapshot, policy, sid, rho])?;
+        .execute(params![
+            asker,
+            day,
+            scope.as_str(),
+            request,
+            snapshot,
+            policy,
+            sid,
+            rho,
+            project
+        ])?;
     Ok(Ok(connection.last_insert_rowid()))
 }
 

@@ -33,7 +33,7 @@ pub mod store;
 pub use checkpoint::Checkpoint;
 pub use cosign::CosignError;
 pub use entry::{Entry, Kind};
-pub use inbox::{Decision, Verdict, Waiting};
+pub use inbox::{Decision, Matter, Verdict, Waiting};
 pub use ledger::{Outcome, Reservation, ReserveError, Ticket};
 pub use receipt::Receipt;
 pub use rounds::{Round, RoundError};

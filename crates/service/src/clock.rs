@@ -110,6 +110,15 @@ pub fn day(time: SystemTime) -> String {
     date(utc(time))
 }
 
+/// The UTC day as one number, 20261121, with the same bounds.
+#[must_use]
+pub fn day_number(time: SystemTime) -> u32 {
+    let at = utc(time);
+    u32::try_from(at.year()).unwrap_or(0) * 10_000
+        + u32::from(u8::from(at.month())) * 100
+        + u32::from(at.day())
+}
+
 fn date(at: OffsetDateTime) -> String {
     format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day())
 }
@@ -129,7 +138,7 @@ mod tests {
     fn times_are_written_in_utc() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_249_799_999);
         assert_eq!(rfc3339(at), "2026-11-21T08:29:59Z");
-        assert_eq!(day(at), "2026-11-21");
+        assert_eq!((day(at), day_number(at)), ("2026-11-21".to_owned(), 20_261_121));
         assert_eq!(day(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01");
         assert_eq!(day(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)), "9999-12-31");
     }

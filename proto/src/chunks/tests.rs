@@ -39,7 +39,7 @@ fn released(groups: u64) -> Released {
         ],
         bins: Vec::new(),
     };
-    let admitted = admit(request(), &Policy::default(), privacy::Leave::None).unwrap();
+    let admitted = admit(request(), &Policy::answering(), privacy::Leave::None).unwrap();
     let groups: Vec<_> = (0..groups).map(group).collect();
     let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
     let partial = Partial::new(admitted, groups, nobody, 20, false);

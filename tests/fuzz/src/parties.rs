@@ -61,7 +61,7 @@ pub(crate) fn planner() -> Planner {
 
 /// A question under the default policy.
 pub(crate) fn question(sql: &str) -> Question {
-    wait(planner().plan(sql, &Policy::default())).unwrap()
+    wait(planner().plan(sql, &Policy::answering())).unwrap()
 }
 
 /// The request of [`PER_HOSPITAL`].
@@ -110,7 +110,7 @@ fn round(roster: &Roster) -> Round {
         family: request.family(),
         round_key: key_of_round.commitment(),
         witness_key: SealKey::from_signing(&key(4)).public(),
-        floor: Floor::of(&Policy::default()).unwrap(),
+        floor: Floor::of(&Policy::answering()).unwrap(),
         roster: roster.hash(),
         hospitals: roster.hospitals().keys().cloned().collect(),
         shape: Shape::of(&request).unwrap(),

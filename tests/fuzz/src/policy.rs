@@ -21,7 +21,7 @@ use crate::parties::{POOLED, planner, wait};
 const MOST_BYTES: usize = 4 << 10;
 
 static PLANNER: LazyLock<Planner> = LazyLock::new(planner);
-static DEFAULT: LazyLock<Arc<Engine>> = LazyLock::new(|| engine(Policy::default()));
+static DEFAULT: LazyLock<Arc<Engine>> = LazyLock::new(|| engine(Policy::answering()));
 
 /// Reads one text; the first byte says what it is.
 pub fn policy(bytes: &[u8]) {

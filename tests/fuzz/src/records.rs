@@ -9,7 +9,8 @@ use privacy::sign::SigningKey;
 use privacy::sketch::{Mark, Role, Sketch, Told};
 use record::cosign::Shown;
 use record::{
-    Decision, Entry, FILE, Kind, Outcome, Receipt, Reservation, Round, Store, Verdict, Waiting,
+    Decision, Entry, FILE, Kind, Matter, Outcome, Receipt, Reservation, Round, Store, Verdict,
+    Waiting,
 };
 
 use crate::parties::key;
@@ -112,6 +113,7 @@ fn release(node: &Store) {
             sid,
             scope: if sid.is_some() { Scope::Pooled } else { Scope::PerHospital },
             noise: None,
+            project: None,
         };
         let ticket = node.reserve(&reservation).unwrap();
         if number == 4 {
@@ -134,6 +136,7 @@ fn release(node: &Store) {
 
 fn wait_and_decide(node: &Store) {
     let waiting = Waiting {
+        matter: Matter::Question,
         question: [1; 32],
         asker: "ana",
         scope: Scope::Pooled,

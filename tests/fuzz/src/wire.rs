@@ -86,7 +86,7 @@ fn request(bytes: &[u8]) {
             }
         }
         Scope::PerHospital => {
-            let admitted = privacy::admit(request.clone(), &Policy::default(), Leave::None);
+            let admitted = privacy::admit(request.clone(), &Policy::answering(), Leave::None);
             assert!(admitted.is_ok_and(|admitted| *admitted.request() == request));
         }
     }
@@ -134,7 +134,7 @@ fn admit(offer: ReceivedOffer) {
     let guard_key = GuardSecret::new(Zeroizing::new([1; 32])).key(terms.sid());
     let offer = Offer { request, terms, round_key, guard_key };
     let own: HospitalId = "h-1".parse().unwrap();
-    if let Ok(round) = privacy::admit_round(offer, &Policy::default(), &own, Leave::None) {
+    if let Ok(round) = privacy::admit_round(offer, &Policy::answering(), &own, Leave::None) {
         assert_eq!(round.admitted().request().hash(), parties.round.request.hash());
     }
 }

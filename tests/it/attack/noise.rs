@@ -31,7 +31,7 @@ const PLENTY: Noise = Noise {
 };
 
 fn with_noise(noise: Noise) -> Policy {
-    Policy { noise: Some(noise), ..Policy::default() }
+    Policy { noise: Some(noise), ..Policy::answering() }
 }
 
 async fn noisy(region: &Region, sql: &str, rho_micro: u64) -> Result<Answer, Status> {

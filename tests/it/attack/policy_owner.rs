@@ -26,7 +26,7 @@ async fn region(others: &[(&str, Policy)]) -> Region {
 }
 
 fn shy() -> Policy {
-    let mut shy = Policy::default();
+    let mut shy = Policy::answering();
     shy.columns.denied = vec!["stay.payer".to_owned()];
     shy
 }
@@ -90,7 +90,7 @@ async fn a_policy_that_becomes_stricter_is_kept_to_at_once() {
     let rare = |rows: &[Vec<String>]| rows.iter().any(|row| row[0] == "RARE");
     let answer = region.ask(POOLED).await.unwrap();
     assert!(rare(&answer.rows()) && answer.missing().is_empty(), "{answer:?}");
-    region.site("h-2").set_policy(&Policy::default()).unwrap();
+    region.site("h-2").set_policy(&Policy::answering()).unwrap();
     // The coordinator may not have heard of it yet; then h-2 does not join.
     let sql = POOLED.replace("FROM stay", "FROM stay WHERE los_days < 900");
     let answer = region.ask(&sql).await.unwrap();

@@ -19,7 +19,7 @@ const BY_HOSPITAL: &str = "SELECT hospital_id, count(*) AS n FROM stay GROUP BY 
 const POOLED: &str = "SELECT count(*) AS n FROM stay";
 
 fn policy((persons, stays, selectivity): (Option<u32>, Option<u32>, u32)) -> Policy {
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     (policy.minimum.persons, policy.minimum.stays) = (persons, stays);
     policy.selectivity.persons = selectivity;
     policy
@@ -49,12 +49,12 @@ async fn a_closed_node_is_in_no_sum() {
     }
     // One closed node is enough: of two hospitals there is no sum.
     for site in &region.sites()[1..] {
-        site.set_policy(&Policy::default()).unwrap();
+        site.set_policy(&Policy::answering()).unwrap();
     }
     assert_eq!(refusal(region.ask(POOLED).await).code, RefusalCode::PolicyUnset);
     let answer = region.ask(BY_HOSPITAL).await.unwrap();
     assert_eq!(answer.rows(), [["h-2", "20"], ["h-3", "20"]]);
     assert_eq!(answer.missing(), [("h-1", "refused: policy_unset")]);
-    region.sites()[0].set_policy(&Policy::default()).unwrap();
+    region.sites()[0].set_policy(&Policy::answering()).unwrap();
     assert_eq!(region.ask(POOLED).await.unwrap().rows(), [["60"]], "without a restart");
 }

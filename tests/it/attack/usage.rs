@@ -19,7 +19,7 @@ const ALLOWANCE: u64 = 3;
 const LONGEST_STAY: u32 = 26;
 
 fn few_questions() -> Policy {
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.usage.requests_per_day = ALLOWANCE;
     policy
 }
@@ -118,7 +118,7 @@ async fn a_question_that_fails_is_given_back() {
     let mut node = region.node_client_as("h-1", &peer(Role::Coordinator, "main")).unwrap();
     for number in 0..=ALLOWANCE {
         assert_eq!(code(region.ask(denied).await), RefusalCode::Grouping);
-        let question = planner.plan(&slow(number), &Policy::default()).await.unwrap();
+        let question = planner.plan(&slow(number), &Policy::answering()).await.unwrap();
         let late = encode_request(&question.requests(USER, &[]).unwrap()[0], 1);
         let status = node.release(late).await.map(|_| ()).unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");

@@ -72,7 +72,7 @@ impl Rogue {
             family: request.family(),
             round_key: round_key().commitment(),
             witness_key: [0; 32],
-            floor: Floor::of(&Policy::default()).unwrap(),
+            floor: Floor::of(&Policy::answering()).unwrap(),
             roster: self.roster.hash(),
             hospitals: self.roster.hospitals().keys().cloned().collect(),
             shape: Shape::of(request).unwrap(),

@@ -15,7 +15,7 @@ use crate::client::user_folder;
 
 /// Hospitals that answer questions of these packs only.
 async fn region(folder: &std::path::Path, packs: &[&str]) -> Region {
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.questions.allow = Allow::Packs;
     policy.questions.packs =
         packs.iter().map(|name| hex(&Pack::named(name).unwrap().hash())).collect();
@@ -35,7 +35,8 @@ async fn claim(
     let claim =
         Claim { pack: pack.hash(), question: question.to_owned(), arguments: arguments.clone() };
     let pack = Some(encode_claim(&claim));
-    let question = v1::Question { sql: sql.to_owned(), deadline_ms: 20_000, pack, rho_micro: None };
+    let question =
+        v1::Question { sql: sql.to_owned(), deadline_ms: 20_000, pack, ..Default::default() };
     let mut events = region.client().ask(question).await.unwrap().into_inner();
     loop {
         match events.message().await {

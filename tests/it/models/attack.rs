@@ -108,7 +108,7 @@ async fn hospitals_decide_which_models_they_take_part_in() {
             fixture::write(folder.path(), &id, (0..225).map(|number| stay(hospital, number)));
         HospitalSource::small(&id, source)
     });
-    let mut closed = privacy::Policy::default();
+    let mut closed = privacy::Policy::answering();
     closed.models.fit = false;
     let region = Region::builder()
         .hospitals(hospitals.collect::<Vec<_>>())

@@ -154,7 +154,7 @@ async fn trees_predict_unseen_stays_as_well_as_lightgbm() {
 /// of deaths, of which each run needs eleven, few remain apart: the AUC is 0.76 instead of 0.92.
 #[tokio::test(flavor = "multi_thread")]
 async fn trees_under_the_default_rules_predict_nearly_as_well() {
-    let mut policy = privacy::Policy::default();
+    let mut policy = privacy::Policy::answering();
     policy.usage.requests_per_day = 1_000_000;
     against_lightgbm(policy, [TOLERANCE, TOLERANCE, 0.02], 0.2).await;
 }
@@ -288,7 +288,7 @@ fn leaf_of(tree: &[NodeCard], bins: &[u8]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_leaf_is_of_a_few_patients() {
     let folder = tempfile::tempdir().unwrap();
-    let mut policy = privacy::Policy::default();
+    let mut policy = privacy::Policy::answering();
     policy.usage.requests_per_day = 1_000_000;
     let region = Region::builder().hospitals(hospitals(folder.path(), 5, 120)).policy(policy);
     let region = region.start().await.unwrap();

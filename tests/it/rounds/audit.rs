@@ -136,7 +136,7 @@ async fn consilium(folder: &Path) -> (Option<i32>, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_questions_verify_and_no_change_goes_unseen() {
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.usage.requests_per_day = 100_000;
     let data = STAYS.map(|stays| (0..stays).map(Stay::plain).collect());
     let region = region(data, |builder| {

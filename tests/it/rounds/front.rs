@@ -249,6 +249,14 @@ impl Node for NodeFront {
         let mut inner = self.inner.clone();
         forward(&self.tape, request, |m| async move { inner.ping(m).await }).await
     }
+
+    async fn consider(
+        &self,
+        request: Request<v1::Project>,
+    ) -> Result<Response<v1::Considered>, Status> {
+        let mut inner = self.inner.clone();
+        forward(&self.tape, request, |m| async move { inner.consider(m).await }).await
+    }
 }
 
 struct WitnessFront {

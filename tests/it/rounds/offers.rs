@@ -206,7 +206,7 @@ async fn both_refuse(chair: &Chair<'_>, agreed: &Agreed) -> [(RefusalCode, Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn even_both_authorities_together_keep_to_what_hospitals_demand() {
-    let mut strict = Policy::default();
+    let mut strict = Policy::answering();
     strict.minimum.persons = Some(STRICT);
     let region = four(|builder| builder.policy_of("h-4", strict)).await;
     let chair = Chair::of(&region);

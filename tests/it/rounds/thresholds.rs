@@ -20,7 +20,7 @@ async fn a_hospital_decides_whether_its_small_groups_count() {
     let small = region(data(), |builder| builder).await;
     assert_eq!(small.ask(COUNTS).await.unwrap().rows(), [["DA1", "80"], ["RB2", "20"]]);
     // One hospital leaves its five out. After what was told with them, that would be their difference.
-    let mut strict = Policy::default();
+    let mut strict = Policy::answering();
     strict.pooled.local_minimum = 11;
     small.site("h-2").set_policy(&strict).unwrap();
     assert!(small.ask(COUNTS).await.unwrap_err().message().contains("nearly the same patients"));

@@ -71,7 +71,7 @@ fn secret(purpose: &str) -> [u8; 32] {
 /// The pooled request over a list of codes that has `cells` places.
 fn request(cells: u32) -> Result<ReleaseRequest, Failure> {
     let planner = Planner::new(PLANNER_BYTES).map_err(wrong)?;
-    let policy = Policy::default();
+    let policy = Policy::answering();
     let question = runtime()?.block_on(planner.plan(QUESTION, &policy)).map_err(wrong)?;
     let codes = |index: u32| format!("{index:06}");
     let list: Vec<_> = (0..cells.saturating_sub(UNNAMED)).map(codes).collect();
@@ -116,7 +116,7 @@ impl Parties {
         let roster = SignedRoster::sign(&authority, REGION, 1, a, b, &keys);
         let roster = roster.verify(&authority.verify_key(), REGION).map_err(wrong)?;
         let minimum = Minimum { persons: Some(11), stays: Some(11) };
-        let policy = Policy { minimum, ..Policy::default() };
+        let policy = Policy { minimum, ..Policy::answering() };
         let request = request(cells)?;
         let round_key = RoundKey::new(secret("round").into());
         let witness_key = SealKey::from_random(&secret("witness of the round").into());

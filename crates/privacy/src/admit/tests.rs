@@ -113,7 +113,7 @@ fn a_per_hospital_request_is_never_masked_and_a_pooled_one_never_in_the_clear() 
     let request = ReleaseRequest::try_from(parts).unwrap();
     let answer = refused(&fixture, Ok(Offer { request, ..fixture.offer().unwrap() }));
     assert_eq!(answer.0, RefusalCode::Offer);
-    let refusal = admit(fixture.request.clone(), &Policy::default(), Leave::None).unwrap_err();
+    let refusal = admit(fixture.request.clone(), &Policy::answering(), Leave::None).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Offer, "no silent fall-back");
 }
 
@@ -184,7 +184,7 @@ fn a_steward_decides_on_one_question_of_one_asker() {
     };
     let request = |asker: &str, sql: &str| ReleaseRequest::try_from(parts(asker, sql)).unwrap();
     let own = request("ana", "SELECT a");
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     let met =
         |policy: &Policy, leave| admit(own.clone(), policy, leave).map_err(|refusal| refusal.code);
     assert!(met(&policy, Leave::Declined).is_ok(), "nobody is asked");
@@ -203,7 +203,7 @@ fn a_steward_decides_on_one_question_of_one_asker() {
     assert!(met(&policy, approved).is_ok());
     policy.minimum.persons = None;
     assert_eq!(met(&policy, approved).unwrap_err(), RefusalCode::PolicyUnset, "rules stay rules");
-    policy = Policy::default();
+    policy = Policy::answering();
     policy.questions.allow = Allow::Packs;
     assert_eq!(met(&policy, approved).unwrap_err(), RefusalCode::Pack);
 }

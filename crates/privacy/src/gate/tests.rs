@@ -27,7 +27,7 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
         supports: vec![0, 5],
     };
     let request = ReleaseRequest::try_from(parts).unwrap();
-    let admitted = admit(request, &Policy::default(), crate::Leave::None).unwrap();
+    let admitted = admit(request, &Policy::answering(), crate::Leave::None).unwrap();
     let population = Population::Cells(groups.iter().map(sketch).collect());
     Partial::new(admitted, groups, population, selected, selective)
 }
@@ -191,7 +191,7 @@ fn a_few_without_a_value_in_one_group_do_not_follow_from_the_others() {
 #[test]
 fn a_policy_without_minimum_closes_the_node() {
     let admitted = partial(Vec::new(), 0, false).admitted().clone();
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.minimum.persons = None;
     let refusal = admit(admitted.request().clone(), &policy, crate::Leave::None).unwrap_err();
     assert_eq!(refusal.code, model::RefusalCode::PolicyUnset);

@@ -6,7 +6,7 @@ use crate::request::RequestParts;
 use crate::sketch::Population;
 
 fn policy(noise: Noise) -> Policy {
-    Policy { noise: Some(noise), ..Policy::default() }
+    Policy { noise: Some(noise), ..Policy::answering() }
 }
 
 fn request(dimensions: &[&str], measures: &[Measure], rho: u64) -> ReleaseRequest {
@@ -41,7 +41,7 @@ fn a_question_says_what_it_costs_and_a_policy_what_it_may() {
         (refusal.code, refusal.reason)
     };
     let by_group = request(&["drg_code"], &COSTS, 5_000);
-    let (code, _) = refused(&Policy::default(), by_group.clone());
+    let (code, _) = refused(&Policy::answering(), by_group.clone());
     assert_eq!(code, RefusalCode::Budget, "without the section nothing is answered with noise");
     let (code, reason) =
         refused(&policy(Noise::default()), by_group.clone().with_noise(Some(5_001)));

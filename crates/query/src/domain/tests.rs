@@ -6,7 +6,7 @@ use super::*;
 use crate::question::{Planner, Question};
 
 async fn planned(sql: &str) -> Result<Question, Refusal> {
-    Planner::new(64 << 20).unwrap().plan(sql, &Policy::default()).await
+    Planner::new(64 << 20).unwrap().plan(sql, &Policy::answering()).await
 }
 
 async fn spec_in(dimension: &str, from: &str) -> DomainSpec {

@@ -42,7 +42,7 @@ async fn shipped_packs_are_read_and_every_question_can_be_asked() {
         }
         for question in pack.questions() {
             let sql = pack.sql(question, &given).unwrap();
-            let planned = planner.plan(&sql, &Policy::default()).await;
+            let planned = planner.plan(&sql, &Policy::answering()).await;
             assert!(planned.is_ok(), "{}/{question}: {sql}\n{planned:?}", pack.name());
         }
         assert!(!pack.purpose().is_empty() && pack.program().starts_with(pack.name()));
@@ -84,7 +84,7 @@ fn arguments_become_columns_bounds_and_quoted_codes() {
 
 async fn request(sql: &str, claim: Option<Claim>) -> ReleaseRequest {
     let planner = Planner::new(64 << 20).unwrap();
-    let question = planner.plan(sql, &Policy::default()).await.unwrap();
+    let question = planner.plan(sql, &Policy::answering()).await.unwrap();
     assert_eq!(question.scope(), Scope::PerHospital);
     question.requests("asker", &[]).unwrap().remove(0).claiming(claim)
 }
@@ -93,7 +93,7 @@ async fn request(sql: &str, claim: Option<Claim>) -> ReleaseRequest {
 async fn a_node_believes_a_claim_only_when_its_own_question_is_the_same() {
     let packs = Packs::new().unwrap();
     let pack = Pack::named("drg-cost").unwrap();
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.questions.allow = Allow::Packs;
     policy.questions.packs = vec![hex(&pack.hash())];
     let given = arguments(&[("period", "2024")]);
@@ -125,12 +125,12 @@ async fn a_node_believes_a_claim_only_when_its_own_question_is_the_same() {
 async fn a_pooled_question_is_not_approved_for_one_hospital_nor_with_other_lists() {
     let packs = Packs::new().unwrap();
     let pack = Pack::named("drg-cost").unwrap();
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.questions.allow = Allow::Packs;
     policy.questions.packs = vec![hex(&pack.hash())];
     let planner = Planner::new(64 << 20).unwrap();
     let sql = pack.sql("composition", &Arguments::new()).unwrap();
-    let question = planner.plan(&sql, &Policy::default()).await.unwrap();
+    let question = planner.plan(&sql, &Policy::answering()).await.unwrap();
     let codes = |text: &str| vec![text.to_owned()];
     let open = |text: &str| Domain::open(codes(text), true).unwrap();
     let closed = |text: &str| Domain::closed(codes(text)).unwrap();
@@ -166,13 +166,13 @@ async fn a_pooled_question_is_not_approved_for_one_hospital_nor_with_other_lists
 #[tokio::test]
 async fn listings_are_of_approved_dimensions_only() {
     let packs = Packs::new().unwrap();
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     policy.questions.allow = Allow::Packs;
     policy.questions.packs = vec![hex(&Pack::named("payment").unwrap().hash())];
     let planner = Planner::new(64 << 20).unwrap();
     for (column, approved) in [("drg_code", true), ("dip_code", true), ("payer", false)] {
         let sql = format!("SELECT {column}, count(*) AS n FROM stay GROUP BY 1");
-        let question = planner.plan(&sql, &Policy::default()).await.unwrap();
+        let question = planner.plan(&sql, &Policy::answering()).await.unwrap();
         let specs = question.specs();
         let DomainSpec::Listed(listing) = &specs[0][0] else { panic!("{column} is listed") };
         let request = listing.discovery("code-lists", (10, 0), [0; 32]).unwrap();

@@ -25,7 +25,7 @@ fn planner() -> Planner {
 async fn allowed_questions_become_requests_that_a_node_would_accept() {
     let files = files("allow");
     assert!(files.len() >= 40, "only {} files", files.len());
-    let (planner, policy) = (planner(), Policy::default());
+    let (planner, policy) = (planner(), Policy::answering());
     let state = planner.context.state();
     let mut wrong = Vec::new();
     for (path, sql) in &files {
@@ -84,7 +84,7 @@ async fn accept(
 async fn refused_questions_name_the_reason_and_the_clause() {
     let files = files("refuse");
     assert!(files.len() >= 60, "only {} files", files.len());
-    let (planner, policy) = (planner(), Policy::default());
+    let (planner, policy) = (planner(), Policy::answering());
     let mut wrong = Vec::new();
     for (path, text) in &files {
         let (first, sql) = text.split_once('\n').unwrap();
@@ -114,7 +114,7 @@ async fn a_condition_on_hospitals_makes_a_question_per_hospital() {
         ("SELECT hospital_id, count(*) FROM stay GROUP BY 1", Scope::PerHospital),
         ("SELECT sum(CASE WHEN hospital_id = 'a' THEN 1 ELSE 0 END) FROM stay", Scope::PerHospital),
     ] {
-        assert_eq!(planner.plan(sql, &Policy::default()).await.unwrap().scope(), scope, "{sql}");
+        assert_eq!(planner.plan(sql, &Policy::answering()).await.unwrap().scope(), scope, "{sql}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn money_is_followed_through_everything_but_conditions() {
 #[tokio::test]
 async fn requests_say_which_inputs_are_money_and_how_many_sets_stand_behind_each_measure() {
     let planner = planner();
-    let policy = Policy::default();
+    let policy = Policy::answering();
     for (aggregates, money, supports) in [
         ("count(*), count(DISTINCT person_key), count(DISTINCT stay_key)", "", vec![0, 0, 0]),
         ("sum(total_cost)", "T", vec![4]),
@@ -186,7 +186,7 @@ async fn requests_say_which_inputs_are_money_and_how_many_sets_stand_behind_each
 #[tokio::test]
 async fn a_pooled_question_needs_its_domains_and_one_per_hospital_has_none() {
     let planner = planner();
-    let policy = Policy::default();
+    let policy = Policy::answering();
     let pooled = planner.plan("SELECT sex, count(*) FROM stay GROUP BY 1", &policy).await.unwrap();
     assert_eq!(pooled.requests("ana", &[]).unwrap_err().subject, "domains");
     let sexes = pooled.specs()[0][0].domain(vec!["F".into(), "M".into()]).unwrap();

@@ -142,6 +142,7 @@ pub(super) fn reservation(number: u8, sid: Option<[u8; 32]>) -> Reservation<'sta
         sid,
         scope: if sid.is_some() { Scope::Pooled } else { Scope::PerHospital },
         noise: None,
+        project: None,
     }
 }
 

@@ -19,6 +19,7 @@ fn question(number: u32) -> [u8; 32] {
 
 fn waiting(number: u32, at: &str) -> Waiting<'_> {
     Waiting {
+        matter: Matter::Question,
         question: question(number),
         asker: if number == 0 { "bob" } else { "ana" },
         scope: Scope::PerHospital,

@@ -21,6 +21,8 @@ pub(crate) struct Spent {
     pub(crate) sid: Option<[u8; 32]>,
     /// What its noise costs, in millionths; 0 without.
     pub(crate) rho: i64,
+    /// Whose question it is, if a project's.
+    pub(crate) project: Option<String>,
 }
 
 /// A release's row.
@@ -39,8 +41,8 @@ pub(crate) struct Settled {
 impl Spent {
     /// The columns that [`Spent::read`] expects, from `reservation r`.
     pub(crate) const COLUMNS: &'static str =
-        "r.id, r.asker, r.day, r.scope, r.request, r.snapshot, r.policy, r.sid, r.rho";
-    const WIDTH: usize = 9;
+        "r.id, r.asker, r.day, r.scope, r.request, r.snapshot, r.policy, r.sid, r.rho, r.project";
+    const WIDTH: usize = 10;
 
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, Problem> {
         let scope: String = row.get(3)?;
@@ -54,6 +56,7 @@ impl Spent {
             policy: row.get(6)?,
             sid: row.get(7)?,
             rho: row.get(8)?,
+            project: row.get(9)?,
         })
     }
 
@@ -92,12 +95,17 @@ impl Spent {
             &self.policy,
             self.sid.as_ref().map_or(&[], |sid| sid),
         ];
-        // What was written before there was noise keeps its digest.
-        if self.rho == 0 {
-            return fields(label, &[&own, more].concat());
+        // What was written before there was noise, or projects, keeps its digest.
+        let mut label = label.to_owned();
+        if self.rho != 0 {
+            own.push(&rho);
+            label.push_str(" with noise");
         }
-        own.push(&rho);
-        fields(&format!("{label} with noise"), &[&own, more].concat())
+        if let Some(project) = &self.project {
+            own.push(project.as_bytes());
+            label.push_str(" of a project");
+        }
+        fields(&label, &[&own, more].concat())
     }
 }
 

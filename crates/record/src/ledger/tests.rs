@@ -24,6 +24,7 @@ fn question() -> Reservation<'static> {
         sid: None,
         scope: Scope::PerHospital,
         noise: None,
+        project: None,
     }
 }
 

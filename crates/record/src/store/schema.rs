@@ -8,7 +8,7 @@ use super::problem::Problem;
 const APPLICATION_ID: i64 = 0x434f_4e53;
 
 /// `MIGRATIONS[n]` leads from format `n` to `n + 1`; the format is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, FORMAT_6];
 
 /// Times and days are texts, hashes are blobs of 32 bytes, lists are texts separated by spaces.
 /// An `entry` column names the log entry that was written in the same transaction.
@@ -140,6 +140,15 @@ CREATE INDEX decision_of_question ON decision (question);
 const FORMAT_5: &str = "
 ALTER TABLE reservation ADD COLUMN rho INTEGER NOT NULL DEFAULT 0 CHECK (rho >= 0);
 CREATE INDEX reservation_noise ON reservation (day) WHERE rho > 0;
+";
+
+/// The project whose question it is, and projects among what waits.
+const FORMAT_6: &str = "
+ALTER TABLE reservation ADD COLUMN project TEXT;
+CREATE INDEX reservation_project ON reservation (project, day)
+    WHERE project IS NOT NULL AND state <> 'refunded';
+ALTER TABLE waiting ADD COLUMN kind TEXT NOT NULL DEFAULT 'question'
+    CHECK (kind IN ('question', 'project'));
 ";
 
 /// Brings the file to the newest format.

@@ -147,7 +147,7 @@ fn upload(hospital: &HospitalId, seed: u8) -> Concealed {
         round_key: round_key(),
         guard_key: guard_key(),
     };
-    let round = admit_round(offer, &Policy::default(), hospital, crate::Leave::None).unwrap();
+    let round = admit_round(offer, &Policy::answering(), hospital, crate::Leave::None).unwrap();
     let (groups, population) = (groups(hospital), Population::Cells(sketches(hospital)));
     let partial = Partial::new(round.admitted().clone(), groups, population, 1_000, false);
     conceal(partial, &round, &Seed::new(Zeroizing::new([seed; 32])))

@@ -98,7 +98,7 @@ fn manifest() -> Manifest {
 
 /// A policy that shows every group.
 pub(super) fn open_policy() -> Policy {
-    let mut policy = Policy::default();
+    let mut policy = Policy::answering();
     (policy.minimum.persons, policy.minimum.stays) = (Some(1), Some(1));
     policy.selectivity.persons = 1;
     policy

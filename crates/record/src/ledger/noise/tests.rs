@@ -25,6 +25,7 @@ fn asks(asker: &'static str, day: &'static str, rho_micro: u64) -> Reservation<'
         sid: None,
         scope: Scope::PerHospital,
         noise: Some(NoiseCost { rho_micro, user_year_micro: 100, hospital_year_micro: 250 }),
+        project: None,
     }
 }
 
