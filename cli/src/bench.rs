@@ -41,14 +41,15 @@ pub use times::Times;
 
 /// Stays of the small region, over all its hospitals.
 const SMALL_STAYS: u64 = 20_000;
-/// A benchmark asks more often than a person may.
-const POLICY: &str =
-    "[minimum]\npersons = 11\nstays = 11\n[usage]\nrequests_per_day = 1000000000\n";
+/// A benchmark asks more often than a person may, and waits for nobody.
+const POLICY: &str = "[minimum]\npersons = 11\nstays = 11\n[usage]\nrequests_per_day = 1000000000\n\
+                      [questions]\nallow = \"any\"\n";
 
 /// The same with every minimum at one.
 const OPEN: &str = "[minimum]\npersons = 1\nstays = 1\n[selectivity]\npersons = 1\n\
                     [dominance]\ntop_two_e4 = 10000\npercent = 0\n[pooled]\n\
-                    hospitals = 1\ndominance_e4 = 10000\n[usage]\nrequests_per_day = 1000000000\n";
+                    hospitals = 1\ndominance_e4 = 10000\n[usage]\nrequests_per_day = 1000000000\n\
+                    [questions]\nallow = \"any\"\n";
 
 /// The result, as `--format json` prints it.
 #[derive(Debug, Serialize)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use privacy::Policy;
+use privacy::policy::Allow;
 use record::{Standing, StandingFiles, Verdict};
 use service::clock::day;
 use service::command::{Check, Failure, finish, runtime, start_logging};
@@ -247,8 +248,8 @@ fn request_enrolment(arguments: &EnrollArguments) -> Result<(), Failure> {
 
 fn list_releases(arguments: &ReleasesArguments) -> Result<(), Failure> {
     let config = load(&arguments.config)?;
-    let lines = releases::list(&config.data_dir, arguments.limit, arguments.format)
-        .map_err(|error| Failure::data(&error))?;
+    let lines =
+        releases::list(&config.data_dir, arguments).map_err(|error| Failure::data(&error))?;
     for text in &lines {
         line(text);
     }
@@ -301,6 +302,17 @@ fn policy(arguments: &PolicyArguments) -> Result<(), Failure> {
         note(&format!("problem: {problem}"));
     }
     Ok(())
+}
+
+/// What the node answers by itself.
+const fn asked(allow: Allow) -> &'static str {
+    match allow {
+        Allow::Any => {
+            "whatever the other rules admit; who asks enough exact questions can solve them for one patient"
+        }
+        Allow::Packs => "those of approved packs, no others",
+        Allow::Ask => "those of approved packs; the steward decides on others and on projects",
+    }
 }
 
 /// Says which roster is in force; a problem when the hospital does not stand in it.
@@ -365,6 +377,7 @@ fn check(path: &Path) -> Result<(), Failure> {
             let (persons, stays) = (minimum(policy.minimum.persons), minimum(policy.minimum.stays));
             let text = format_args!("at least {persons} persons and {stays} stays a cell");
             check.line("policy", &text);
+            check.line("questions", &asked(policy.questions.allow));
             check.problems(policy.problems());
             if let Err(error) = Decisions::read(&config.data_dir) {
                 check.problem(error);

@@ -7,7 +7,6 @@ use model::manifest::ListRecord;
 use model::schema::{
     ColumnType, DRG_SCHEME, Kind, PERSON_KEY, STAY_KEY, TABLES, Table, UNNAMED_SCHEME,
 };
-use privacy::policy::Questions;
 use privacy::request::{RequestParts, Scope};
 use privacy::{Leave, Measure, Policy, ReleaseRequest, admit};
 use proto::v1;
@@ -152,7 +151,7 @@ async fn ask(
     };
     let request = ReleaseRequest::try_from(parts).ok()?;
     // Nobody asks this but the node itself, whatever questions it answers.
-    let own = Policy { questions: Questions::default(), ..policy.clone() };
+    let own = Policy { questions: Policy::answering().questions, ..policy.clone() };
     let admitted = admit(request, &own, Leave::None).ok()?;
     let partial = desk.compute(Arc::clone(engine), admitted).await.ok()?;
     Some(privacy::gate::codes(partial))

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use model::text::is_hidden;
 use privacy::sign::hex;
 use record::ledger::ReleaseRow;
 use record::{Archive, FILE, RecordError};
@@ -23,6 +24,9 @@ pub(crate) struct ReleasesArguments {
     /// Show at most so many, newest first.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: u32,
+    /// Only what this project asked.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
     /// For people, or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -44,12 +48,16 @@ pub(crate) enum Format {
 /// [`RecordError`] when the record cannot be read.
 pub(crate) fn list(
     data_dir: &Path,
-    limit: u32,
-    format: Format,
+    arguments: &ReleasesArguments,
 ) -> Result<Vec<String>, RecordError> {
+    let ReleasesArguments { limit, project, .. } = arguments;
     let file = data_dir.join(FILE);
-    let rows = if file.exists() { Archive::open(&file)?.releases(limit)? } else { Vec::new() };
-    Ok(match format {
+    let rows = match (file.exists(), project) {
+        (false, _) => Vec::new(),
+        (true, None) => Archive::open(&file)?.releases(*limit)?,
+        (true, Some(project)) => Archive::open(&file)?.releases_of(project, *limit)?,
+    };
+    Ok(match arguments.format {
         Format::Table => table(&rows),
         Format::Json => vec![as_json(&rows)],
     })
@@ -60,6 +68,7 @@ fn as_json(rows: &[ReleaseRow]) -> String {
         json!({
             "at": row.at,
             "asker": row.asker,
+            "project": row.project,
             "scope": row.scope.as_str(),
             "mode": row.mode,
             "request": hex(&row.request),
@@ -79,13 +88,15 @@ fn table(rows: &[ReleaseRow]) -> Vec<String> {
     if rows.is_empty() {
         return vec!["nothing was released".to_owned()];
     }
-    let headings = ["time", "asker", "scope", "mode", "request", "snapshot", "withheld by"];
+    let headings =
+        ["time", "asker", "project", "scope", "mode", "request", "snapshot", "withheld by"];
     let mut lines = vec![headings.map(str::to_owned)];
     for row in rows {
         let rules = if row.withheld.is_empty() { "-".to_owned() } else { row.withheld.join(" ") };
         lines.push([
             row.at.clone(),
             printable(&row.asker),
+            row.project.clone().unwrap_or_else(|| "-".to_owned()),
             row.scope.as_str().to_owned(),
             row.mode.clone(),
             short(&hex(&row.request)),
@@ -98,7 +109,7 @@ fn table(rows: &[ReleaseRow]) -> Vec<String> {
         cells.max().unwrap_or_default()
     };
     let widths: Vec<_> = (0..headings.len()).map(width).collect();
-    let padded = |line: &[String; 7]| {
+    let padded = |line: &[String; 8]| {
         let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
@@ -112,17 +123,14 @@ fn short(text: &str) -> String {
 /// What came over the network, without what a terminal obeys or an eye does not see: control
 /// characters, and those that turn text around or have no width.
 pub(crate) fn printable(text: &str) -> String {
-    let hides = |c: char| {
-        let marks = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
-        c.is_control() || marks || c == '\u{feff}'
-    };
-    text.chars().map(|c| if hides(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use privacy::Scope;
+    use record::ledger::ProjectCost;
     use record::{Outcome, Reservation, Store};
 
     const NOW: &str = "2026-11-21T08:30:00Z";
@@ -130,7 +138,12 @@ mod tests {
     #[test]
     fn releases_are_listed_while_the_node_serves() {
         let folder = tempfile::tempdir().unwrap();
-        let list = |format| list(folder.path(), 10, format).unwrap();
+        let listed = |project: Option<&str>, format| {
+            let project = project.map(str::to_owned);
+            let config = std::path::PathBuf::new();
+            list(folder.path(), &ReleasesArguments { config, limit: 10, project, format }).unwrap()
+        };
+        let list = |format| listed(None, format);
         assert_eq!(list(Format::Table), ["nothing was released"]);
         let party = "spiffe://east/node/h-1".parse().unwrap();
         let store = Store::open(&folder.path().join(FILE), &party, NOW).unwrap();
@@ -149,7 +162,11 @@ mod tests {
                 sid,
                 scope,
                 noise: None,
-                project: None,
+                project: sid.is_none().then_some(ProjectCost {
+                    name: "costs",
+                    questions: 1,
+                    rho_year_micro: 0,
+                }),
             };
             let ticket = store.reserve(&reservation).unwrap();
             let outcome = Outcome {
@@ -166,11 +183,13 @@ mod tests {
         assert_eq!(
             list(Format::Table),
             [
-                "time                  asker  scope         mode    request       snapshot      withheld by",
-                "2026-11-21T08:30:00Z  ana\u{fffd}   per_hospital  masked  010101010101  5f2b8c0e9d17  minimum_cell",
-                "2026-11-21T08:30:00Z  ana\u{fffd}   pooled        masked  010101010101  5f2b8c0e9d17  -",
+                "time                  asker  project  scope         mode    request       snapshot      withheld by",
+                "2026-11-21T08:30:00Z  ana\u{fffd}   costs    per_hospital  masked  010101010101  5f2b8c0e9d17  minimum_cell",
+                "2026-11-21T08:30:00Z  ana\u{fffd}   -        pooled        masked  010101010101  5f2b8c0e9d17  -",
             ]
         );
+        assert_eq!(listed(Some("costs"), Format::Table).len(), 2, "the heading and one");
+        assert_eq!(listed(Some("others"), Format::Table), ["nothing was released"]);
         let json: serde_json::Value = serde_json::from_str(&list(Format::Json)[0]).unwrap();
         let releases = json["releases"].as_array().unwrap();
         assert_eq!((releases.len(), &releases[0]["sid"]), (2, &serde_json::Value::Null));

@@ -27,7 +27,7 @@ fn open_policy(folder: &Path) -> String {
     let path = folder.join("policy.toml");
     let text = "[minimum]\npersons = 1\nstays = 1\n[selectivity]\npersons = 1\n\
                 [dominance]\ntop_two_e4 = 10000\npercent = 0\n[pooled]\nhospitals = 1\ndominance_e4 = 10000\n\
-                [usage]\nrequests_per_day = 1000000\n";
+                [usage]\nrequests_per_day = 1000000\n[questions]\nallow = \"any\"\n";
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }

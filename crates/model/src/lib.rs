@@ -14,6 +14,7 @@ pub mod percentile;
 pub mod period;
 pub mod refusal;
 pub mod schema;
+pub mod text;
 
 pub use hospital::HospitalId;
 pub use peer::{Peer, Role};

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use model::text::is_hidden;
 use model::{Refusal, RefusalCode};
 
 use crate::admit::name_of;
@@ -74,11 +75,7 @@ fn wrong(subject: &str, reason: impl Into<String>) -> Refusal {
 
 /// Whether people can read all of it: nothing that moves a cursor or turns the direction of writing.
 fn is_plain(text: &str) -> bool {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    !text.trim().is_empty() && !text.chars().any(hides)
+    !text.trim().is_empty() && !text.chars().any(is_hidden)
 }
 
 impl TryFrom<ProjectParts> for Project {

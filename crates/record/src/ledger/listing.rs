@@ -13,6 +13,8 @@ pub struct ReleaseRow {
     pub at: String,
     /// Who asked.
     pub asker: String,
+    /// As a member of which project, if of any.
+    pub project: Option<String>,
     /// Whose cells.
     pub scope: Scope,
     /// How they were protected.
@@ -39,7 +41,7 @@ impl Store {
     /// # Errors
     /// [`RecordError`].
     pub fn releases(&self, limit: u32) -> Result<Vec<ReleaseRow>, RecordError> {
-        self.read(|transaction| releases(transaction, limit))
+        self.read(|transaction| releases(transaction, limit, None))
     }
 }
 
@@ -49,20 +51,32 @@ impl Archive {
     /// # Errors
     /// [`RecordError`].
     pub fn releases(&self, limit: u32) -> Result<Vec<ReleaseRow>, RecordError> {
-        self.read(|connection| releases(connection, limit))
+        self.read(|connection| releases(connection, limit, None))
+    }
+
+    /// Those of the `project` of this name.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn releases_of(&self, project: &str, limit: u32) -> Result<Vec<ReleaseRow>, RecordError> {
+        self.read(|connection| releases(connection, limit, Some(project)))
     }
 }
 
-fn releases(connection: &Connection, limit: u32) -> Result<Vec<ReleaseRow>, Problem> {
+fn releases(
+    connection: &Connection,
+    limit: u32,
+    project: Option<&str>,
+) -> Result<Vec<ReleaseRow>, Problem> {
     let sql = format!(
         "SELECT {}, {}, r.entry
          FROM release s JOIN reservation r ON r.id = s.reservation
-         ORDER BY r.entry DESC LIMIT ?1",
+         WHERE ?2 IS NULL OR r.project = ?2 ORDER BY r.entry DESC LIMIT ?1",
         Spent::COLUMNS,
         Settled::COLUMNS
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let rows = select.query_map(params![limit], |row| {
+    let rows = select.query_map(params![limit, project], |row| {
         Ok((Spent::read(row), Settled::read(row), row.get::<_, i64>("entry")?))
     })?;
     rows.map(|row| {
@@ -71,6 +85,7 @@ fn releases(connection: &Connection, limit: u32) -> Result<Vec<ReleaseRow>, Prob
         Ok(ReleaseRow {
             at: settled.at,
             asker: spent.asker,
+            project: spent.project,
             scope: spent.scope,
             mode: settled.mode,
             request: spent.request,
