@@ -227,9 +227,14 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub async fn explain(&self, sql: &str, rho_micro: Option<u64>) -> Result<Explanation, Failure> {
+    pub async fn explain(
+        &self,
+        sql: &str,
+        (rho_micro, project): (Option<u64>, Option<&str>),
+    ) -> Result<Explanation, Failure> {
         let mut service = self.service();
-        let asked = Question { rho_micro, ..question(sql, None) };
+        let project = project.unwrap_or_default().to_owned();
+        let asked = Question { rho_micro, project, ..question(sql, None) };
         let response = self.within(LIST_WAIT, async {
             service.explain(asked).await.map_err(|status| self.failure(&status))
         });

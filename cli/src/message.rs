@@ -189,7 +189,8 @@ messages! {
     StateAccepted = "accepted", "已接受";
     StateDeclined = "declined", "已拒绝";
     StateOpen = "open (asks no steward)", "开放（无需批准）";
-    StateClosed = "closed (packs only)", "关闭（仅限问题包）";
+    StateClosed = "closed by the policy", "策略不允许";
+    StateOver = "over", "已结束";
     Model = "model", "模型";
     Formula = "formula", "公式";
     Family = "family, link", "分布族，连接函数";

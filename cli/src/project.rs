@@ -150,6 +150,7 @@ impl CreateArgs {
             rho_year_micro: self.noise,
             questions: self.questions,
             until: self.until,
+            owner: String::new(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub async fn run(args: &QueryArgs, context: &Context) -> Result<(), Failure> {
             return Err(Failure::Usage(reason.to_owned()));
         }
         let client = Client::open(&args.region.region, &context.clock)?;
-        let explanation = client.explain(&sql, args.noise).await?;
+        let explanation = client.explain(&sql, (args.noise, args.project.as_deref())).await?;
         let text = match args.format {
             Format::Json => explained_json(&explanation),
             _ => explained_text(&explanation, console),

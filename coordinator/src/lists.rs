@@ -13,10 +13,11 @@ mod hierarchy;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use privacy::discover::NameKey;
+use privacy::project::CODE_LISTS;
 use privacy::{Domain, Project};
 use proto::v1;
 use query::domain::{DomainSpec, Listing};
@@ -30,8 +31,9 @@ use crate::registry::{Absence, Registry, Site};
 use crate::round::{RoundFailure, Rounds};
 use crate::shelf::{Found, Shelf};
 
-/// The name under which discoveries are counted and recorded.
-const ASKER: &str = "code-lists";
+/// How long a list is used that some hospitals refused to search for: others would each ask them again, and
+/// each search is paid for.
+const PARTIAL_KEPT: Duration = Duration::from_secs(10);
 /// Lists kept; a list is found again when it was dropped.
 const MAX_LISTS: usize = 1_024;
 
@@ -44,7 +46,16 @@ pub(crate) struct Lists {
     published: CodeLists,
     bits: u8,
     found: Mutex<HashMap<String, Found>>,
+    partial: Mutex<HashMap<String, Partial>>,
     shelf: Shelf,
+}
+
+/// A list over those hospitals whose policy or steward said yes.
+#[derive(Debug, Clone)]
+struct Partial {
+    found: Found,
+    absent: LeftOut,
+    until: Instant,
 }
 
 /// What finding a list needs.
@@ -54,6 +65,7 @@ pub(crate) struct Search<'a> {
     pub(crate) registry: &'a Registry,
     /// Whose question needs the list, if a project's.
     pub(crate) project: Option<&'a Project>,
+    pub(crate) now: Instant,
     pub(crate) until: Instant,
     pub(crate) progress: &'a ProgressSender,
 }
@@ -69,7 +81,7 @@ struct Seeking<'a> {
 impl Lists {
     pub(crate) fn new(published: CodeLists, bits: u8, shelf: Shelf) -> Self {
         let found = Mutex::new(shelf.load());
-        Self { published, bits, found, shelf }
+        Self { published, bits, found, partial: Mutex::default(), shelf }
     }
 
     /// The domains of every request of a pooled question, and the hospitals that took no part in
@@ -141,13 +153,23 @@ impl Lists {
         if let Some(known) = found.get(&listing.key).filter(|known| known.stamp == stamp) {
             return Ok((Arc::new(known.codes.clone()), Vec::new()));
         }
+        let mut partial = self.partial.lock().await;
+        partial.retain(|_, one| one.found.stamp == stamp && one.until > search.now);
+        if let Some(Partial { found, absent, .. }) = partial.get(&listing.key) {
+            return Ok((Arc::new(found.codes.clone()), absent.clone()));
+        }
         let seeking = Seeking { listing, search, bits: self.bits };
         let (codes, absent) = match listing.levels {
             0 => seeking.discover(0, &Vec::new()).await?,
             _ => seeking.hierarchy().await?,
         };
         if !absent.is_empty() {
-            // Found again with the next question, in the hope that all are there.
+            // Found again soon, in the hope that all are there.
+            if absent.iter().all(|(_, absence)| absence.is_refusal()) {
+                let found = Found { stamp, codes: codes.clone() };
+                let (absent, until) = (absent.clone(), search.now + PARTIAL_KEPT);
+                partial.insert(listing.key.clone(), Partial { found, absent, until });
+            }
             return Ok((Arc::new(codes), absent));
         }
         if found.len() >= MAX_LISTS {
@@ -173,7 +195,7 @@ impl Seeking<'_> {
         let Search { rounds, registry, until, progress, .. } = search;
         // The round puts its sid in the place of the salt.
         let request = listing
-            .discovery(ASKER, (bits, level), [0; 32])
+            .discovery(CODE_LISTS, (bits, level), [0; 32])
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
             .within(search.project.cloned());
         let outcome = rounds.lead(registry, without, &request, until, progress).await?;

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use learn::card::Card;
 use model::{Refusal, RefusalCode};
+use privacy::project::is_name;
 use proto::v1;
 
-/// Longest name of a model.
-const MAX_NAME: usize = 64;
 /// Most models that are kept; a region has as many as people have questions.
 const MAX_MODELS: usize = 10_000;
 
@@ -30,12 +29,6 @@ pub(crate) struct ModelFile {
     source: io::Error,
 }
 
-/// Whether a model can be called so: it is the name of a file.
-pub(crate) fn is_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(fits)
-}
-
 impl Models {
     pub(crate) fn of(data_dir: &Path) -> Self {
         Self { folder: data_dir.join("models"), taking: Arc::default() }
@@ -51,7 +44,7 @@ impl Models {
             return Err(Refusal::new(
                 RefusalCode::Model,
                 name,
-                format!("A model is called by 1 to {MAX_NAME} small letters, digits, - and _."),
+                "A model is called by 1 to 64 small letters, digits, - and _.",
                 "Choose another --name.",
             ));
         }

@@ -37,7 +37,8 @@ impl Asker<'_> {
         progress: &ProgressSender,
     ) -> Result<PooledReplies, RoundFailure> {
         let (rounds, registry, project) = (self.rounds, self.registry, who.project.as_ref());
-        let search = Search { rounds, registry, project, until, progress };
+        let now = self.clock.monotonic();
+        let search = Search { rounds, registry, project, now, until, progress };
         let (domains, without) = self.lists.domains(question, search).await?;
         let requests = who
             .requests(question, &domains)

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,14 +14,18 @@ use futures::future::join_all;
 use model::{Refusal, RefusalCode};
 use privacy::Project;
 use privacy::admit::name_of;
+use privacy::project::is_name;
 use proto::{decode_project, encode_project, v1};
 use serde::{Deserialize, Serialize};
 
-use crate::models::is_name;
 use crate::registry::Registry;
 
-/// Most projects that are kept.
-const MAX_PROJECTS: usize = 1_000;
+/// Most projects that are kept: their list is one message.
+const MAX_PROJECTS: usize = 500;
+/// Most of one owner.
+const MAX_OWNED: usize = 50;
+/// Versions that hospitals are asked about, the newest.
+const MAX_REPORTED: usize = 8;
 /// Most people who wait to be taken in.
 const MAX_ASKING: usize = 64;
 
@@ -42,6 +46,7 @@ pub(crate) struct Kept {
 struct Version {
     name: String,
     purpose: String,
+    owner: String,
     members: BTreeSet<String>,
     pooled: bool,
     per_hospital: bool,
@@ -92,6 +97,7 @@ impl From<&Project> for Version {
         Self {
             name: wire.name,
             purpose: wire.purpose,
+            owner: wire.owner,
             members: wire.members.into_iter().collect(),
             pooled: wire.pooled,
             per_hospital: wire.per_hospital,
@@ -109,6 +115,7 @@ impl TryFrom<&Version> for Project {
         decode_project(v1::Project {
             name: version.name.clone(),
             purpose: version.purpose.clone(),
+            owner: version.owner.clone(),
             members: version.members.iter().cloned().collect(),
             pooled: version.pooled,
             per_hospital: version.per_hospital,
@@ -176,6 +183,7 @@ impl Projects {
         mut wire: v1::Project,
         (at, today): (&str, u32),
     ) -> Result<Kept, ProjectError> {
+        owner.clone_into(&mut wire.owner);
         wire.members.push(owner.to_owned());
         wire.members.sort_unstable();
         wire.members.dedup();
@@ -190,8 +198,10 @@ impl Projects {
             let reason = "There is a project of this name, and projects are not replaced: their budgets go on.";
             return Err(refuse(name, reason, "Choose another name."));
         }
-        if self.list().len() >= MAX_PROJECTS {
-            return Err(refuse(name, "The region has as many projects as it keeps.", ""));
+        let all = self.list();
+        let own = all.iter().filter(|project| project.owner == owner).count();
+        if all.len() >= MAX_PROJECTS || own >= MAX_OWNED {
+            return Err(refuse(name, "There are as many projects as are kept.", ""));
         }
         let kept = Kept {
             owner: owner.to_owned(),
@@ -257,8 +267,13 @@ impl Projects {
         let partial = path.with_extension("incoming");
         let write = || {
             fs::create_dir_all(&self.folder)?;
-            fs::write(&partial, serde_json::to_vec_pretty(&kept)?)?;
-            fs::rename(&partial, &path)
+            let mut file = fs::File::create(&partial)?;
+            file.write_all(&serde_json::to_vec_pretty(&kept)?)?;
+            // A project that a power cut took could be made again by somebody else, whose budget it
+            // would share.
+            file.sync_all()?;
+            fs::rename(&partial, &path)?;
+            fs::File::open(&self.folder)?.sync_all()
         };
         let failed = |source| ProjectError::File { file: path.display().to_string(), source };
         write().map_err(failed)?;
@@ -266,10 +281,20 @@ impl Projects {
     }
 }
 
+/// What a question's project asks of it, for people.
+pub(crate) fn rule(project: &Project) -> String {
+    let terms = project.terms().map(|(label, text)| format!("{label}: {text}"));
+    format!(
+        "asked in the project {} ({}), at hospitals whose stewards have accepted it",
+        project.name(),
+        terms.join("; ")
+    )
+}
+
 /// A project, and how far each hospital is with each version of it. Stewards who had not heard of one have now.
 pub(crate) async fn report(kept: Kept, registry: &Registry) -> Result<v1::ProjectReport, Refusal> {
-    let projects: Vec<Project> =
-        kept.versions.iter().map(Project::try_from).collect::<Result<_, _>>()?;
+    let newest = kept.versions.iter().rev().take(MAX_REPORTED).rev();
+    let projects: Vec<Project> = newest.map(Project::try_from).collect::<Result<_, _>>()?;
     let versions = projects.iter().map(|project| async move {
         let wire = encode_project(project);
         let sites = registry.sites().iter();

@@ -20,7 +20,7 @@ use service::status::{internal_status, refusal_status};
 use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, serve};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -270,6 +270,8 @@ impl Region for Service {
         if let Some(rho_micro) = rho_micro {
             explained.rules = noisy::rules(rho_micro);
         }
+        let project = self.state.project(&request.get_ref().project, peer.name())?;
+        explained.rules.extend(project.as_ref().map(projects::rule));
         Ok(Response::new(explained))
     }
 
@@ -348,10 +350,9 @@ impl Region for Service {
     ) -> Result<Response<v1::ProjectReport>, Status> {
         let peer = require_role(&request, Role::User)?;
         let now = self.state.clock.now();
-        let when = (rfc3339(now), day_number(now));
-        let when = (when.0.as_str(), when.1);
-        let made = self.state.projects.create(peer.name(), request.into_inner(), when);
-        self.report(made).await
+        let (at, today, owner) = (rfc3339(now), day_number(now), peer.name().to_owned());
+        let wire = request.into_inner();
+        self.report(move |projects| projects.create(&owner, wire, (&at, today))).await
     }
 
     async fn join_project(
@@ -359,7 +360,8 @@ impl Region for Service {
         request: Request<v1::ProjectRequest>,
     ) -> Result<Response<v1::ProjectReport>, Status> {
         let peer = require_role(&request, Role::User)?;
-        self.report(self.state.projects.join(&request.get_ref().name, peer.name())).await
+        let (user, name) = (peer.name().to_owned(), request.into_inner().name);
+        self.report(move |projects| projects.join(&name, &user)).await
     }
 
     async fn admit_member(
@@ -367,7 +369,8 @@ impl Region for Service {
         request: Request<v1::AdmitRequest>,
     ) -> Result<Response<v1::ProjectReport>, Status> {
         let peer = require_role(&request, Role::User)?;
-        self.report(self.state.projects.admit(peer.name(), request.get_ref())).await
+        let (owner, order) = (peer.name().to_owned(), request.into_inner());
+        self.report(move |projects| projects.admit(&owner, &order)).await
     }
 
     async fn show_project(
@@ -375,7 +378,8 @@ impl Region for Service {
         request: Request<v1::ProjectRequest>,
     ) -> Result<Response<v1::ProjectReport>, Status> {
         require_role(&request, Role::User)?;
-        self.report(self.state.projects.get(&request.get_ref().name)).await
+        let name = request.into_inner().name;
+        self.report(move |projects| projects.get(&name)).await
     }
 
     async fn projects(
@@ -383,7 +387,8 @@ impl Region for Service {
         request: Request<v1::ProjectsRequest>,
     ) -> Result<Response<v1::ProjectsResponse>, Status> {
         require_role(&request, Role::User)?;
-        Ok(Response::new(v1::ProjectsResponse { projects: self.state.projects.list() }))
+        let projects = self.on_files(Projects::list).await?;
+        Ok(Response::new(v1::ProjectsResponse { projects }))
     }
 
     async fn hospitals(
@@ -398,11 +403,21 @@ impl Region for Service {
 }
 
 impl Service {
+    /// Looks at the files of projects, or changes one, on a thread for waiting.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Projects) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let projects = self.state.projects.clone();
+        let done = spawn_blocking(move || work(&projects)).await;
+        done.map_err(|error| internal_status("keeping projects", &error))
+    }
+
     async fn report(
         &self,
-        kept: Result<Kept, ProjectError>,
+        work: impl FnOnce(&Projects) -> Result<Kept, ProjectError> + Send + 'static,
     ) -> Result<Response<v1::ProjectReport>, Status> {
-        let kept = kept.map_err(|error| project_status(&error))?;
+        let kept = self.on_files(work).await?.map_err(|error| project_status(&error))?;
         let report = projects::report(kept, &self.state.registry).await;
         Ok(Response::new(report.map_err(|refusal| refusal_status(&refusal))?))
     }

@@ -106,7 +106,7 @@ impl Desk {
             sid: None,
             scope: request.scope(),
             noise: admitted.noisy().map(cost),
-            project: request.project().cloned(),
+            project: admitted.project().cloned(),
         };
         let is_noisy = admitted.noisy().is_some();
         let ticket = self.books.reserve(payment).await?;

@@ -271,8 +271,8 @@ impl Books {
             store.wait(&Waiting {
                 matter: Matter::Project,
                 question: project.hash(),
-                // All together have one place in the inbox, or many projects would push out questions.
-                asker: "projects",
+                // No user is called so: whoever makes many projects pushes out their own only.
+                asker: &format!("project:{}", project.parts().owner),
                 scope: if project.parts().pooled { Scope::Pooled } else { Scope::PerHospital },
                 relation: &terms.join("\n"),
                 measures: project.name(),

@@ -5,12 +5,13 @@
 use std::path::Path;
 
 use clap::Args;
+use model::text::printable;
 use privacy::noise::{Noise, share};
 use record::ledger::NoiseSpent;
 use record::{Archive, FILE, RecordError};
 use serde_json::json;
 
-use crate::releases::{Format, printable};
+use crate::releases::Format;
 
 /// `consilium-node budget`.
 #[derive(Debug, Args)]

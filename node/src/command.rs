@@ -9,6 +9,8 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use privacy::Policy;
 use privacy::policy::Allow;
+use privacy::sign::hex;
+use query::pack::Pack;
 use record::{Standing, StandingFiles, Verdict};
 use service::clock::day;
 use service::command::{Check, Failure, finish, runtime, start_logging};
@@ -378,6 +380,12 @@ fn check(path: &Path) -> Result<(), Failure> {
             let text = format_args!("at least {persons} persons and {stays} stays a cell");
             check.line("policy", &text);
             check.line("questions", &asked(policy.questions.allow));
+            let approved = Pack::shipped().iter().filter(|pack| policy.approves(&pack.hash()));
+            let named = |pack: &Pack| {
+                format!("{} {} ({})", pack.name(), pack.version(), &hex(&pack.hash())[..12])
+            };
+            let packs: Vec<_> = approved.map(named).collect();
+            check.line("packs", &packs.join(", "));
             check.problems(policy.problems());
             if let Err(error) = Decisions::read(&config.data_dir) {
                 check.problem(error);

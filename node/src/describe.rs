@@ -7,6 +7,7 @@ use model::manifest::ListRecord;
 use model::schema::{
     ColumnType, DRG_SCHEME, Kind, PERSON_KEY, STAY_KEY, TABLES, Table, UNNAMED_SCHEME,
 };
+use privacy::project::CODE_LISTS;
 use privacy::request::{RequestParts, Scope};
 use privacy::{Leave, Measure, Policy, ReleaseRequest, admit};
 use proto::v1;
@@ -141,7 +142,7 @@ async fn ask(
     );
     let parts = RequestParts {
         scope: Scope::PerHospital,
-        asker: "code-lists".to_owned(),
+        asker: CODE_LISTS.to_owned(),
         relation_sql,
         dimensions: vec![column.to_owned()],
         domains: Vec::new(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
+use model::text::printable;
 use privacy::admit::name_of;
 use privacy::sign::hex;
 use record::inbox::WaitingRow;
@@ -14,7 +15,7 @@ use record::{Archive, FILE, Matter, RecordError, Verdict};
 use serde_json::json;
 use service::clock::{day, rfc3339};
 
-use crate::releases::{Format, printable};
+use crate::releases::Format;
 use crate::steward::{Decisions, Written, add, is_day};
 
 /// `consilium-node inbox`.

@@ -3,6 +3,7 @@
 
 use model::{Refusal, RefusalCode};
 use privacy::policy::Allow;
+use privacy::project::{Mode, ProjectParts};
 use privacy::{Leave, Policy, Project, ReleaseRequest};
 use proto::v1;
 use record::Verdict;
@@ -10,6 +11,17 @@ use service::clock::day_number;
 use tonic::Status;
 
 use crate::answer::{Desk, InForce};
+
+/// Whether the policy admits none of its questions, accepted or not.
+fn is_closed(project: &Project, policy: &Policy) -> bool {
+    let ProjectParts { pooled, per_hospital, mode, .. } = project.parts();
+    let answers = *pooled && policy.scopes.pooled || *per_hospital && policy.scopes.per_hospital;
+    let mode = match mode {
+        Mode::Exact => policy.questions.allow != Allow::Packs,
+        Mode::Noise { .. } => policy.noise.is_some(),
+    };
+    !(answers && mode)
+}
 
 impl Desk {
     /// Why this hospital may answer `request`, should its policy not answer everything.
@@ -21,20 +33,19 @@ impl Desk {
         if let Some(pack) = self.packs.origin(request, policy).await {
             return Ok(Leave::Pack(pack));
         }
+        let asks = policy.questions.allow == Allow::Ask;
+        let question = request.question();
+        let verdict = if asks { self.books.decision(&self.steward, question).await? } else { None };
+        // What the steward has declined is not answered to a project either.
+        if verdict == Some(Verdict::Declined) {
+            return Ok(Leave::Declined);
+        }
         if let Some(project) = request.project() {
             let verdict = self.books.decision(&self.steward, project.hash()).await?;
             let accepted = verdict.map(|verdict| verdict == Verdict::Approved);
             return Ok(Leave::Project { accepted, today: day_number(self.clock.now()) });
         }
-        if policy.questions.allow != Allow::Ask {
-            return Ok(Leave::None);
-        }
-        let question = request.question();
-        Ok(match self.books.decision(&self.steward, question).await? {
-            Some(Verdict::Approved) => Leave::Approved(question),
-            Some(Verdict::Declined) => Leave::Declined,
-            None => Leave::None,
-        })
+        Ok(if verdict.is_some() { Leave::Approved(question) } else { Leave::None })
     }
 
     /// Puts a question, or its project, into the steward's inbox when that is why it was refused.
@@ -57,9 +68,10 @@ impl Desk {
         let InForce { policy, .. } = self.holdings.now();
         let verdict = self.books.decision(&self.steward, project.hash()).await?;
         let state = match (verdict, policy.questions.allow) {
+            _ if project.parts().until < day_number(self.clock.now()) => v1::ProjectState::Over,
             (Some(Verdict::Declined), _) => v1::ProjectState::Declined,
+            _ if is_closed(&project, &policy) => v1::ProjectState::Closed,
             (_, Allow::Any) => v1::ProjectState::Open,
-            (_, Allow::Packs) if policy.noise.is_none() => v1::ProjectState::Closed,
             (Some(Verdict::Approved), _) => v1::ProjectState::Accepted,
             (None, _) => v1::ProjectState::Waiting,
         };

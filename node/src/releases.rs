@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use model::text::is_hidden;
+use model::text::printable;
 use privacy::sign::hex;
 use record::ledger::ReleaseRow;
 use record::{Archive, FILE, RecordError};
@@ -118,12 +118,6 @@ fn table(rows: &[ReleaseRow]) -> Vec<String> {
 
 fn short(text: &str) -> String {
     text.chars().take(SHOWN).collect()
-}
-
-/// What came over the network, without what a terminal obeys or an eye does not see: control
-/// characters, and those that turn text around or have no width.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

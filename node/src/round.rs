@@ -123,7 +123,7 @@ impl Desk {
         let request = round.admitted().request();
         let payment = Payment {
             noise: None,
-            project: request.project().cloned(),
+            project: round.admitted().project().cloned(),
             asker: request.asker().to_owned(),
             allowance: policy.usage.requests_per_day,
             request: request.hash(),

@@ -14,6 +14,7 @@ pub fn encode_project(project: &Project) -> v1::Project {
     v1::Project {
         name: parts.name.clone(),
         purpose: parts.purpose.clone(),
+        owner: parts.owner.clone(),
         members: parts.members.iter().cloned().collect(),
         pooled: parts.pooled,
         per_hospital: parts.per_hospital,
@@ -37,6 +38,7 @@ pub fn decode_project(wire: v1::Project) -> Result<Project, Refusal> {
     Project::try_from(ProjectParts {
         name: wire.name,
         purpose: wire.purpose,
+        owner: wire.owner,
         members: wire.members.into_iter().collect(),
         pooled: wire.pooled,
         per_hospital: wire.per_hospital,

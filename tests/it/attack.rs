@@ -19,6 +19,7 @@ mod policy_unset;
 mod same_bits;
 mod selectivity;
 mod timing;
+mod tracker;
 mod usage;
 
 use model::Refusal;

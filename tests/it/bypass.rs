@@ -20,7 +20,7 @@ const KEYS: &str = "stay.person_key AS person_key, stay.stay_key AS stay_key";
 const COST_BOUND: u128 = 1_000_000_000_000;
 
 /// A request that is fine: stays and cost by DRG group, of one hospital.
-fn fine() -> v1::ReleaseRequest {
+pub(crate) fn fine() -> v1::ReleaseRequest {
     let relation_sql =
         format!("SELECT stay.drg_code AS d0, stay.total_cost AS m0, {KEYS} FROM stay");
     v1::ReleaseRequest {

@@ -3,13 +3,14 @@
 
 use std::process::Output;
 
-use model::RefusalCode;
+use model::{RefusalCode, Role};
 use privacy::{Noise, Policy};
 use proto::v1;
 use serde_json::Value;
-use tests::put;
+use tests::{peer, put};
 use tonic::Status;
 
+use crate::bypass::fine;
 use crate::client::consilium;
 use crate::steward::{ALL, Desk, text};
 
@@ -96,6 +97,69 @@ async fn members_of_an_accepted_project_are_answered_and_nobody_else() {
     assert_eq!(desk.answers("ana", "costs", POOLED).await, Err(RefusalCode::Budget));
     let table = consilium(&["project", "show", "costs", "--region", &desk.user]).await;
     assert!(text(&table.stdout).contains("waiting for the steward"), "{}", text(&table.stdout));
+}
+
+/// A coordinator that lies about a project gets nothing from a node: the definition is what was accepted, and
+/// the node looks at all of it itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_checks_each_question_against_what_its_steward_accepted() {
+    let desk = Desk::under(Policy::default()).await;
+    let words = ["create", "costs", "--purpose", "Costs", "--until", "9999-12-31"];
+    desk.project(&[&words[..], &["--scope", "per-hospital", "--questions", "2"]].concat()).await;
+    desk.decide("h-1", "approve", &[]).await;
+    let accepted = v1::Project {
+        name: "costs".to_owned(),
+        purpose: "Costs".to_owned(),
+        owner: "ana".to_owned(),
+        members: vec!["ana".to_owned()],
+        pooled: false,
+        per_hospital: true,
+        rho_year_micro: None,
+        questions: 2,
+        until: 99_991_231,
+    };
+    let coordinator = peer(Role::Coordinator, "main");
+    let node = desk.region.node_client_as("h-1", &coordinator).unwrap();
+    let asks = async |asker: &str, project: Option<v1::Project>| {
+        let asker = asker.to_owned();
+        let request = v1::ReleaseRequest { asker, project, ..fine() };
+        let refused = node.clone().release(request).await.err();
+        refused.map(|status| service::status::refusal_of(&status).unwrap().code)
+    };
+    let own = || Some(accepted.clone());
+    let changed = |change: fn(&mut v1::Project)| {
+        let mut other = accepted.clone();
+        change(&mut other);
+        Some(other)
+    };
+    use RefusalCode::{Declined, Project, Request, Waiting};
+    assert_eq!(asks("cy", own()).await, Some(Project));
+    assert_eq!(asks("code-lists", own()).await, Some(Project), "it searches for no codes");
+    assert_eq!(asks("ana", None).await, Some(Waiting));
+    assert_eq!(asks("ana", changed(|p| p.questions = 3)).await, Some(Waiting));
+    assert_eq!(asks("cy", changed(|p| p.members.push("cy".to_owned()))).await, Some(Waiting));
+    assert_eq!(asks("ana", changed(|p| p.until = 20_200_101)).await, Some(Project));
+    assert_eq!(asks("ana", changed(|p| p.until = 20_260_230)).await, Some(Project));
+    assert_eq!(asks("ana", changed(|p| p.members.push("ana".to_owned()))).await, Some(Request));
+    // A question that the steward declines is declined in a project as well; others are answered.
+    for question in desk.inbox("h-1", &[]).await {
+        if question["kind"] == "question" {
+            let name = question["question"].as_str().unwrap();
+            let declined = desk.steward("h-1", "decline", &[name]).await;
+            assert_eq!(declined.status.code(), Some(0), "{declined:?}");
+        }
+    }
+    assert_eq!(asks("ana", own()).await, Some(Declined));
+    let other = v1::ReleaseRequest {
+        asker: "ana".to_owned(),
+        project: own(),
+        measures: fine().measures[..1].to_vec(),
+        supports: vec![0],
+        inputs: Vec::new(),
+        relation_sql: fine().relation_sql.replace("stay.total_cost AS m0, ", ""),
+        ..fine()
+    };
+    assert!(node.clone().release(other).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

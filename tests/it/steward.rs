@@ -46,7 +46,7 @@ impl Desk {
     }
 
     /// A command of a hospital's steward, beside the serving node.
-    async fn steward(&self, hospital: &str, command: &str, words: &[&str]) -> Output {
+    pub(crate) async fn steward(&self, hospital: &str, command: &str, words: &[&str]) -> Output {
         let config = self.region.site(hospital).config_path();
         let mut all = vec!["node".to_owned(), command.to_owned(), "--config".to_owned()];
         all.push(config.to_str().unwrap().to_owned());

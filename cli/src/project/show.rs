@@ -1,5 +1,6 @@
 //! Projects, for people and for programs.
 
+use model::text::printable;
 use privacy::noise::MICRO;
 use privacy::project::day_text;
 use proto::v1::{Project, ProjectAt, ProjectReport, ProjectState, ProjectSummary, ProjectVersion};
@@ -23,6 +24,7 @@ const fn state_name(state: ProjectState) -> &'static str {
         ProjectState::Declined => "declined",
         ProjectState::Open => "open",
         ProjectState::Closed => "closed",
+        ProjectState::Over => "over",
     }
 }
 
@@ -34,6 +36,7 @@ const fn state_message(state: ProjectState) -> Message {
         ProjectState::Declined => Message::StateDeclined,
         ProjectState::Open => Message::StateOpen,
         ProjectState::Closed => Message::StateClosed,
+        ProjectState::Over => Message::StateOver,
     }
 }
 
@@ -96,21 +99,23 @@ pub(super) fn text(report: &ProjectReport, console: Console) -> String {
     let mut line = |content: String| text.push_str(&format!("{content}\n"));
     let newest = report.versions.last().and_then(|version| version.project.as_ref());
     if let Some(project) = newest {
-        let parts: [&dyn std::fmt::Display; 3] = [&project.name, &report.owner, &report.created_at];
+        let parts: [&dyn std::fmt::Display; 3] =
+            [&project.name, &printable(&report.owner), &printable(&report.created_at)];
         line(console.text(Message::ProjectHead, &parts));
-        line(console.text(Message::ProjectPurpose, &[&project.purpose]));
+        line(console.text(Message::ProjectPurpose, &[&printable(&project.purpose)]));
         line(answers(project, console));
         let until = day_text(project.until);
         line(console.text(Message::ProjectBudget, &[&grouped(project.questions), &until]));
     }
     for version in &report.versions {
-        let members = version.project.as_ref().map(|project| project.members.join(", "));
+        let members =
+            version.project.as_ref().map(|project| printable(&project.members.join(", ")));
         line(String::new());
         line(console.text(Message::ProjectVersion, &[&version.id, &members.unwrap_or_default()]));
         line(sheet(&version.hospitals, console));
     }
     if !report.asking.is_empty() {
-        line(console.text(Message::ProjectAsking, &[&report.asking.join(", ")]));
+        line(console.text(Message::ProjectAsking, &[&printable(&report.asking.join(", "))]));
     }
     text
 }
@@ -190,6 +195,7 @@ mod tests {
             rho_year_micro: Some(50_000),
             questions: 1_000,
             until: 20_270_630,
+            owner: "ana".to_owned(),
         };
         let heard = Considered {
             state: ProjectState::Accepted.into(),

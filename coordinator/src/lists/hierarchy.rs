@@ -13,8 +13,9 @@
 use std::collections::BTreeSet;
 
 use privacy::domain::ancestors;
+use privacy::project::CODE_LISTS;
 
-use super::{ASKER, LeftOut, Search, Seeking};
+use super::{LeftOut, Search, Seeking};
 use crate::round::RoundFailure;
 
 /// Levels at which codes are found, counted from the lowest.
@@ -63,7 +64,7 @@ impl Seeking<'_> {
         let codes = listed.union(candidates).cloned().collect();
         let request = self
             .listing
-            .confirmation(ASKER, codes)
+            .confirmation(CODE_LISTS, codes)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
             .within(self.search.project.cloned());
         let Search { rounds, registry, until, progress, .. } = self.search;

@@ -12,6 +12,7 @@ fn wire(name: &str) -> v1::Project {
         rho_year_micro: None,
         questions: 10,
         until: 20_261_231,
+        owner: String::new(),
     }
 }
 
@@ -28,6 +29,9 @@ fn a_project_is_kept_and_its_name_is_not_taken_twice() {
     let again = Projects::of(folder.path());
     assert_eq!(again.get("costs").unwrap(), made);
     assert!(reason(again.create("bob", wire("costs"), NOW)).contains("not replaced"));
+    let forged = v1::Project { owner: "bob".to_owned(), ..wire("forged") };
+    assert_eq!(again.create("ana", forged, NOW).unwrap().versions[0].owner, "ana");
+    fs::remove_file(folder.path().join("projects/forged.json")).unwrap();
     let late = v1::Project { until: 20_261_122, ..wire("late") };
     assert!(reason(again.create("ana", late, NOW)).contains("over already"));
     for bad in ["", "../costs", "Costs", "a b"] {

@@ -43,7 +43,9 @@ pub struct Peer {
 )]
 pub struct InvalidPeer(String);
 
-fn is_segment(text: &str) -> bool {
+/// Whether a peer can be called so: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[must_use]
+pub fn is_segment(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))

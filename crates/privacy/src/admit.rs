@@ -38,6 +38,8 @@ pub struct Admitted {
     request: ReleaseRequest,
     thresholds: Thresholds,
     noisy: Option<Noisy>,
+    /// Whether its project is why it is answered.
+    of_project: bool,
 }
 
 impl Admitted {
@@ -51,6 +53,12 @@ impl Admitted {
     #[must_use]
     pub const fn thresholds(&self) -> Thresholds {
         self.thresholds
+    }
+
+    /// The project that is to pay for it: whose question it is, and not one of an approved pack.
+    #[must_use]
+    pub fn project(&self) -> Option<&Project> {
+        self.request.project().filter(|_| self.of_project)
     }
 
     /// How it is answered with noise, if it is.
@@ -225,15 +233,21 @@ fn admit_scope(
     let noisy = request.rho_micro().map(|_| admit_noise(&request, policy)).transpose()?;
     // The steward is asked last: what other rules refuse need not be read. The budget for noise is a
     // steward's leave for whatever it buys, but for what the steward has declined.
-    let pack = matches!(leave, Leave::Pack(_));
-    if let Some(project) = request.project().filter(|_| !pack) {
+    let is_settled = match leave {
+        Leave::Pack(hash) => policy.approves(&hash),
+        Leave::Declined => policy.questions.allow == Allow::Ask,
+        _ => false,
+    };
+    let project = request.project().filter(|_| !is_settled);
+    let of_project = project.is_some();
+    if let Some(project) = project {
         admit_member(&request, project, policy, leave)?;
     } else if noisy.is_none() || leave == Leave::Declined {
         admit_question(&request, policy, leave)?;
     }
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
     let thresholds = Thresholds { persons, stays, selectivity, dominance };
-    Ok(Admitted { request, thresholds, noisy })
+    Ok(Admitted { request, thresholds, noisy, of_project })
 }
 
 fn admit_noise(request: &ReleaseRequest, policy: &Policy) -> Result<Noisy, Refusal> {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use model::peer::is_segment;
 use model::text::is_hidden;
 use model::{Refusal, RefusalCode};
 
@@ -25,6 +26,9 @@ const MAX_MEMBERS: usize = 64;
 const MAX_QUESTIONS: u64 = 1_000_000;
 /// Largest budget of noise: a thousand units of ρ, which protect nobody.
 const MAX_RHO_MICRO: u64 = 1_000_000_000;
+
+/// In whose name a coordinator searches for codes; each search comes before somebody's question.
+pub const CODE_LISTS: &str = "code-lists";
 
 /// How a project's questions are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct ProjectParts {
     pub name: String,
     /// What it is for, in words.
     pub purpose: String,
+    /// Who has made it.
+    pub owner: String,
     /// Who may ask.
     pub members: BTreeSet<String>,
     /// Whether regional sums may be asked for.
@@ -73,17 +79,41 @@ fn wrong(subject: &str, reason: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::Project, subject, reason, "")
 }
 
-/// Whether people can read all of it: nothing that moves a cursor or turns the direction of writing.
+/// Whether a project can be called so; the coordinator names a file by it.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(fits)
+}
+
+/// Whether people can read all of it in one line: nothing that moves a cursor or turns the direction of
+/// writing, and no gap that would begin a line of its own.
 fn is_plain(text: &str) -> bool {
-    !text.trim().is_empty() && !text.chars().any(is_hidden)
+    let is_gap = |c: char| c.is_whitespace() && c != ' ';
+    !text.trim().is_empty()
+        && !text.contains("  ")
+        && !text.chars().any(|c| is_hidden(c) || is_gap(c))
+}
+
+/// Whether a number is a day of the calendar.
+const fn is_day(day: u32) -> bool {
+    let (year, month, day) = (day / 10_000, day / 100 % 100, day % 100);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    year <= 9_999 && 1 <= day && day <= last
 }
 
 impl TryFrom<ProjectParts> for Project {
     type Error = Refusal;
 
     fn try_from(parts: ProjectParts) -> Result<Self, Refusal> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if !(1..=MAX_NAME).contains(&parts.name.len()) || !parts.name.chars().all(fits) {
+        if !is_name(&parts.name) {
             return Err(wrong(
                 "name",
                 format!("A project is called by 1 to {MAX_NAME} small letters, digits, - and _."),
@@ -93,10 +123,12 @@ impl TryFrom<ProjectParts> for Project {
             let reason = format!("A project says its purpose in 1 to {MAX_PURPOSE} characters.");
             return Err(wrong("purpose", reason));
         }
-        let is_asker = |name: &String| name.len() <= 64 && is_plain(name);
-        if !(1..=MAX_MEMBERS).contains(&parts.members.len()) || !parts.members.iter().all(is_asker)
-        {
-            let reason = format!("A project has 1 to {MAX_MEMBERS} members, by name.");
+        let are_named =
+            is_segment(&parts.owner) && parts.members.iter().all(|name| is_segment(name));
+        if !(1..=MAX_MEMBERS).contains(&parts.members.len()) || !are_named {
+            let reason = format!(
+                "A project has 1 to {MAX_MEMBERS} members, by the names in their certificates."
+            );
             return Err(wrong("members", reason));
         }
         if !parts.pooled && !parts.per_hospital {
@@ -110,12 +142,14 @@ impl TryFrom<ProjectParts> for Project {
             let reason = format!("A project has a budget of 1 to {MAX_QUESTIONS} questions.");
             return Err(wrong("questions", reason));
         }
-        let is_budget = |mode| !matches!(mode, Mode::Noise { rho_year_micro } if !(1..=MAX_RHO_MICRO).contains(&rho_year_micro));
-        if !is_budget(parts.mode) {
+        let rho = match parts.mode {
+            Mode::Exact => 1,
+            Mode::Noise { rho_year_micro } => rho_year_micro,
+        };
+        if !(1..=MAX_RHO_MICRO).contains(&rho) {
             return Err(wrong("noise", "A project's noise costs more than 0 and at most 1000."));
         }
-        let (month, day) = (parts.until / 100 % 100, parts.until % 100);
-        if parts.until > 99_991_231 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        if !is_day(parts.until) {
             return Err(wrong("until", "A project ends on a day such as 2026-12-31."));
         }
         Ok(Self(parts))
@@ -138,11 +172,13 @@ impl Project {
     /// SHA-256 of all of it: what a steward accepts.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        let ProjectParts { name, purpose, members, pooled, per_hospital, mode, questions, until } =
+        let ProjectParts { name, purpose, owner, members, pooled, per_hospital, mode, .. } =
             &self.0;
+        let ProjectParts { questions, until, .. } = &self.0;
         let mut writer = Writer::new("consilium/project/v1");
         writer.text(name);
         writer.text(purpose);
+        writer.text(owner);
         writer.number(members.len() as u64);
         members.iter().for_each(|member| writer.text(member));
         writer.number(u64::from(*pooled));
@@ -161,16 +197,18 @@ impl Project {
 
     /// What a steward reads: labels and texts.
     #[must_use]
-    pub fn terms(&self) -> [(&'static str, String); 5] {
-        let ProjectParts { purpose, members, pooled, per_hospital, mode, questions, until, .. } =
-            &self.0;
+    pub fn terms(&self) -> [(&'static str, String); 6] {
+        let ProjectParts { purpose, owner, members, pooled, per_hospital, mode, .. } = &self.0;
+        let ProjectParts { questions, until, .. } = &self.0;
         let scopes = match (pooled, per_hospital) {
             (true, true) => "regional sums and hospitals' own cells",
             (true, false) => "regional sums",
             _ => "hospitals' own cells",
         };
         let answers = match mode {
-            Mode::Exact => format!("{scopes}, exact"),
+            Mode::Exact => format!(
+                "{scopes}, exact: any question about any patients, models, trees and searches for codes"
+            ),
             Mode::Noise { rho_year_micro } => {
                 let (units, micro) = (rho_year_micro / 1_000_000, rho_year_micro % 1_000_000);
                 format!("{scopes}, with noise that costs at most {units}.{micro:06} of rho a year")
@@ -178,11 +216,12 @@ impl Project {
         };
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
         [
-            ("purpose", purpose.clone()),
+            ("owner", owner.clone()),
             ("members", members.join(", ")),
             ("answers", answers),
             ("questions", format!("at most {questions}")),
             ("until", day_text(*until)),
+            ("purpose", purpose.clone()),
         ]
     }
 
@@ -202,7 +241,8 @@ impl Project {
             let ended = "Make a new one: consilium project create.";
             return refuse("The project is over.".to_owned(), ended);
         }
-        if !request.is_listing() && !members.contains(request.asker()) {
+        let is_search = request.is_listing() && request.asker() == CODE_LISTS;
+        if !is_search && !members.contains(request.asker()) {
             let join = "Ask to be one: consilium project join.";
             return refuse("The asker is no member of the project.".to_owned(), join);
         }

@@ -112,11 +112,15 @@ impl Verdict {
 }
 
 impl Store {
-    /// Keeps a question for the steward, or counts it when it waits already.
+    /// Keeps a question for the steward, or counts it when it waits already; a project is kept once.
     ///
     /// # Errors
     /// [`RecordError`]; nothing is written then.
     pub fn wait(&self, waiting: &Waiting<'_>) -> Result<(), RecordError> {
+        // A project is asked about whenever somebody looks at it: only the first time is news.
+        if waiting.matter == Matter::Project && self.read(|it| is_kept(it, &waiting.question))? {
+            return Ok(());
+        }
         self.write(|transaction| {
             let again = transaction.execute(
                 "UPDATE waiting SET last = ?2, times = times + 1 WHERE question = ?1",
@@ -197,6 +201,11 @@ impl Archive {
     pub fn waiting(&self) -> Result<Vec<WaitingRow>, RecordError> {
         self.read(rows)
     }
+}
+
+fn is_kept(connection: &Connection, question: &[u8; 32]) -> Result<bool, Problem> {
+    let mut select = connection.prepare_cached("SELECT 1 FROM waiting WHERE question = ?1")?;
+    Ok(select.exists(params![question])?)
 }
 
 fn rows(connection: &Connection) -> Result<Vec<WaitingRow>, Problem> {

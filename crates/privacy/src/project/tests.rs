@@ -15,6 +15,7 @@ fn parts() -> ProjectParts {
     ProjectParts {
         name: "costs".to_owned(),
         purpose: "Costs of appendectomy".to_owned(),
+        owner: "ana".to_owned(),
         members: ["ana", "bob"].map(str::to_owned).into(),
         pooled: false,
         per_hospital: true,
@@ -61,9 +62,10 @@ fn told(
 #[test]
 fn the_steward_accepts_all_of_it() {
     let own = project(parts()).hash();
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         |p| p.name.push('2'),
         |p| p.purpose.push('!'),
+        |p| p.owner.push('2'),
         |p| assert!(p.members.insert("cy".to_owned())),
         |p| assert!(p.members.remove("bob")),
         |p| p.pooled = true,
@@ -85,7 +87,7 @@ fn the_steward_accepts_all_of_it() {
 
 #[test]
 fn what_is_malformed_is_refused_with_its_field() {
-    let changes: [(&str, Change); 18] = [
+    let changes: [(&str, Change); 22] = [
         ("name", |p| p.name.clear()),
         ("name", |p| p.name = "Costs".to_owned()),
         ("name", |p| p.name = "x".repeat(65)),
@@ -104,6 +106,10 @@ fn what_is_malformed_is_refused_with_its_field() {
         ("questions", |p| p.questions = u64::MAX),
         ("noise", |p| p.mode = Mode::Noise { rho_year_micro: 0 }),
         ("until", |p| p.until = 0),
+        ("until", |p| p.until = 20_270_229),
+        ("purpose", |p| p.purpose = "costs        members: none".to_owned()),
+        ("members", |p| p.owner.clear()),
+        ("members", |p| assert!(p.members.insert("ana, bob".to_owned()))),
         ("until", |p| p.until = 20_261_301),
     ];
     let expected = parts();
@@ -136,10 +142,49 @@ fn an_accepted_project_is_a_leave_for_its_own_questions_only() {
     assert_eq!(told(noisy, "ana", &ask, accepted), Some(RefusalCode::Project), "no exact answers");
     // Who names a project without the node's word on it has no leave.
     let request = asks("ana", Scope::PerHospital).within(Some(project(parts())));
-    for leave in [Leave::None, Leave::Approved(request.question()), Leave::Declined] {
+    for leave in [Leave::None, Leave::Approved(request.question())] {
         let refusal = admit(request.clone(), &ask, leave).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::Waiting, "{leave:?}");
     }
+    // Nor does a project answer what the steward has declined.
+    let refusal = admit(request, &ask, Leave::Declined).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::Declined);
+}
+
+#[test]
+fn what_a_pack_answers_is_not_the_projects_affair() {
+    let request = asks("cy", Scope::PerHospital).within(Some(project(parts())));
+    let policy = Policy::default();
+    let of_pack = admit(request, &policy, Leave::Pack([7; 32])).unwrap();
+    assert!(of_pack.project().is_none(), "nor does it pay");
+    let accepted = Leave::Project { accepted: Some(true), today: TODAY };
+    let request = asks("ana", Scope::PerHospital).within(Some(project(parts())));
+    assert!(admit(request.clone(), &policy, accepted).unwrap().project().is_some());
+    let mut strange = Policy::default();
+    strange.questions.packs.clear();
+    let refusal = admit(request, &strange, Leave::Pack([7; 32])).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::Waiting);
+}
+
+#[test]
+fn only_a_coordinator_s_search_for_codes_needs_no_member() {
+    let search = |asker: &str| {
+        ReleaseRequest::try_from(RequestParts {
+            scope: Scope::Pooled,
+            asker: asker.to_owned(),
+            relation_sql: "SELECT a".to_owned(),
+            dimensions: vec!["code".to_owned()],
+            domains: vec![Domain::Buckets { bits: 10, level: 0, salt: [0; 32] }],
+            inputs: Vec::new(),
+            measures: Vec::new(),
+            supports: Vec::new(),
+        })
+        .unwrap()
+    };
+    let regional = project(ProjectParts { pooled: true, per_hospital: false, ..parts() });
+    assert!(regional.covers(&search(CODE_LISTS), TODAY).is_ok());
+    assert!(regional.covers(&search("cy"), TODAY).is_err());
+    assert!(project(parts()).covers(&search(CODE_LISTS), TODAY).is_err(), "no regional sums");
 }
 
 #[test]
@@ -171,8 +216,9 @@ fn the_steward_reads_all_of_it() {
         |parts| project(parts).terms().map(|(label, text)| format!("{label}: {text}")).join("\n");
     assert_eq!(
         text(parts()),
-        "purpose: Costs of appendectomy\nmembers: ana, bob\nanswers: hospitals' own cells, exact\n\
-         questions: at most 100\nuntil: 2026-12-31"
+        "owner: ana\nmembers: ana, bob\nanswers: hospitals' own cells, exact: any question about any \
+         patients, models, trees and searches for codes\nquestions: at most 100\nuntil: 2026-12-31\n\
+         purpose: Costs of appendectomy"
     );
     assert!(text(noisy).contains("at most 1.050000 of rho a year"));
 }

@@ -45,6 +45,18 @@ fn a_question_waits_once_and_is_counted() {
 }
 
 #[test]
+fn a_project_is_kept_once_however_often_somebody_looks_at_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for at in [NOW, LATER] {
+        store.wait(&Waiting { matter: Matter::Project, ..waiting(1, at) }).unwrap();
+    }
+    let rows = Archive::open(store.path()).unwrap().waiting().unwrap();
+    assert_eq!((rows.len(), rows[0].times, rows[0].matter), (1, 1, Matter::Project));
+    assert_eq!(rows[0].last, NOW);
+}
+
+#[test]
 fn whoever_floods_the_inbox_pushes_out_their_own_questions() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());

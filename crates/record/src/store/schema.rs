@@ -145,7 +145,7 @@ CREATE INDEX reservation_noise ON reservation (day) WHERE rho > 0;
 /// The project whose question it is, and projects among what waits.
 const FORMAT_6: &str = "
 ALTER TABLE reservation ADD COLUMN project TEXT;
-CREATE INDEX reservation_project ON reservation (project, day)
+CREATE INDEX reservation_project ON reservation (project, day, rho)
     WHERE project IS NOT NULL AND state <> 'refunded';
 ALTER TABLE waiting ADD COLUMN kind TEXT NOT NULL DEFAULT 'question'
     CHECK (kind IN ('question', 'project'));

@@ -85,8 +85,8 @@ fn a_file_of_another_party_is_refused() {
 }
 
 /// The reservations as they were up to the fourth format.
-const FIRST_LEDGER: &str = "DROP INDEX reservation_noise; ALTER TABLE reservation DROP COLUMN rho;
-     DROP INDEX reservation_project; ALTER TABLE reservation DROP COLUMN project;";
+const FIRST_LEDGER: &str = "DROP INDEX reservation_noise; DROP INDEX reservation_project;
+     ALTER TABLE reservation DROP COLUMN rho; ALTER TABLE reservation DROP COLUMN project;";
 
 #[test]
 fn a_file_of_the_first_format_is_brought_to_the_newest() {
@@ -123,6 +123,32 @@ fn populations_of_the_second_format_are_kept() {
     drop(file);
     let known = open(&path).unwrap().populations().unwrap();
     assert_eq!((known.len(), known.wholes().count()), (1, 1));
+}
+
+#[test]
+fn what_was_asked_before_there_were_projects_is_of_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    drop(open(&path).unwrap());
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(
+        "DROP INDEX reservation_project; ALTER TABLE reservation DROP COLUMN project;
+         ALTER TABLE waiting DROP COLUMN kind;
+         INSERT INTO waiting VALUES (zeroblob(32), 'ana', 'pooled', 'SELECT 1', 'rows', 'a', 'b', 2);
+         INSERT INTO reservation (state, asker, day, scope, request, snapshot, policy, rho)
+             VALUES ('reserved', 'ana', '2026-11-21', 'pooled', zeroblob(32), 's', zeroblob(32), 7);
+         PRAGMA user_version = 5",
+    )
+    .unwrap();
+    drop(file);
+    let store = open(&path).unwrap();
+    let waiting = Archive::open(&path).unwrap().waiting().unwrap();
+    assert_eq!((waiting[0].matter, waiting[0].times), (crate::Matter::Question, 2));
+    // The open question was given back as one of no project, and its row is bound to its entry.
+    assert_eq!(store.noise_spent("2026").unwrap(), []);
+    drop(store);
+    let report = crate::audit::verify(&[path], &[]);
+    assert!(report.findings.is_empty() && report.parties.len() == 1, "{report:?}");
 }
 
 #[test]

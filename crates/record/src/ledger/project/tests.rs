@@ -92,7 +92,22 @@ fn questions_at_once_and_a_crash_overspend_nothing() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(taken.iter().filter(|taken| **taken).count(), 3);
-    drop(store);
-    let again = self::store(folder.path());
-    assert_eq!(refused(again.reserve(&asks("costs", DAY, None))), Some(false));
+}
+
+#[test]
+fn what_a_crash_cut_off_comes_back_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = store(folder.path());
+    commit(&first, first.reserve(&asks("costs", DAY, Some(2))).unwrap());
+    for rho in [3, 5] {
+        // Neither committed nor given back: what a crash leaves.
+        std::mem::forget(first.reserve(&asks("costs", DAY, Some(rho))).unwrap());
+    }
+    assert_eq!(refused(first.reserve(&asks("costs", DAY, None))), Some(false));
+    drop(first);
+    let again = store(folder.path());
+    let used = again.project_spent("costs", "2026").unwrap();
+    assert_eq!(used, ProjectSpent { questions: 1, rho_year_micro: 2 });
+    assert_eq!(refused(again.reserve(&asks("costs", DAY, Some(9)))), Some(true));
+    assert_eq!(refused(again.reserve(&asks("costs", DAY, Some(8)))), None);
 }
