@@ -458,8 +458,11 @@ async fn release(
 }
 
 pub(crate) fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
+    // In the order of the hospitals, not of their answers: who asks again reads the same.
+    let mut in_order: Vec<_> = absent.iter().collect();
+    in_order.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
     let refusals = || {
-        absent.iter().filter_map(|(_, absence)| match absence {
+        in_order.iter().filter_map(|(_, absence)| match absence {
             Absence::Refused(refusal) => Some(refusal),
             _ => None,
         })
