@@ -18,6 +18,7 @@ mod policy_owner;
 mod policy_unset;
 mod same_bits;
 mod selectivity;
+mod stretches;
 mod timing;
 mod tracker;
 mod usage;

@@ -13,7 +13,8 @@
 //!    ([`mod@crate::dominance`]).
 //! 5. *Differencing.* A group whose persons differ from those of an earlier release by fewer than the
 //!    minimum is withheld; when the whole relation does so, nothing is released
-//!    ([`mod@crate::sketch`]).
+//!    ([`mod@crate::sketch`]). So is one that together with several earlier ones, of other months or
+//!    other stretches of an ordered column, would tell about so few (`sketch/range.rs`).
 //! 6. *Complementary suppression.* What is withheld, groups or a measure in some of them, must be enough to
 //!    be told together, or more is withheld (`complementary.rs`): a total may be told at any time. So may
 //!    the margins of a table with several dimensions (`margins.rs`).
@@ -24,16 +25,19 @@
 //! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
 //! group's count cannot be read off.
 
+mod rules;
+
 use std::collections::HashMap;
 
 use crate::admit::Thresholds;
 use crate::bins::{Tally, runs};
 use crate::complementary::complete;
-use crate::margins::{Cell, Rule, Table};
+use crate::margins::{Cell, Rule as _, Table};
 use crate::measure::{JOINED, Measure};
 use crate::noise::Statement;
 use crate::partial::{Partial, PartialGroup, Support};
-use crate::sketch::{Differenced, Known, Role, Sketch, Sketched, Told, keep_apart};
+use crate::sketch::{Differenced, Known, Places, Role, Sketch, Sketched, Told, keep_apart};
+use rules::{Measured, Sizes};
 
 /// One group that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,16 +169,22 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     let sketched = Sketched::of(request);
     let selective = partial.is_selective();
     let minimum = thresholds.persons_cap();
+    let frame = partial.frame().cloned();
     let (groups, population) = partial.into_parts();
     let Some((cells, whole)) = population.sketches(sketched, groups.len()) else {
         return Ok(released);
     };
-    let gate = Gate { thresholds, groups: &groups };
+    let places = Places::of(frame.as_ref(), groups.iter().map(|group| group.key.as_slice()));
+    let gate = Gate { thresholds, groups: &groups, places };
     let mut passes = gate.large_enough();
     let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
     let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
-    for index in keep_apart(&whole, &passing, known, minimum as usize - 1)? {
+    let most = minimum as usize - 1;
+    for index in keep_apart(&whole, &passing, known, most)? {
         passes[shown[index]] = false;
+    }
+    for index in gate.places.keep_apart(&whole, (&cells, &shown), known, most)? {
+        passes[index] = false;
     }
     let apart = passes.clone();
     // Sums of a model are about the same rows, and none is the total of others.
@@ -217,7 +227,7 @@ pub fn codes(partial: Partial) -> Vec<String> {
         return Vec::new();
     }
     let (groups, _) = partial.into_parts();
-    let large = Gate { thresholds, groups: &groups }.large_enough();
+    let large = Gate { thresholds, groups: &groups, places: Places::default() }.large_enough();
     let passing = groups.iter().zip(large).filter(|(_, is_large)| *is_large);
     let mut codes: Vec<String> =
         passing.filter_map(|(group, _)| group.key.first().cloned().flatten()).collect();
@@ -229,6 +239,8 @@ pub fn codes(partial: Partial) -> Vec<String> {
 struct Gate<'a> {
     thresholds: Thresholds,
     groups: &'a [PartialGroup],
+    /// Where they stand among what was told before.
+    places: Places,
 }
 
 impl<'a> Gate<'a> {
@@ -241,6 +253,11 @@ impl<'a> Gate<'a> {
     fn hides_itself(&self, rest: &Sketch, known: &Known) -> bool {
         let minimum = self.thresholds.persons_cap();
         rest.has_at_least(minimum) && !known.has_near(rest, minimum as usize - 1)
+    }
+
+    /// Whether a group was told before, or follows from what was.
+    fn is_told(&self, index: usize, cell: &Sketch, known: &Known) -> bool {
+        known.is_told(cell) || self.places.cell(index).is_some_and(|place| known.follows(place))
     }
 
     /// Which groups hold the minimum.
@@ -275,7 +292,8 @@ impl<'a> Gate<'a> {
             (0..cells.len()).filter(|one| is(*one)).collect::<Vec<_>>()
         };
         // How many rows are withheld is told, so the whole is, and what is withheld of it.
-        let wholes = std::iter::once(whole).chain(sum(&of(&|one| !passes[one])));
+        let all = Told::new(whole, Role::Whole).at(self.places.whole().cloned());
+        let wholes = sum(&of(&|one| !passes[one])).into_iter();
         // A margin may be told, though it is near to a cell that is withheld in it; not where it is near to
         // what was told before, or hides others: that is not to be told later either.
         let sizes = Sizes { gate: self, cells, known };
@@ -283,12 +301,16 @@ impl<'a> Gate<'a> {
         let most = self.thresholds.persons_cap() as usize - 1;
         let margins = lines.filter(|line| sizes.is_enough(line)).filter_map(sum);
         let wholes = wholes.chain(margins.filter(|sum| !known.hides(sum, most)));
-        let mut told: Vec<Told> = wholes.map(|sketch| Told { sketch, role: Role::Whole }).collect();
+        let wholes = wholes.map(|sketch| Told::new(sketch, Role::Whole));
+        let mut told: Vec<Told> = std::iter::once(all).chain(wholes).collect();
         for (role, cell) in [
             (Role::Cell, of(&|one| passes[one])),
             (Role::Hidden, of(&|one| apart[one] && !passes[one])),
         ] {
-            told.extend(cell.into_iter().map(|one| Told { sketch: cells[one].clone(), role }));
+            told.extend(cell.into_iter().map(|one| {
+                let place = self.places.cell(one).filter(|_| role == Role::Cell);
+                Told::new(cells[one].clone(), role).at(place.cloned())
+            }));
         }
         told
     }
@@ -325,7 +347,7 @@ impl<'a> Gate<'a> {
     /// told before, or nobody.
     fn complete(&self, passes: &mut [bool], cells: &[Sketch], known: &Known) {
         let (mut told, withheld) = self.parted(passes);
-        told.retain(|index| !known.is_told(&cells[*index]));
+        told.retain(|index| !self.is_told(*index, &cells[*index], known));
         let join = |(persons, stays, rest): &mut (u64, u64, Sketch), index: usize| {
             *persons += self.groups[index].persons;
             *stays += self.groups[index].stays;
@@ -381,62 +403,6 @@ impl<'a> Gate<'a> {
         let rule = self.thresholds.dominance;
         let shares = support.shares();
         rule.is_off() || shares.len() == amounts && shares.iter().all(|shares| rule.allows(shares))
-    }
-}
-
-/// Groups, by who is in them.
-struct Sizes<'a> {
-    gate: &'a Gate<'a>,
-    cells: &'a [Sketch],
-    known: &'a Known,
-}
-
-impl Rule for Sizes<'_> {
-    fn is_enough(&self, cells: &[usize]) -> bool {
-        let groups = || cells.iter().map(|cell| &self.gate.groups[*cell]);
-        let persons = groups().map(|group| group.persons).sum();
-        let mut rest = Sketch::default();
-        cells.iter().for_each(|cell| rest.merge(&self.cells[*cell]));
-        self.gate.is_large(persons, groups().map(|group| group.stays).sum())
-            && self.gate.hides_itself(&rest, self.known)
-    }
-
-    fn hides(&self, cell: usize) -> bool {
-        !self.known.is_told(&self.cells[cell])
-    }
-}
-
-/// One measure of the groups, which adds up so many amounts of money.
-struct Measured<'a> {
-    gate: &'a Gate<'a>,
-    measure: usize,
-    amounts: usize,
-}
-
-impl Measured<'_> {
-    fn join(&self, union: &mut Support, group: usize) {
-        let supports = self.gate.groups[group].supports.get(self.measure);
-        supports.into_iter().for_each(|support| union.join(support));
-    }
-
-    fn union(&self, groups: &[usize]) -> Support {
-        let mut union = Support::group();
-        groups.iter().for_each(|group| self.join(&mut union, *group));
-        union
-    }
-
-    fn allows(&self, support: &Support) -> bool {
-        self.gate.is_supported(support) && self.gate.is_shared(support, self.amounts)
-    }
-}
-
-impl Rule for Measured<'_> {
-    fn is_enough(&self, cells: &[usize]) -> bool {
-        self.allows(&self.union(cells))
-    }
-
-    fn hides(&self, _cell: usize) -> bool {
-        true
     }
 }
 

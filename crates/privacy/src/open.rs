@@ -304,7 +304,7 @@ impl Judge<'_> {
         let is_told = after.iter().any(|bits| bits & 1 == 1);
         let each = self.sketches.iter().zip(before.iter().zip(after)).filter(|_| is_told);
         let hidden = each.filter(|(_, (before, after))| *before & 1 == 1 && *after & 1 == 0);
-        hidden.map(|(sketch, _)| Told { sketch: sketch.clone(), role: Role::Hidden }).collect()
+        hidden.map(|(sketch, _)| Told::new(sketch.clone(), Role::Hidden)).collect()
     }
 
     /// What the verdicts on all cells say together.
@@ -325,7 +325,7 @@ impl Judge<'_> {
                     .filter(|index| bits >> (index + 1) & 1 == 1)
                     .for_each(|index| verdict.runs.extend(self.runs(index, place)));
                 let sketch = self.sketches.get(place).cloned();
-                verdict.told.extend(sketch.map(|sketch| Told { sketch, role: Role::Cell }));
+                verdict.told.extend(sketch.map(|sketch| Told::new(sketch, Role::Cell)));
             } else if self.group(place).iter().any(|count| *count > 0) {
                 verdict.withheld_groups += 1;
             }
@@ -338,7 +338,7 @@ impl Judge<'_> {
         withheld.for_each(|(sketch, _)| rest.merge(sketch));
         let rest = (rest != Sketch::default()).then_some(rest);
         let wholes = self.whole.clone().into_iter().chain(rest).filter(|_| whole_is_told);
-        verdict.told.extend(wholes.map(|sketch| Told { sketch, role: Role::Whole }));
+        verdict.told.extend(wholes.map(|sketch| Told::new(sketch, Role::Whole)));
         verdict
     }
 

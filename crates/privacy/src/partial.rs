@@ -3,7 +3,7 @@
 use crate::admit::Admitted;
 use crate::dominance::Shares;
 use crate::request::ReleaseRequest;
-use crate::sketch::Population;
+use crate::sketch::{Frame, Population};
 
 /// One group inside one hospital.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,7 @@ pub struct Partial {
     population: Population,
     selected_persons: u64,
     selective: bool,
+    frame: Option<Frame>,
 }
 
 impl Partial {
@@ -119,7 +120,18 @@ impl Partial {
         selected_persons: u64,
         selective: bool,
     ) -> Self {
-        Self { admitted, groups, population, selected_persons, selective }
+        Self { admitted, groups, population, selected_persons, selective, frame: None }
+    }
+
+    /// The same, of which it is known where it stands among other questions.
+    #[must_use]
+    pub fn framed(self, frame: Frame) -> Self {
+        Self { frame: Some(frame), ..self }
+    }
+
+    /// Where it stands among other questions.
+    pub(crate) const fn frame(&self) -> Option<&Frame> {
+        self.frame.as_ref()
     }
 
     /// What was asked.

@@ -23,14 +23,17 @@
 
 mod guard;
 mod known;
+mod range;
 mod rows;
 
 use std::num::NonZeroU32;
 
 use crate::request::ReleaseRequest;
 
+pub(crate) use guard::Places;
 pub use guard::{Differenced, Role, Told, keep_apart};
 pub use known::Known;
+pub use range::{Extent, Frame, Place, Span};
 pub use rows::{Sketches, Unmarked};
 
 /// Counters of a sketch.

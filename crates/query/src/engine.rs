@@ -5,12 +5,14 @@
 
 mod bounded;
 mod codes;
+mod extents;
 mod largest;
 mod resident;
 mod steps;
 mod trees;
 
 pub use codes::Codes;
+use extents::Found;
 use resident::resident;
 
 use std::collections::{BTreeMap, HashMap};
@@ -42,6 +44,7 @@ use model::schema::{Column, Table, table};
 use model::{Refusal, RefusalCode};
 use privacy::domain::Places;
 use privacy::request::{ReleaseRequest, Scope};
+use privacy::sketch::Frame;
 use privacy::{Admitted, Domain, Fitting, Measure, Partial, Policy};
 use tokio::task::JoinSet;
 
@@ -107,6 +110,8 @@ struct Prepared {
     summed: Vec<Option<(&'static Table, &'static Column)>>,
     /// Whether all its outputs are columns and nothing else.
     bare: bool,
+    /// Where it stands among other requests.
+    frame: Frame,
     physical: Mutex<Option<(Arc<dyn ExecutionPlan>, u32)>>,
 }
 
@@ -121,7 +126,7 @@ pub struct Engine {
     prepared: Mutex<HashMap<PlanKey, Arc<Prepared>>>,
     trees: trees::KeptRows,
     marks: Arc<Marks>,
-    largest: largest::Kept,
+    found: Found,
 }
 
 impl std::fmt::Debug for Engine {
@@ -206,11 +211,11 @@ impl Engine {
                 .register_table(table.name, provider)
                 .map_err(|error| fail(error.strip_backtrace()))?;
         }
-        let (prepared, trees, largest) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (prepared, trees, found) = (Mutex::default(), Mutex::default(), Found::default());
         let stays =
             manifest.tables.get("stay").ok_or_else(|| fail("it has no stays".to_owned()))?;
         let marks = Arc::new(Marks::read(folder, &folder.join(&stays.file)).map_err(fail)?);
-        Ok(Self { context, manifest, policy, prepared, trees, marks, largest })
+        Ok(Self { context, manifest, policy, prepared, trees, marks, found })
     }
 
     /// What the snapshot says about itself.
@@ -261,7 +266,7 @@ impl Engine {
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let (money, magnitudes) = (relation.money(), relation.magnitudes());
-        let bare = relation.is_bare();
+        let (bare, frame) = (relation.is_bare(), relation.frame()?);
         let (binned, summed) = (relation.binned(), relation.summed());
         let checked = relation.checked;
         let physical = Mutex::default();
@@ -274,6 +279,7 @@ impl Engine {
             binned,
             summed,
             bare,
+            frame,
             physical,
         };
         let prepared = Arc::new(prepared);
@@ -319,7 +325,8 @@ impl Engine {
         let selected = kernel.selected_persons();
         let selective = prepared.checked.selective;
         let (groups, population) = kernel.into_parts().map_err(refuse_kernel)?;
-        Ok(Partial::new(admitted, groups, population, selected, selective))
+        let partial = Partial::new(admitted, groups, population, selected, selective);
+        if sketched { self.framed(partial, &prepared).await } else { Ok(partial) }
     }
 
     /// The physical plan, made anew now and then; its state is always fresh.

@@ -15,6 +15,7 @@
 mod branches;
 mod condition;
 mod flatten;
+mod frame;
 mod literal;
 mod money;
 mod output;
@@ -23,6 +24,7 @@ mod overflow;
 use branches::{Branch, Branching, combinations, of_measure};
 pub(crate) use condition::{Form, Operand};
 pub(crate) use flatten::{Flat, Relation, flatten};
+pub(crate) use frame::is_ordered;
 pub(crate) use literal::number;
 pub(crate) use money::is_money;
 pub(crate) use output::Outputs;

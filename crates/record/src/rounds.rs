@@ -289,7 +289,7 @@ mod tests {
             (Sketch::default(), Role::Cell),
             (sketch, Role::Hidden),
         ];
-        let told = told.map(|(sketch, role)| Told { sketch, role });
+        let told = told.map(|(sketch, role)| Told::new(sketch, role));
         let (sid, family, hospitals) = ([1; 32], [1; 32], ids(&["a", "b", "c"]));
         let day = "2026-11-21";
         let round = Round { at: NOW, day, sid, family, hospitals: &hospitals, told: &told };

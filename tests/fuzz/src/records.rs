@@ -95,7 +95,7 @@ impl Member {
 fn told(number: u8) -> [Told; 1] {
     let mut sketch = Sketch::default();
     sketch.add(Mark::of(&[number; 16], &[number + 1; 16]));
-    [Told { sketch, role: Role::Whole }]
+    [Told::new(sketch, Role::Whole)]
 }
 
 /// Questions that were answered, masked and in the clear, and one that was given back.

@@ -58,7 +58,7 @@ fn released(region: &Region, hospital: &str, asker: &str) -> Vec<ReleaseRow> {
     rows.into_iter().filter(|row| row.asker == asker).collect()
 }
 
-async fn restart(region: &Region, hospital: &str) {
+pub(super) async fn restart(region: &Region, hospital: &str) {
     region.site(hospital).stop().await;
     region.site(hospital).start().await.unwrap();
 }

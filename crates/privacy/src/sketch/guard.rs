@@ -2,7 +2,7 @@
 
 use model::{Refusal, RefusalCode};
 
-use super::{Known, Sketch};
+use super::{Frame, Known, Place, Sketch};
 
 /// The population as a whole differs too little from what was told before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,22 @@ pub struct Told {
     pub sketch: Sketch,
     /// What was made of it.
     pub role: Role,
+    /// Where it stands among others, when that is known.
+    pub place: Option<Place>,
+}
+
+impl Told {
+    /// A population of which it is not known where it stands.
+    #[must_use]
+    pub const fn new(sketch: Sketch, role: Role) -> Self {
+        Self { sketch, role, place: None }
+    }
+
+    /// The same at `place`.
+    #[must_use]
+    pub fn at(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
+    }
 }
 
 impl Role {
@@ -89,12 +105,10 @@ pub fn keep_apart(
     }
     let is_rest = |rest: &Sketch| *rest != Sketch::default();
     // What was told is no news, whatever it is near to.
-    let exposes = |rest: &Sketch| {
-        (known.has_near(rest, most) || known.hides(rest, most)) && !known.is_told(rest)
-    };
+    let exposes = |rest: &Sketch| known.exposes(rest, most);
     // What an earlier whole has beside this one is told by subtraction.
     let mut rests = known.wholes().map(|earlier| earlier.without(whole)).filter(is_rest);
-    let is_known = known.contains(&Told { sketch: whole.clone(), role: Role::Whole });
+    let is_known = known.contains(&Told::new(whole.clone(), Role::Whole));
     let is_near = known.has_near(whole, most) || known.hides(whole, most) || known.unites(whole);
     if !is_known && (is_near || rests.any(|rest| exposes(&rest))) {
         return Err(Differenced);
@@ -104,7 +118,7 @@ pub fn keep_apart(
         if exposes(cell) {
             withheld.push(index);
         } else {
-            own.add(&Told { sketch: cell.clone(), role: Role::Cell });
+            own.add(&Told::new(cell.clone(), Role::Cell));
         }
     }
     // And what this one has beside an earlier one.
@@ -113,4 +127,55 @@ pub fn keep_apart(
         return Err(Differenced);
     }
     Ok(withheld)
+}
+
+/// Where an answer stands among what was told: its whole, and each of its groups.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    whole: Option<Place>,
+    cells: Vec<Option<Place>>,
+}
+
+impl Places {
+    /// Of the groups with these labels.
+    pub(crate) fn of<'a>(
+        frame: Option<&Frame>,
+        labels: impl Iterator<Item = &'a [Option<String>]>,
+    ) -> Self {
+        let Some(frame) = frame else { return Self::default() };
+        let cells = labels.map(|labels| frame.group(labels)).collect();
+        Self { whole: Some(frame.whole()), cells }
+    }
+
+    /// Of the rows as a whole.
+    pub(crate) const fn whole(&self) -> Option<&Place> {
+        self.whole.as_ref()
+    }
+
+    /// Of a group.
+    pub(crate) fn cell(&self, index: usize) -> Option<&Place> {
+        self.cells.get(index)?.as_ref()
+    }
+
+    /// Which of the groups `shown` may not be told, because stretches that were told before would then tell
+    /// about 1 to `most` persons, or of a population that hides others.
+    ///
+    /// # Errors
+    /// [`Differenced`] when the whole does so.
+    pub(crate) fn keep_apart(
+        &self,
+        whole: &Sketch,
+        (cells, shown): (&[Sketch], &[usize]),
+        known: &Known,
+        most: usize,
+    ) -> Result<Vec<usize>, Differenced> {
+        if self.whole().is_some_and(|place| known.would_follow(place, whole, most)) {
+            return Err(Differenced);
+        }
+        let follows = |index: &&usize| {
+            let place = self.cell(**index);
+            place.is_some_and(|place| known.would_follow(place, &cells[**index], most))
+        };
+        Ok(shown.iter().filter(follows).copied().collect())
+    }
 }

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::range::{Place, Stretches};
 use super::{COUNTERS, Differenced, Role, Sketch, Told};
 
 /// Most populations that are kept: half a kilobyte each in memory.
@@ -25,6 +26,8 @@ pub struct Known {
     /// Of the told ones, those of whole requests.
     wholes: BTreeSet<u32>,
     hidden: Index,
+    /// Of the told ones, those of which it is known where they stand.
+    stretches: Stretches,
 }
 
 /// Populations that can be found by others that are like them.
@@ -80,9 +83,12 @@ impl Known {
         self.told.find(sketch).is_some()
     }
 
-    /// Whether a population is kept in this role; what was told as a whole was also told.
+    /// Whether a population is kept in this role and at this place; what was told as a whole was also told.
     #[must_use]
-    pub fn contains(&self, Told { sketch, role }: &Told) -> bool {
+    pub fn contains(&self, Told { sketch, role, place }: &Told) -> bool {
+        if place.as_ref().is_some_and(|place| !self.stretches.contains(place, sketch)) {
+            return false;
+        }
         match role {
             Role::Cell => self.is_told(sketch),
             Role::Whole => self.told.find(sketch).is_some_and(|index| self.wholes.contains(&index)),
@@ -117,7 +123,35 @@ impl Known {
         if told.role == Role::Whole {
             self.wholes.extend(place);
         }
+        if let Some(place) = &told.place {
+            self.stretches.add(place, &told.sketch);
+        }
         is_new
+    }
+
+    /// Whether telling the population would tell about up to `most` persons beside what was told, or of one that
+    /// hides others. What was told is no news, whatever it is near to.
+    #[must_use]
+    pub(super) fn exposes(&self, sketch: &Sketch, most: usize) -> bool {
+        (self.has_near(sketch, most) || self.hides(sketch, most)) && !self.is_told(sketch)
+    }
+
+    /// Whether what is at `place` follows from stretches that were told.
+    #[must_use]
+    pub fn follows(&self, place: &Place) -> bool {
+        self.stretches.follows(place)
+    }
+
+    /// Whether telling `sketch` at `place` would, together with stretches that were told, tell about up to
+    /// `most` persons, or of a population that hides others.
+    #[must_use]
+    pub fn would_follow(&self, place: &Place, sketch: &Sketch, most: usize) -> bool {
+        let nobody = Sketch::default();
+        let is_bad = |sketch: &Sketch| {
+            *sketch != nobody && (sketch.is_near(&nobody, most) || self.exposes(sketch, most))
+        };
+        let is_known = self.stretches.contains(place, sketch);
+        most > 0 && !is_known && self.stretches.would_expose(place, sketch, &is_bad)
     }
 
     /// Whether a told population differs from `sketch`, and perhaps by no more than `most` persons.

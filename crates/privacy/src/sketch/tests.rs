@@ -8,7 +8,7 @@ use super::*;
 use crate::canonical::sha256;
 
 /// Persons with up to three stays each, marked as a hospital's key would.
-struct People(Vec<Vec<Mark>>);
+pub(super) struct People(Vec<Vec<Mark>>);
 
 fn hmac(kind: &str, number: usize) -> [u8; MARK_BYTES] {
     let hash = sha256(format!("{kind} {number}").as_bytes());
@@ -16,7 +16,7 @@ fn hmac(kind: &str, number: usize) -> [u8; MARK_BYTES] {
 }
 
 impl People {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         let person = |number: usize| {
             let person = hmac("person", number);
             let stay = |stay| Mark::of(&person, &hmac("stay", number * 3 + stay));
@@ -26,7 +26,7 @@ impl People {
     }
 
     /// All stays of these persons.
-    fn sketch<'a>(&self, persons: impl IntoIterator<Item = &'a usize>) -> Sketch {
+    pub(super) fn sketch<'a>(&self, persons: impl IntoIterator<Item = &'a usize>) -> Sketch {
         let mut sketch = Sketch::default();
         for person in persons {
             self.0[*person].iter().for_each(|mark| sketch.add(*mark));
@@ -115,7 +115,7 @@ fn the_index_finds_what_looking_at_each_finds() {
             assert_eq!(known.has_near(&other, most), expected, "{most}");
             *(if expected { &mut near } else { &mut far }) += 1;
         }
-        let cell = Told { sketch: one.clone(), role: Role::Cell };
+        let cell = Told::new(one.clone(), Role::Cell);
         assert_eq!(known.add(&cell), !list.contains(&one));
         list.push(one);
     }
@@ -127,7 +127,7 @@ fn populations_are_kept_once_in_each_role() {
     let people = People::new(100);
     let mut known = Known::default();
     let all: Vec<usize> = (0..100).collect();
-    let told = |role| Told { sketch: people.sketch(&all), role };
+    let told = |role| Told::new(people.sketch(&all), role);
     assert!(known.add(&told(Role::Cell)) && !known.add(&told(Role::Cell)));
     assert_eq!((known.len(), known.wholes().count()), (1, 0));
     assert!(known.add(&told(Role::Whole)) && !known.add(&told(Role::Whole)));
@@ -150,14 +150,14 @@ fn what_hides_others_is_not_told_afterwards() {
     let people = People::new(400);
     let of = |persons: std::ops::Range<usize>| people.sketch(&persons.collect::<Vec<_>>());
     let mut known = Known::default();
-    known.learn(&[Told { sketch: of(0..100), role: Role::Hidden }]);
+    known.learn(&[Told::new(of(0..100), Role::Hidden)]);
     for near in [of(0..100), of(0..95), of(0..104)] {
         assert_eq!(keep_apart(&near, &[], &known, 10), Err(Differenced));
         assert_eq!(keep_apart(&of(0..400), &[near, of(200..400)], &known, 10), Ok(vec![0]));
     }
     assert_eq!(keep_apart(&of(0..160), &[of(0..80)], &known, 10), Ok(Vec::new()));
     // What was told before hides nobody, and is told again.
-    known.learn(&[Told { sketch: of(0..100), role: Role::Cell }]);
+    known.learn(&[Told::new(of(0..100), Role::Cell)]);
     assert_eq!(keep_apart(&of(0..400), &[of(0..100)], &known, 10), Ok(Vec::new()));
 }
 
@@ -263,7 +263,7 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     assert_eq!(keep_apart(&all, &cells, &known, 10), Ok(Vec::new()));
     known.learn(
         &[(&all, Role::Whole), (&cells[0], Role::Cell), (&cells[1], Role::Cell)]
-            .map(|(sketch, role)| Told { sketch: sketch.clone(), role }),
+            .map(|(sketch, role)| Told::new(sketch.clone(), role)),
     );
     assert_eq!(keep_apart(&all, &cells, &known, 10), Ok(Vec::new()), "the same again");
     // A whole near a whole, near a cell, and near what a whole has beside a cell.
@@ -274,7 +274,7 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     }
     // An earlier whole that this one leaves with a cell and a few.
     let mut known = Known::default();
-    known.learn(&[Told { sketch: of(0..200), role: Role::Whole }]);
+    known.learn(&[Told::new(of(0..200), Role::Whole)]);
     let cells = [of(0..100), of(100..197), of(197..400)];
     assert_eq!(keep_apart(&all, &[cells[0].clone()], &known, 10), Ok(Vec::new()));
     assert_eq!(keep_apart(&all, &[of(203..400)], &known, 10), Err(Differenced));
@@ -282,10 +282,10 @@ fn what_was_told_may_be_told_again_and_what_is_near_may_not() {
     let near = [of(0..195), of(195..400)];
     assert_eq!(keep_apart(&all, &near, &known, 2), Ok(Vec::new()));
     let mut known = Known::default();
-    known.learn(&[Told { sketch: of(0..100), role: Role::Cell }]);
+    known.learn(&[Told::new(of(0..100), Role::Cell)]);
     assert_eq!(keep_apart(&all, &[of(0..104), of(104..400)], &known, 10), Ok(vec![0]));
     // Known under a smaller minimum, told again under a larger one.
-    known.learn(&[Told { sketch: of(0..104), role: Role::Cell }]);
+    known.learn(&[Told::new(of(0..104), Role::Cell)]);
     assert_eq!(keep_apart(&all, &[of(0..104)], &known, 10), Ok(Vec::new()));
 }
 
@@ -299,6 +299,6 @@ fn a_question_that_nobody_meets_is_near_to_no_small_group() {
         sketch.is_near(&nobody, 10)
     });
     let mut known = Known::default();
-    known.learn(&[Told { sketch: crowded.unwrap(), role: Role::Cell }]);
+    known.learn(&[Told::new(crowded.unwrap(), Role::Cell)]);
     assert_eq!(keep_apart(&Sketch::default(), &[], &known, 10), Ok(Vec::new()));
 }

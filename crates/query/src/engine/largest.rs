@@ -52,7 +52,8 @@ impl Engine {
         column: &'static Column,
     ) -> Result<u128, ComputeError> {
         let key = (table.name, column.name);
-        let known = self.largest.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let known =
+            self.found.largest.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -80,7 +81,7 @@ impl Engine {
             }
         }
         let most = totals.into_iter().max().unwrap_or(0);
-        self.largest.lock().unwrap_or_else(PoisonError::into_inner).insert(key, most);
+        self.found.largest.lock().unwrap_or_else(PoisonError::into_inner).insert(key, most);
         Ok(most)
     }
 }

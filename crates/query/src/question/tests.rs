@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::RefusalCode;
+use privacy::sketch::{Frame, Span};
 
 use super::*;
 
@@ -78,6 +79,69 @@ async fn accept(
     assert_eq!(relation.money(), money, "{}", request.relation_sql());
     assert_eq!(executable.supports, request.supports(), "{}", request.relation_sql());
     plan_query(state, &executable.sql).await.map(|_| ())
+}
+
+/// Where a node sees the requests of a question stand.
+async fn frames(sql: &str) -> Vec<Frame> {
+    let (planner, policy) = (planner(), Policy::answering());
+    let state = planner.context.state();
+    let question = planner.plan(sql, &policy).await.unwrap();
+    let mut frames = Vec::new();
+    for request in with_discoveries(&question).unwrap() {
+        let plan = plan_query(&state, request.relation_sql()).await.unwrap();
+        let (dimensions, inputs) = (request.leading(), request.inputs().len());
+        let relation = crate::walk::check_request_plan(&plan, &policy, dimensions, inputs).unwrap();
+        frames.push(relation.frame().unwrap());
+    }
+    frames
+}
+
+#[tokio::test]
+async fn questions_that_differ_by_stretches_alone_stand_in_one_set() {
+    let of = async |condition: &str| {
+        let sql = format!(
+            "SELECT hospital_id, drg_code, sum(total_cost) AS c FROM stay WHERE {condition} GROUP BY 1, 2"
+        );
+        frames(&sql).await.swap_remove(0)
+    };
+    let month = async |from: &str, until: &str| {
+        of(&format!("discharged_at >= '{from}' AND discharged_at < '{until}'")).await
+    };
+    let (first, second) =
+        (month("2024-01-01", "2024-04-01").await, month("2024-04-01", "2024-07-01").await);
+    let span = |frame: &Frame, column: &str| frame.spans.get(column).copied();
+    // `date -u -d 2024-01-01 +%s`.
+    let quarter = Span { from: 1_704_067_200, until: 1_711_929_600 };
+    assert_eq!(span(&first, "stay.discharged_at"), Some(quarter));
+    assert_eq!(span(&second, "stay.discharged_at").map(|span| span.from), Some(quarter.until));
+    assert_eq!((first.base, &first.dimensions), (second.base, &second.dimensions));
+    assert_eq!(
+        first.dimensions,
+        [None, Some("stay.drg_code".to_owned())],
+        "all rows are this hospital's"
+    );
+    let key = |code: &str| [Some("h-1".to_owned()), Some(code.to_owned())];
+    assert_eq!(first.group(&key("A")), first.group(&[None, key("A")[1].clone()]));
+    // In other words.
+    for same in [
+        "'2024-01-01' <= discharged_at AND '2024-04-01' > discharged_at",
+        "hospital_id IN ('h-1', 'h-2') AND discharged_at < '2024-04-01' AND discharged_at >= '2024-01-01'",
+        "discharged_at < '2024-07-01' AND discharged_at >= '2024-01-01' AND discharged_at < '2024-04-01'",
+    ] {
+        assert_eq!(of(same).await.group(&key("A")), first.group(&key("A")), "{same}");
+    }
+    let ages = of("age_years >= 40 AND age_years < 60 AND sex = '1'").await;
+    assert_eq!(span(&ages, "stay.age_years"), Some(Span { from: 40, until: 60 }));
+    assert_eq!(ages.pins.get("stay.sex").map(String::as_str), Some("1"));
+    assert_eq!(ages.base, first.base, "neither a stretch nor a code is part of the set");
+    let nulls = of("age_years IS NULL").await;
+    assert_eq!(span(&nulls, "stay.age_years"), Some(Span { from: Span::NULLS, until: i64::MAX }));
+    // What is neither makes another set.
+    for other in ["NOT (age_years >= 40)", "sex IN ('1', '2')", "sex = '1' OR died", "died"] {
+        assert_ne!(of(other).await.base, first.base, "{other}");
+    }
+    let two = of("sex = '1' AND sex = '2'").await;
+    assert_eq!((two.pins.len(), two.base == first.base), (1, false));
 }
 
 #[tokio::test]

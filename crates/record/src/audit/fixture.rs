@@ -150,7 +150,7 @@ pub(super) fn reservation(number: u8, sid: Option<[u8; 32]>) -> Reservation<'sta
 fn told(number: u8) -> [Told; 1] {
     let mut sketch = Sketch::default();
     sketch.add(Mark::of(&[number; 16], &[number + 1; 16]));
-    [Told { sketch, role: Role::Whole }]
+    [Told::new(sketch, Role::Whole)]
 }
 
 pub(super) fn outcome(answer: Option<&'static [u8]>) -> Outcome<'static> {

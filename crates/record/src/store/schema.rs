@@ -8,7 +8,7 @@ use super::problem::Problem;
 const APPLICATION_ID: i64 = 0x434f_4e53;
 
 /// `MIGRATIONS[n]` leads from format `n` to `n + 1`; the format is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, FORMAT_6];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, FORMAT_6, FORMAT_7];
 
 /// Times and days are texts, hashes are blobs of 32 bytes, lists are texts separated by spaces.
 /// An `entry` column names the log entry that was written in the same transaction.
@@ -149,6 +149,11 @@ CREATE INDEX reservation_project ON reservation (project, day, rho)
     WHERE project IS NOT NULL AND state <> 'refunded';
 ALTER TABLE waiting ADD COLUMN kind TEXT NOT NULL DEFAULT 'question'
     CHECK (kind IN ('question', 'project'));
+";
+
+/// Where a population stands among others, as [`privacy::sketch::Place::to_bytes`] has it.
+const FORMAT_7: &str = "
+ALTER TABLE population ADD COLUMN place BLOB;
 ";
 
 /// Brings the file to the newest format.

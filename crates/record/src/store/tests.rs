@@ -102,7 +102,7 @@ fn a_file_of_the_first_format_is_brought_to_the_newest() {
     .unwrap();
     drop(file);
     let error = Archive::open(&path).unwrap_err();
-    assert!(matches!(error.problem(), Problem::Older { found: 1, known: 6 }), "{error}");
+    assert!(matches!(error.problem(), Problem::Older { found: 1, known: 7 }), "{error}");
     assert!(open(&path).unwrap().populations().unwrap().is_empty());
 }
 
@@ -134,7 +134,7 @@ fn what_was_asked_before_there_were_projects_is_of_none() {
     let file = Connection::open(&path).unwrap();
     file.execute_batch(
         "DROP INDEX reservation_project; ALTER TABLE reservation DROP COLUMN project;
-         ALTER TABLE waiting DROP COLUMN kind;
+         ALTER TABLE waiting DROP COLUMN kind; ALTER TABLE population DROP COLUMN place;
          INSERT INTO waiting VALUES (zeroblob(32), 'ana', 'pooled', 'SELECT 1', 'rows', 'a', 'b', 2);
          INSERT INTO reservation (state, asker, day, scope, request, snapshot, policy, rho)
              VALUES ('reserved', 'ana', '2026-11-21', 'pooled', zeroblob(32), 's', zeroblob(32), 7);
@@ -159,10 +159,10 @@ fn a_newer_file_is_refused_and_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     drop(open(&path).unwrap());
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 8).unwrap();
     let before = std::fs::read(&path).unwrap();
     for error in [open(&path).unwrap_err(), Archive::open(&path).unwrap_err()] {
-        let newer = matches!(error.problem(), Problem::Newer { found: 7, known: 6 });
+        let newer = matches!(error.problem(), Problem::Newer { found: 8, known: 7 });
         assert!(newer, "{error}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);

@@ -118,9 +118,9 @@ pub(super) fn engine_in_memory() -> Engine {
         context.register_table(table.name, Arc::new(provider)).unwrap();
     }
     let policy = open_policy();
-    let (prepared, trees, largest) = (Mutex::default(), Mutex::default(), Mutex::default());
+    let (prepared, trees, found) = (Mutex::default(), Mutex::default(), Found::default());
     let marks = Arc::new(Marks::made_up((0..STAYS).map(|stay| stay / 2)));
-    Engine { context, manifest: manifest(), policy, prepared, trees, marks, largest }
+    Engine { context, manifest: manifest(), policy, prepared, trees, marks, found }
 }
 
 /// The parts of a request, to be altered.

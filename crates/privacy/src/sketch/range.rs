@@ -1,0 +1,283 @@
+//! Stretches of an ordered column whose sums were told: what follows from all of them together.
+//!
+//! A year, three of its quarters, and the fourth is told. In general a sum over `[a, b)` is `C(b) − C(a)`, where
+//! `C` adds up from the beginning, so sums over stretches are edges of a graph whose nodes are their ends,
+//! and a linear combination of them is the sum over `[x, y)` exactly when `x` and `y` are connected (Chin,
+//! Kossowski and Loh, *Theoretical Computer Science* 32 (1984) 77). A sketch is such a sum. So what a
+//! further stretch would tell is compared in full: for each pair of ends that it connects, the
+//! population in between.
+//!
+//! Columns are looked at one by one: stretches of one column under the same stretches of all others. Values
+//! that are NULL stand behind all others, so that what has no condition on a column is a stretch too.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Sketch;
+use crate::canonical::Writer;
+
+/// Values from the first on and before the second, in the column's unit; NULL from [`Span::NULLS`] on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The least value in it.
+    pub from: i64,
+    /// The least value behind it.
+    pub until: i64,
+}
+
+impl Span {
+    /// Where rows without a value stand.
+    pub const NULLS: i64 = i64::MAX - 1;
+    /// Every row.
+    pub const ALL: Self = Self { from: i64::MIN, until: i64::MAX };
+    /// Every row with a value.
+    pub const VALUES: Self = Self { from: i64::MIN, until: Self::NULLS };
+
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), until: self.until.min(other.until) }
+    }
+
+    /// The part where a column with these values has any: the ends of what is told are those of the data.
+    fn within(self, extent: Extent) -> Self {
+        let Extent { least, most, nulls } = extent;
+        let behind = most.saturating_add(1);
+        let end = |end: i64| match end {
+            i64::MAX if nulls => i64::MAX,
+            Self::NULLS.. => behind,
+            end => end.clamp(least, behind),
+        };
+        Self { from: end(self.from), until: end(self.until) }
+    }
+}
+
+/// The values that a column has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The least one, or less.
+    pub least: i64,
+    /// The largest one, or more.
+    pub most: i64,
+    /// Whether some row has none.
+    pub nulls: bool,
+}
+
+/// Which rows a request is about: a set that its text describes, and of it a stretch of each ordered column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// SHA-256 of tables and conditions, apart from `pins` and `spans`.
+    pub base: [u8; 32],
+    /// Columns that must have one value.
+    pub pins: BTreeMap<String, String>,
+    /// For each dimension of the groups, its column; `None` when it is the same for all of a hospital's rows.
+    pub dimensions: Vec<Option<String>>,
+    /// Stretches that conditions cut out.
+    pub spans: BTreeMap<String, Span>,
+    /// The values that columns have in this snapshot.
+    pub extents: BTreeMap<String, Extent>,
+}
+
+/// Where a population stands among others: which set, and which stretch of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    set: [u8; 32],
+    spans: Spans,
+}
+
+/// For each ordered column, the stretch that was asked for, and the part of it where there are values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Spans(BTreeMap<String, (Span, Span)>);
+
+impl Frame {
+    /// The place of the rows as a whole.
+    #[must_use]
+    pub fn whole(&self) -> Place {
+        self.place(&self.pins)
+    }
+
+    /// The place of the group with these labels; `None` when it has more or fewer than there are dimensions.
+    #[must_use]
+    pub fn group(&self, key: &[Option<String>]) -> Option<Place> {
+        if key.len() != self.dimensions.len() {
+            return None;
+        }
+        let mut pins = self.pins.clone();
+        for (column, label) in self.dimensions.iter().zip(key) {
+            if let Some(column) = column {
+                // A label is never empty text followed by a zero.
+                let label = label.clone().unwrap_or_else(|| "\0".to_owned());
+                pins.insert(column.clone(), label);
+            }
+        }
+        Some(self.place(&pins))
+    }
+
+    fn place(&self, pins: &BTreeMap<String, String>) -> Place {
+        let mut writer = Writer::new("consilium/set/v1");
+        writer.bytes(&self.base);
+        for (column, label) in pins {
+            writer.text(column);
+            writer.text(label);
+        }
+        let columns = self.spans.keys().chain(self.extents.keys());
+        let span = |column: &String| {
+            let asked = self.spans.get(column).copied().unwrap_or(Span::ALL);
+            let there = self.extents.get(column).map_or(asked, |extent| asked.within(*extent));
+            (column.clone(), (asked, there))
+        };
+        Place { set: writer.hash(), spans: Spans(columns.map(span).collect()) }
+    }
+}
+
+impl Place {
+    /// As it is kept.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.set.to_vec();
+        for (column, (asked, there)) in &self.spans.0 {
+            for end in [asked.from, asked.until, there.from, there.until] {
+                bytes.extend(end.to_le_bytes());
+            }
+            bytes.extend(column.as_bytes());
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    /// From what was kept.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (set, mut rest) = bytes.split_first_chunk::<32>()?;
+        let mut spans = Spans::default();
+        while !rest.is_empty() {
+            let (ends, after) = rest.split_first_chunk::<32>()?;
+            let end = |index: usize| {
+                let bytes = ends.get(index * 8..index * 8 + 8)?;
+                Some(i64::from_le_bytes(bytes.try_into().ok()?))
+            };
+            let zero = after.iter().position(|byte| *byte == 0)?;
+            let column = std::str::from_utf8(&after[..zero]).ok()?.to_owned();
+            let asked = Span { from: end(0)?, until: end(1)? };
+            spans.0.insert(column, (asked, Span { from: end(2)?, until: end(3)? }));
+            rest = &after[zero + 1..];
+        }
+        Some(Self { set: *set, spans })
+    }
+}
+
+impl Spans {
+    fn asked(&self, column: &str) -> Span {
+        self.0.get(column).map_or(Span::ALL, |(asked, _)| *asked)
+    }
+
+    fn there(&self, column: &str) -> Span {
+        self.0.get(column).map_or(Span::ALL, |(_, there)| *there)
+    }
+
+    /// Whether both are the same apart from `column`.
+    fn is_beside(&self, other: &Self, column: &str) -> bool {
+        let mut columns = self.0.keys().chain(other.0.keys()).filter(|other| *other != column);
+        columns.all(|other_column| self.asked(other_column) == other.asked(other_column))
+    }
+}
+
+/// Told stretches, by the set that they are of.
+#[derive(Debug, Default)]
+pub(super) struct Stretches(HashMap<[u8; 32], Vec<(Spans, Sketch)>>);
+
+/// Sums from one end to all that are connected with it.
+type Sums = BTreeMap<i64, Sketch>;
+
+impl Stretches {
+    /// Whether this stretch was told of the same population.
+    pub(super) fn contains(&self, place: &Place, sketch: &Sketch) -> bool {
+        let of_set = self.0.get(&place.set).into_iter().flatten();
+        of_set.into_iter().any(|(spans, known)| *spans == place.spans && known == sketch)
+    }
+
+    pub(super) fn add(&mut self, place: &Place, sketch: &Sketch) {
+        if !self.contains(place, sketch) {
+            self.0.entry(place.set).or_default().push((place.spans.clone(), sketch.clone()));
+        }
+    }
+
+    /// Whether what is at `place` follows from stretches that were told.
+    pub(super) fn follows(&self, place: &Place) -> bool {
+        let mut columns = self.columns(place).into_iter();
+        columns.any(|column| {
+            let Span { from, until } = place.spans.there(&column);
+            self.sums(place, &column, from).contains_key(&until)
+        })
+    }
+
+    /// Whether `is_bad` says so of any population that would follow if `sketch` at `place` were told too.
+    pub(super) fn would_expose(
+        &self,
+        place: &Place,
+        sketch: &Sketch,
+        is_bad: &dyn Fn(&Sketch) -> bool,
+    ) -> bool {
+        let mut columns = self.columns(place).into_iter();
+        columns.any(|column| {
+            let Span { from, until } = place.spans.there(&column);
+            if from >= until {
+                return false;
+            }
+            let before = self.sums(place, &column, from);
+            if let Some(followed) = before.get(&until) {
+                // Stays that were added or changed since.
+                return is_bad(&sketch.without(followed));
+            }
+            let behind = self.sums(place, &column, until);
+            let mut pairs = before.iter().flat_map(|x| behind.iter().map(move |y| (x, y)));
+            pairs.any(|((x, to_x), (y, to_y))| {
+                let mut between = to_y.clone();
+                between.merge(sketch);
+                let between = between.without(to_x);
+                let is_itself = (*x, *y) == (from, until);
+                !is_itself
+                    && is_bad(&if x < y { between } else { Sketch::default().without(&between) })
+            })
+        })
+    }
+
+    /// Columns of which a stretch was asked for, of the set of `place` or now.
+    fn columns(&self, place: &Place) -> Vec<String> {
+        let of_set = self.0.get(&place.set).into_iter().flatten().map(|(spans, _)| spans);
+        let cut = |(_, (asked, _)): &(&String, &(Span, Span))| *asked != Span::ALL;
+        let each = of_set.chain([&place.spans]).flat_map(|spans| spans.0.iter().filter(cut));
+        let mut names: Vec<String> = each.map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// What follows from `start` on, along `column` beside `place`; downwards with the opposite sign.
+    fn sums(&self, place: &Place, column: &str, start: i64) -> Sums {
+        let of_set = self.0.get(&place.set).into_iter().flatten();
+        let beside = of_set.filter(|(spans, _)| spans.is_beside(&place.spans, column));
+        let mut edges: BTreeMap<i64, Vec<(i64, Sketch)>> = BTreeMap::new();
+        for (spans, sketch) in beside {
+            let Span { from, until } = spans.there(column);
+            edges.entry(from).or_default().push((until, sketch.clone()));
+            edges.entry(until).or_default().push((from, Sketch::default().without(sketch)));
+        }
+        let mut sums = Sums::from([(start, Sketch::default())]);
+        let mut next = vec![start];
+        while let Some(end) = next.pop() {
+            let here = sums.get(&end).cloned().unwrap_or_default();
+            for (other, sketch) in edges.get(&end).into_iter().flatten() {
+                if !sums.contains_key(other) {
+                    let mut there = here.clone();
+                    there.merge(sketch);
+                    sums.insert(*other, there);
+                    next.push(*other);
+                }
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(test)]
+mod tests;

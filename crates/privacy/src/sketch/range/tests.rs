@@ -1,0 +1,244 @@
+use std::collections::BTreeSet;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::super::tests::People;
+use super::super::{Known, Role, Told};
+use super::*;
+
+const MONTH: &str = "stay.discharged_at";
+/// Months of the random worlds.
+const MONTHS: usize = 9;
+const MOST: usize = 10;
+
+type Persons = BTreeSet<usize>;
+
+fn frame(span: Span) -> Frame {
+    Frame {
+        base: [7; 32],
+        pins: BTreeMap::new(),
+        dimensions: vec![Some("stay.drg_code".to_owned())],
+        spans: BTreeMap::from([(MONTH.to_owned(), span)]),
+        extents: BTreeMap::new(),
+    }
+}
+
+fn months(from: i64, until: i64) -> Frame {
+    frame(Span { from, until })
+}
+
+/// One group, by month: who was discharged in it.
+struct World {
+    people: People,
+    by_month: Vec<Persons>,
+}
+
+impl World {
+    /// So many persons in each month.
+    fn of(sizes: &[usize]) -> Self {
+        let mut next = 0;
+        let mut month = |size: &usize| {
+            next += size;
+            (next - size..next).collect()
+        };
+        let by_month = sizes.iter().map(&mut month).collect();
+        Self { people: People::new(next), by_month }
+    }
+
+    fn persons(&self, from: usize, until: usize) -> Persons {
+        self.by_month[from..until].iter().flatten().copied().collect()
+    }
+
+    fn sketch(&self, from: usize, until: usize) -> Sketch {
+        self.people.sketch(&self.persons(from, until))
+    }
+
+    /// Tells a stretch, if that would not tell of few.
+    fn tell(&self, known: &mut Known, from: usize, until: usize) -> bool {
+        let place = months(from as i64, until as i64).group(&[Some("A".to_owned())]).unwrap();
+        let sketch = self.sketch(from, until);
+        if known.would_follow(&place, &sketch, MOST) {
+            return false;
+        }
+        known.learn(&[Told::new(sketch, Role::Cell).at(Some(place))]);
+        true
+    }
+}
+
+#[test]
+fn three_quarters_and_the_year_are_not_all_told_in_any_order() {
+    let world = World::of(&[60, 70, 80, 4]);
+    let stretches = [(0, 4), (0, 1), (1, 2), (2, 3)];
+    for last in 0..4 {
+        let mut known = Known::default();
+        let others = (0..4).filter(|index| *index != last);
+        for (from, until) in others.map(|index| stretches[index]) {
+            assert!(world.tell(&mut known, from, until), "{from}..{until} before the last one");
+        }
+        let (from, until) = stretches[last];
+        assert!(!world.tell(&mut known, from, until), "{from}..{until} as the last one");
+    }
+    // With a larger fourth quarter there is nothing to hide.
+    let (world, mut known) = (World::of(&[60, 70, 80, 40]), Known::default());
+    assert!(stretches.iter().all(|(from, until)| world.tell(&mut known, *from, *until)));
+}
+
+/// Rank of the matrix with these rows, by elimination over the rationals modulo a prime.
+fn rank(mut rows: Vec<Vec<i64>>) -> usize {
+    const P: i64 = 1_000_003;
+    let inverse_of = |value: i64| {
+        let (mut result, mut base, mut exponent) = (1, value.rem_euclid(P), P - 2);
+        while exponent > 0 {
+            if exponent & 1 == 1 {
+                result = result * base % P;
+            }
+            (base, exponent) = (base * base % P, exponent >> 1);
+        }
+        result
+    };
+    let mut rank = 0;
+    for column in 0..MONTHS {
+        let Some(found) = (rank..rows.len()).find(|row| rows[*row][column] % P != 0) else {
+            continue;
+        };
+        rows.swap(rank, found);
+        let inverse = inverse_of(rows[rank][column]);
+        let pivot: Vec<i64> = rows[rank].iter().map(|x| x.rem_euclid(P) * inverse % P).collect();
+        for (index, row) in rows.iter_mut().enumerate() {
+            if index != rank {
+                let factor = row[column].rem_euclid(P);
+                row.iter_mut().zip(&pivot).for_each(|(x, p)| *x = (*x - factor * p).rem_euclid(P));
+            }
+        }
+        rows[rank] = pivot;
+        rank += 1;
+    }
+    rank
+}
+
+fn vector(from: usize, until: usize) -> Vec<i64> {
+    (0..MONTHS).map(|month| i64::from((from..until).contains(&month))).collect()
+}
+
+/// Stretches that are linear combinations of those `told`.
+fn derivable(told: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    let rows = || told.iter().map(|(from, until)| vector(*from, *until)).collect::<Vec<_>>();
+    let own = rank(rows());
+    let all = (0..MONTHS).flat_map(|from| (from + 1..=MONTHS).map(move |until| (from, until)));
+    let follows = |(from, until): &(usize, usize)| {
+        let mut rows = rows();
+        rows.push(vector(*from, *until));
+        rank(rows) == own
+    };
+    all.filter(follows).collect()
+}
+
+#[test]
+fn what_is_refused_is_what_linear_algebra_over_months_finds() {
+    let mut random = StdRng::seed_from_u64(21);
+    let (mut refusals, mut told_all) = (0, 0);
+    for _ in 0..60 {
+        // Few, nobody or many: nothing that a sketch could take for few.
+        let size = |random: &mut StdRng| [0, 2, 3, 60, 70, 90][random.random_range(0..6)];
+        let sizes: Vec<usize> = (0..MONTHS).map(|_| size(&mut random)).collect();
+        let world = World::of(&sizes);
+        let (mut known, mut told) = (Known::default(), Vec::new());
+        for _ in 0..14 {
+            let from = random.random_range(0..MONTHS);
+            let until = random.random_range(from + 1..=MONTHS);
+            // The minimum holds by itself.
+            if world.persons(from, until).len() <= MOST {
+                continue;
+            }
+            let few = |one: &Persons, other: &Persons| {
+                (1..=MOST).contains(&one.symmetric_difference(other).count())
+            };
+            let before: Vec<Persons> = told.iter().map(|(f, u)| world.persons(*f, *u)).collect();
+            let mut with = told.clone();
+            with.push((from, until));
+            let (old, new) = (derivable(&told), derivable(&with));
+            let exposed = new
+                .iter()
+                .filter(|one| !old.contains(one) && **one != (from, until))
+                .any(|(f, u)| {
+                    let found = world.persons(*f, *u);
+                    let is_told = before.contains(&found);
+                    few(&found, &Persons::new())
+                        || !is_told && before.iter().any(|one| few(one, &found))
+                });
+            let is_told = world.tell(&mut known, from, until);
+            assert_eq!(!is_told, exposed, "{sizes:?} {told:?} {from}..{until}");
+            if is_told {
+                told = with;
+                told_all += 1;
+            } else {
+                refusals += 1;
+            }
+        }
+        for (from, until) in derivable(&told) {
+            let persons = world.persons(from, until).len();
+            assert!(persons == 0 || persons > MOST, "{sizes:?} {told:?} tell {from}..{until}");
+        }
+    }
+    assert!(refusals > 50 && told_all > 200, "{refusals} {told_all}");
+}
+
+#[test]
+fn a_question_without_a_condition_ends_where_the_data_end() {
+    let world = World::of(&[60, 70, 80, 4]);
+    let there = |nulls| Frame {
+        extents: BTreeMap::from([(MONTH.to_owned(), Extent { least: 0, most: 3, nulls })]),
+        ..frame(Span::ALL)
+    };
+    let place = |frame: Frame| frame.group(&[None]).unwrap();
+    let told = |known: &mut Known, frame: Frame, sketch: Sketch| {
+        let place = place(frame);
+        let is_bad = known.would_follow(&place, &sketch, MOST);
+        known.learn(&[Told::new(sketch, Role::Cell).at(Some(place))]);
+        !is_bad
+    };
+    let cut = |from, until| Frame { spans: frame(Span { from, until }).spans, ..there(false) };
+    let mut known = Known::default();
+    assert!(told(&mut known, there(false), world.sketch(0, 4)));
+    assert!(told(&mut known, cut(i64::MIN, 1), world.sketch(0, 1)));
+    assert!(told(&mut known, cut(1, 2), world.sketch(1, 2)));
+    assert!(!told(&mut known, cut(2, 3), world.sketch(2, 3)), "the rest is the fourth");
+    // Where rows have no value, all are more than those that have one: by the four who have none.
+    let nulls = |span| Frame { spans: frame(span).spans, ..there(true) };
+    let mut known = Known::default();
+    assert!(told(&mut known, nulls(Span::ALL), world.sketch(0, 4)));
+    assert!(told(&mut known, nulls(Span { from: 0, until: 2 }), world.sketch(0, 2)));
+    assert!(!told(&mut known, nulls(Span { from: 2, until: Span::NULLS }), world.sketch(2, 3)));
+}
+
+#[test]
+fn a_group_stands_where_a_condition_on_its_code_does_and_places_survive() {
+    let by_group = months(3, 6).group(&[Some("DA1".to_owned())]).unwrap();
+    let pinned = Frame {
+        pins: BTreeMap::from([("stay.drg_code".to_owned(), "DA1".to_owned())]),
+        dimensions: Vec::new(),
+        ..months(3, 6)
+    };
+    assert_eq!(pinned.whole(), by_group);
+    assert_eq!(pinned.group(&[]), Some(by_group.clone()));
+    assert_ne!(months(3, 6).group(&[Some("DA2".to_owned())]), Some(by_group.clone()));
+    assert_ne!(months(3, 7).group(&[Some("DA1".to_owned())]), Some(by_group.clone()));
+    assert_eq!(months(3, 6).group(&[]), None);
+    assert_eq!(Place::from_bytes(&by_group.to_bytes()), Some(by_group.clone()));
+    for cut in [0, 31, 40, by_group.to_bytes().len() - 1] {
+        assert_eq!(Place::from_bytes(&by_group.to_bytes()[..cut]), None, "{cut}");
+    }
+    // The same months of another set do not count.
+    let world = World::of(&[60, 4, 70]);
+    let mut known = Known::default();
+    assert!(world.tell(&mut known, 0, 3) && world.tell(&mut known, 0, 1));
+    let other = Frame { base: [8; 32], ..months(1, 3) }.group(&[Some("A".to_owned())]).unwrap();
+    let sketch = world.sketch(2, 3);
+    assert!(!known.would_follow(&other, &sketch, MOST));
+    let own = months(2, 3).group(&[Some("A".to_owned())]).unwrap();
+    assert!(known.would_follow(&own, &sketch, MOST));
+    assert!(!known.would_follow(&own, &sketch, 0), "nobody is protected where the minimum is one");
+    let rest = months(1, 3).group(&[Some("A".to_owned())]).unwrap();
+    assert!(known.follows(&rest) && !known.follows(&own));
+}
