@@ -5,6 +5,7 @@
 
 mod absent_not_zero;
 mod conditional;
+mod cut_points;
 mod differencing;
 mod distinct;
 mod dominance;

@@ -174,7 +174,7 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     let Some((cells, whole)) = population.sketches(sketched, groups.len()) else {
         return Ok(released);
     };
-    let places = Places::of(frame.as_ref(), groups.iter().map(|group| group.key.as_slice()));
+    let places = Places::of(frame, groups.iter().map(|group| group.key.as_slice()));
     let gate = Gate { thresholds, groups: &groups, places };
     let mut passes = gate.large_enough();
     let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
@@ -194,13 +194,19 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     if let Some(table) = table {
         gate.hide(table, &mut passes, &cells, known);
     }
-    let told: Vec<Vec<bool>> = amounts
-        .iter()
-        .enumerate()
-        .map(|(measure, amounts)| gate.measure(table, measure, *amounts, &passes))
-        .collect();
+    let (mut told, mut parts): (Vec<Vec<bool>>, Vec<Told>) = Default::default();
+    let mut own = Known::default();
+    for (measure, amounts) in amounts.into_iter().enumerate() {
+        let rule = Measured { gate: &gate, measure, amounts, known: [known, &own] };
+        let shown = gate.measure(table, &rule, &passes);
+        let news = rule.told(&shown);
+        own.learn(&news);
+        parts.extend(news);
+        told.push(shown);
+    }
     if sketched != Sketched::Nothing && minimum > 1 && passes.contains(&true) {
         released.told = gate.remembered(table, [&apart, &passes], &cells, whole, known);
+        released.told.extend(parts);
     }
     let mut withheld_rows = 0;
     for (index, group) in groups.into_iter().enumerate() {
@@ -362,18 +368,20 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// In which of the groups that pass a measure is told, which adds up so many amounts of money.
+    /// In which of the groups that pass a measure is told.
     fn measure(
         &self,
         table: Option<&Table<'_>>,
-        measure: usize,
-        amounts: usize,
+        rule: &Measured<'_>,
         passes: &[bool],
     ) -> Vec<bool> {
         let mut told: Vec<bool> = passes.to_vec();
-        let rule = Measured { gate: self, measure, amounts };
         for (index, told) in told.iter_mut().enumerate() {
             *told = *told && rule.allows(&rule.union(&[index]));
+        }
+        // Then no total may be told either, and so nothing.
+        if (0..told.len()).any(|index| told[index] && rule.would_follow(index)) {
+            return vec![false; told.len()];
         }
         let all: Vec<usize> = (0..self.groups.len()).collect();
         let whole = rule.union(&all);
@@ -386,7 +394,7 @@ impl<'a> Gate<'a> {
                 complete(withheld, shown, join, is_enough, |index| told[index] = false);
             }
             if table.has_margins() {
-                table.protect(&mut told, &rule);
+                table.protect(&mut told, rule);
             }
         }
         told

@@ -3,7 +3,7 @@
 use crate::admit::Admitted;
 use crate::dominance::Shares;
 use crate::request::ReleaseRequest;
-use crate::sketch::{Frame, Population};
+use crate::sketch::{Frame, Population, Sketch};
 
 /// One group inside one hospital.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,13 +52,14 @@ impl PartialGroup {
 pub struct Support {
     sets: Vec<u64>,
     shares: Vec<Shares>,
+    parts: Vec<Sketch>,
 }
 
 impl Support {
     /// The support of a measure that is the group itself, such as its number of rows.
     #[must_use]
     pub const fn group() -> Self {
-        Self { sets: Vec::new(), shares: Vec::new() }
+        Self { sets: Vec::new(), shares: Vec::new(), parts: Vec::new() }
     }
 
     /// With the shares of each input that is an amount of money.
@@ -66,6 +67,19 @@ impl Support {
     pub fn with_shares(mut self, shares: Vec<Shares>) -> Self {
         self.shares = shares;
         self
+    }
+
+    /// With the population of each combination of its branches.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Vec<Sketch>) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// The population of each combination of its branches, where these were computed.
+    #[must_use]
+    pub fn parts(&self) -> &[Sketch] {
+        &self.parts
     }
 
     /// The sizes of the sets.
@@ -84,6 +98,8 @@ impl Support {
     pub(crate) fn join(&mut self, other: &Self) {
         self.sets.resize(self.sets.len().max(other.sets.len()), 0);
         self.sets.iter_mut().zip(&other.sets).for_each(|(sum, more)| *sum += more);
+        self.parts.resize(self.parts.len().max(other.parts.len()), Sketch::default());
+        self.parts.iter_mut().zip(&other.parts).for_each(|(sum, more)| sum.merge(more));
         self.shares.resize(self.shares.len().max(other.shares.len()), Shares::default());
         self.shares.iter_mut().zip(&other.shares).for_each(|(sum, more)| sum.join(more));
     }
@@ -91,7 +107,7 @@ impl Support {
 
 impl FromIterator<u64> for Support {
     fn from_iter<T: IntoIterator<Item = u64>>(sets: T) -> Self {
-        Self { sets: sets.into_iter().collect(), shares: Vec::new() }
+        Self { sets: sets.into_iter().collect(), ..Self::default() }
     }
 }
 

@@ -266,10 +266,9 @@ impl Engine {
         let plan =
             state.optimize(&plan).map_err(|error| ComputeError::Engine(error.strip_backtrace()))?;
         let (money, magnitudes) = (relation.money(), relation.magnitudes());
-        let (bare, frame) = (relation.is_bare(), relation.frame()?);
-        let (binned, summed) = (relation.binned(), relation.summed());
-        let checked = relation.checked;
-        let physical = Mutex::default();
+        let (binned, summed, bare) = (relation.binned(), relation.summed(), relation.is_bare());
+        let frame = Frame { told_apart: executable.told_apart.clone(), ..relation.frame()? };
+        let (checked, physical) = (relation.checked, Mutex::default());
         let prepared = Prepared {
             plan,
             checked,
@@ -467,6 +466,7 @@ impl Prepared {
             selectivity: admitted.thresholds().selectivity,
             shares: None,
             one_row_per_stay: self.checked.one_row_per_stay,
+            part_marks: marks.clone().filter(|_| self.checked.scope != Scope::Pooled),
             marks,
         }
     }

@@ -75,6 +75,8 @@ pub(crate) struct Spec {
     pub one_row_per_stay: bool,
     /// What rows add to the sketches of groups, where these are wanted.
     pub marks: Option<Arc<Marks>>,
+    /// The same for those of each combination of a measure's branches.
+    pub part_marks: Option<Arc<Marks>>,
 }
 
 /// Why a kernel stopped. None of these texts depends on data.
@@ -168,10 +170,11 @@ impl Kernel {
             })
         });
         let states = states.collect::<Result<Vec<_>, KernelError>>()?;
-        let joints = spec
-            .branches_of
-            .iter()
-            .map(|columns| (!columns.is_empty()).then(|| Joint::new(columns.clone(), spec.cap)));
+        let joint = |columns: &Vec<_>| {
+            let marks = (spec.part_marks.clone(), spec.one_row_per_stay);
+            (!columns.is_empty()).then(|| Joint::new(columns.clone(), spec.cap, marks))
+        };
+        let joints = spec.branches_of.iter().map(joint);
         Ok(Self {
             keys: Keys::new(spec.dimensions, Arc::clone(&spec.places)),
             groups: Vec::new(),
@@ -222,7 +225,7 @@ impl Kernel {
             }
         }
         for joint in self.joints.iter_mut().flatten() {
-            joint.add(branches, &self.group_of_row, persons)?;
+            joint.add(branches, &self.group_of_row, (persons, stays))?;
         }
         self.count_distinct(persons, stays);
         Ok(())
@@ -298,7 +301,7 @@ impl Kernel {
         }
         self.populations.merge(other.populations, &places);
         self.selected.merge(&other.selected, self.spec.selectivity);
-        for (mine, theirs) in self.joints.iter_mut().zip(&other.joints) {
+        for (mine, theirs) in self.joints.iter_mut().zip(other.joints) {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
                 mine.merge(theirs, &places);
             }
@@ -330,13 +333,20 @@ impl Kernel {
             _ => Vec::new(),
         });
         let mut shares: Vec<_> = shares.collect();
+        let parts = self.joints.iter_mut().map(|joint| match joint {
+            Some(joint) => joint.parts(),
+            None => Ok(Vec::new()),
+        });
+        let mut parts: Vec<_> = parts.collect::<Result<_, _>>()?;
         let sketches = self.populations.finish()?;
         let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             let Some(mut group) = self.group(index, group) else { continue };
-            for (support, shares) in group.supports.iter_mut().zip(&mut shares) {
-                let own = shares.get_mut(index).map(std::mem::take).unwrap_or_default();
-                *support = std::mem::take(support).with_shares(own);
+            let behind = shares.iter_mut().zip(&mut parts);
+            for (support, (shares, parts)) in group.supports.iter_mut().zip(behind) {
+                let shares = shares.get_mut(index).map(std::mem::take).unwrap_or_default();
+                let parts = parts.get_mut(index).map(std::mem::take).unwrap_or_default();
+                *support = std::mem::take(support).with_shares(shares).with_parts(parts);
             }
             found.push((group, index));
         }

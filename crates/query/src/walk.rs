@@ -74,6 +74,8 @@ pub(crate) struct Executable {
     pub branches_of: Vec<Vec<(usize, usize)>>,
     /// For each measure, the sets of persons that the kernel counts behind it.
     pub supports: Vec<u32>,
+    /// For each measure, what tells rows apart in it; empty where nothing does.
+    pub told_apart: Vec<String>,
 }
 
 /// The sets of persons that the kernel counts behind `measure`.
@@ -154,12 +156,14 @@ impl CheckedRequest {
         let branching: Vec<_> = each.collect();
         let mut columns: Vec<Branch> = Vec::new();
         let mut branches_of = Vec::new();
-        let mut supports = Vec::new();
+        let (mut supports, mut told_apart) = (Vec::new(), Vec::new());
         for measure in measures {
             let (x, y) = measure.inputs();
             let inputs = x.into_iter().chain(y).filter_map(|index| branching.get(index));
             let branches = of_measure(&inputs.collect::<Vec<_>>())?;
             supports.push(supports_of(*measure, &branches)?);
+            let texts = branches.iter().map(|branch| flatten::text(&branch.expr));
+            told_apart.push(texts.collect::<Result<Vec<_>, _>>()?.join("\n"));
             let mut own = Vec::new();
             for branch in branches {
                 let values = branch.values;
@@ -176,7 +180,8 @@ impl CheckedRequest {
         outputs.extend(branches.map(|(index, branch)| (format!("b{index}"), branch.expr)));
         let branches = outputs.len() - self.dimensions.len() - self.inputs.len();
         outputs.extend(named(&[], &[], &self.identity));
-        Ok(Executable { sql: self.relation.to_sql(&outputs)?, branches, branches_of, supports })
+        let sql = self.relation.to_sql(&outputs)?;
+        Ok(Executable { sql, branches, branches_of, supports, told_apart })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Gate;
 use crate::margins::Rule;
 use crate::partial::Support;
-use crate::sketch::{Known, Sketch};
+use crate::sketch::{Known, Place, Role, Sketch, Told};
 
 /// Groups, by who is in them.
 pub(super) struct Sizes<'a> {
@@ -32,9 +32,36 @@ pub(super) struct Measured<'a> {
     pub(super) gate: &'a Gate<'a>,
     pub(super) measure: usize,
     pub(super) amounts: usize,
+    /// The populations that were told before, and those of this answer that are.
+    pub(super) known: [&'a Known; 2],
 }
 
 impl Measured<'_> {
+    /// The places of those whom the measure treats alike in a group, with their populations.
+    pub(super) fn parts(&self, group: usize) -> impl Iterator<Item = (Option<Place>, &Sketch)> {
+        let group = &self.gate.groups[group];
+        let parts = group.supports.get(self.measure).map_or(&[][..], |support| support.parts());
+        let there = parts.iter().enumerate().filter(|(_, part)| **part != Sketch::default());
+        let places = &self.gate.places;
+        there.map(|(one, part)| (places.part(&group.key, self.measure, one), part))
+    }
+
+    /// The populations that are known once the measure is `told` in these groups, each once.
+    pub(super) fn told(&self, told: &[bool]) -> Vec<Told> {
+        let groups = (0..told.len()).filter(|group| told[*group]);
+        let parts = groups.flat_map(|group| self.parts(group));
+        let each = parts.map(|(place, part)| Told::new(part.clone(), Role::Cell).at(place));
+        each.filter(|one| !self.known[1].contains(one)).collect()
+    }
+
+    /// Whether stretches that were told before would, with this measure of a group, tell about few.
+    pub(super) fn would_follow(&self, group: usize) -> bool {
+        let most = self.gate.thresholds.persons_cap() as usize - 1;
+        self.parts(group).any(|(place, part)| {
+            place.is_some_and(|place| self.known[0].would_follow(&place, part, most))
+        })
+    }
+
     pub(super) fn join(&self, union: &mut Support, group: usize) {
         let supports = self.gate.groups[group].supports.get(self.measure);
         supports.into_iter().for_each(|support| union.join(support));
@@ -47,7 +74,11 @@ impl Measured<'_> {
     }
 
     pub(super) fn allows(&self, support: &Support) -> bool {
-        self.gate.is_supported(support) && self.gate.is_shared(support, self.amounts)
+        let most = self.gate.thresholds.persons_cap() as usize - 1;
+        let told_apart = |part: &Sketch| self.known.iter().any(|known| known.exposes(part, most));
+        self.gate.is_supported(support)
+            && self.gate.is_shared(support, self.amounts)
+            && !support.parts().iter().filter(|part| **part != Sketch::default()).any(told_apart)
     }
 }
 

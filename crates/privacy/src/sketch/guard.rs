@@ -132,6 +132,7 @@ pub fn keep_apart(
 /// Where an answer stands among what was told: its whole, and each of its groups.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
+    frame: Option<Frame>,
     whole: Option<Place>,
     cells: Vec<Option<Place>>,
 }
@@ -139,12 +140,12 @@ pub(crate) struct Places {
 impl Places {
     /// Of the groups with these labels.
     pub(crate) fn of<'a>(
-        frame: Option<&Frame>,
+        frame: Option<Frame>,
         labels: impl Iterator<Item = &'a [Option<String>]>,
     ) -> Self {
         let Some(frame) = frame else { return Self::default() };
         let cells = labels.map(|labels| frame.group(labels)).collect();
-        Self { whole: Some(frame.whole()), cells }
+        Self { whole: Some(frame.whole()), cells, frame: Some(frame) }
     }
 
     /// Of the rows as a whole.
@@ -155,6 +156,16 @@ impl Places {
     /// Of a group.
     pub(crate) fn cell(&self, index: usize) -> Option<&Place> {
         self.cells.get(index)?.as_ref()
+    }
+
+    /// Of those in a group whom a measure treats alike.
+    pub(crate) fn part(
+        &self,
+        labels: &[Option<String>],
+        measure: usize,
+        combination: usize,
+    ) -> Option<Place> {
+        self.frame.as_ref()?.part(labels, measure, combination)
     }
 
     /// Which of the groups `shown` may not be told, because stretches that were told before would then tell

@@ -132,7 +132,7 @@ impl Known {
     /// Whether telling the population would tell about up to `most` persons beside what was told, or of one that
     /// hides others. What was told is no news, whatever it is near to.
     #[must_use]
-    pub(super) fn exposes(&self, sketch: &Sketch, most: usize) -> bool {
+    pub(crate) fn exposes(&self, sketch: &Sketch, most: usize) -> bool {
         (self.has_near(sketch, most) || self.hides(sketch, most)) && !self.is_told(sketch)
     }
 

@@ -75,6 +75,8 @@ pub struct Frame {
     pub spans: BTreeMap<String, Span>,
     /// The values that columns have in this snapshot.
     pub extents: BTreeMap<String, Extent>,
+    /// For each measure, by which conditions it tells rows apart; empty where there are none.
+    pub told_apart: Vec<String>,
 }
 
 /// Where a population stands among others: which set, and which stretch of it.
@@ -98,6 +100,10 @@ impl Frame {
     /// The place of the group with these labels; `None` when it has more or fewer than there are dimensions.
     #[must_use]
     pub fn group(&self, key: &[Option<String>]) -> Option<Place> {
+        self.labelled(key).map(|pins| self.place(&pins))
+    }
+
+    fn labelled(&self, key: &[Option<String>]) -> Option<BTreeMap<String, String>> {
         if key.len() != self.dimensions.len() {
             return None;
         }
@@ -109,6 +115,21 @@ impl Frame {
                 pins.insert(column.clone(), label);
             }
         }
+        Some(pins)
+    }
+
+    /// The place of those of a group whom a measure treats alike: they meet this combination of its conditions.
+    #[must_use]
+    pub fn part(
+        &self,
+        key: &[Option<String>],
+        measure: usize,
+        combination: usize,
+    ) -> Option<Place> {
+        let conditions = self.told_apart.get(measure).filter(|text| !text.is_empty())?;
+        let mut pins = self.labelled(key)?;
+        // No column is called so.
+        pins.insert(format!("\0{conditions}"), combination.to_string());
         Some(self.place(&pins))
     }
 

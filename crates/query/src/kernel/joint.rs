@@ -1,12 +1,17 @@
-//! Persons in each combination of a measure's branches.
+//! Persons in each combination of a measure's branches, and who they are.
+
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use num_traits::ToPrimitive;
 use privacy::few::Few;
+use privacy::sketch::{Sketch, Unmarked};
 
-use super::KernelError;
+use super::populations::Populations;
+use super::{KernelError, MAX_SKETCHES};
+use crate::marks::Marks;
 
 /// Most sets that one measure keeps.
 const MAX_SETS: usize = 1 << 22;
@@ -19,20 +24,29 @@ pub(super) struct Joint {
     combinations: usize,
     cap: u32,
     sets: Vec<Few>,
+    /// Group after group, combination after combination.
+    populations: Populations,
 }
 
 impl Joint {
-    pub(super) fn new(columns: Vec<(usize, usize)>, cap: u32) -> Self {
+    /// Nothing yet; who is in each combination is known where there are `marks`.
+    pub(super) fn new(
+        columns: Vec<(usize, usize)>,
+        cap: u32,
+        (marks, one_row_per_stay): (Option<Arc<Marks>>, bool),
+    ) -> Self {
         let combinations = columns.iter().map(|(_, values)| values).product();
-        Self { columns, combinations, cap, sets: Vec::new() }
+        let populations = Populations::new(marks, one_row_per_stay);
+        Self { columns, combinations, cap, sets: Vec::new(), populations }
     }
 
     pub(super) fn grow(&mut self, groups: usize) -> Result<(), KernelError> {
         let sets = groups * self.combinations;
-        if sets > MAX_SETS {
+        if sets > MAX_SETS || self.populations.are_wanted() && sets > MAX_SKETCHES {
             return Err(KernelError::TooManyGroups);
         }
         self.sets.resize_with(sets, Few::default);
+        self.populations.grow(sets);
         Ok(())
     }
 
@@ -41,7 +55,7 @@ impl Joint {
         &mut self,
         branches: &[ArrayRef],
         groups: &[u32],
-        persons: &[u32],
+        (persons, stays): (&[u32], &[u32]),
     ) -> Result<(), KernelError> {
         let mut places = vec![0usize; groups.len()];
         for &(index, values) in &self.columns {
@@ -52,16 +66,19 @@ impl Joint {
                 *place = *place * values + branch;
             }
         }
+        let mut combined = Vec::with_capacity(places.len());
         for ((place, &group), &person) in places.into_iter().zip(groups).zip(persons) {
-            let set = &mut self.sets[group as usize * self.combinations + place];
+            let place = group as usize * self.combinations + place;
+            let set = &mut self.sets[place];
             if set.is_open() {
                 set.insert(person, self.cap);
             }
+            combined.push(u32::try_from(place).map_err(|_| KernelError::TooManyGroups)?);
         }
-        Ok(())
+        Ok(self.populations.add(&combined, stays)?)
     }
 
-    pub(super) fn merge(&mut self, other: &Self, places: &[u32]) {
+    pub(super) fn merge(&mut self, other: Self, places: &[u32]) {
         for (index, &place) in places.iter().enumerate() {
             let theirs = index * self.combinations;
             let mine = place as usize * self.combinations;
@@ -69,6 +86,17 @@ impl Joint {
                 self.sets[mine + offset].merge(&other.sets[theirs + offset], self.cap);
             }
         }
+        // Both are bounded by the number of sets.
+        let first = places.iter().map(|place| *place as usize * self.combinations);
+        let wide = first.flat_map(|first| first..first + self.combinations);
+        let wide: Vec<u32> = wide.filter_map(|place| u32::try_from(place).ok()).collect();
+        self.populations.merge(other.populations, &wide);
+    }
+
+    /// Who is in each combination of each group, group after group; nothing where nobody wants to know.
+    pub(super) fn parts(&mut self) -> Result<Vec<Vec<Sketch>>, Unmarked> {
+        let all = self.populations.finish()?.unwrap_or_default();
+        Ok(all.chunks(self.combinations.max(1)).map(<[Sketch]>::to_vec).collect())
     }
 
     /// Persons in each combination of a group.

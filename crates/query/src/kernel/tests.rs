@@ -37,6 +37,7 @@ fn spec() -> Spec {
         shares: Some(Totalled { rule: Dominance::default(), most: vec![None; 2] }),
         one_row_per_stay: false,
         marks: None,
+        part_marks: None,
     }
 }
 
@@ -174,6 +175,7 @@ fn counting(dimensions: usize, domains: &[Domain]) -> Kernel {
         shares: None,
         one_row_per_stay: false,
         marks: None,
+        part_marks: None,
     })
     .unwrap()
 }
@@ -338,6 +340,7 @@ fn bins_count_rows_and_each_person_once_whatever_the_partitions() {
             shares: None,
             one_row_per_stay: true,
             marks: None,
+            part_marks: None,
         })
         .unwrap()
     };

@@ -126,7 +126,7 @@ impl Relation {
 }
 
 impl CheckedRequest {
-    /// Where the request stands; the extents of its columns are not known here.
+    /// Where the request stands; neither the extents of its columns nor what measures tell apart is known here.
     ///
     /// # Errors
     /// A [`Refusal`] when an expression has no SQL form.
@@ -156,6 +156,7 @@ impl CheckedRequest {
         };
         let dimensions = self.dimensions.iter().map(dimension).collect::<Result<_, Refusal>>()?;
         let base = sha256(others.join("\n").as_bytes());
-        Ok(Frame { base, pins, dimensions, spans, extents: BTreeMap::new() })
+        let (extents, told_apart) = (BTreeMap::new(), Vec::new());
+        Ok(Frame { base, pins, dimensions, spans, extents, told_apart })
     }
 }

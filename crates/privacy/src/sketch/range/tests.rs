@@ -21,6 +21,7 @@ fn frame(span: Span) -> Frame {
         dimensions: vec![Some("stay.drg_code".to_owned())],
         spans: BTreeMap::from([(MONTH.to_owned(), span)]),
         extents: BTreeMap::new(),
+        told_apart: Vec::new(),
     }
 }
 
