@@ -326,9 +326,14 @@ impl Policy {
     /// approved.
     #[must_use]
     pub fn approves(&self, pack: &[u8; 32]) -> bool {
+        self.questions.packs.iter().any(|entry| entry == SHIPPED) || self.names(pack)
+    }
+
+    /// Whether the pack with this content hash is approved by its hash, and not as one of those that were shipped.
+    #[must_use]
+    pub fn names(&self, pack: &[u8; 32]) -> bool {
         let hash = crate::sign::hex(pack);
-        let is_it = |entry: &String| entry == SHIPPED || entry.eq_ignore_ascii_case(&hash);
-        self.questions.packs.iter().any(is_it)
+        self.questions.packs.iter().any(|entry| entry.eq_ignore_ascii_case(&hash))
     }
 
     /// Whether `table.column` may be used so; the data model's own rules come on top.

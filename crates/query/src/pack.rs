@@ -224,6 +224,16 @@ impl Pack {
             .map_err(|name| wrong(&name, "this question needs it".to_owned()))
     }
 
+    /// Whether who asks this question says where amounts are cut.
+    pub(crate) fn is_cut(&self, question: &str) -> bool {
+        let stored = self.questions.iter().find(|stored| stored.name == question);
+        let mut bounds = self.parameters.iter().filter(|one| one.kind == Kind::Bounds);
+        let names = |stored: &Stored| {
+            bounds.any(|parameter| stored.sql.contains(&format!("{{{}}}", parameter.name)))
+        };
+        stored.is_none_or(names)
+    }
+
     /// Every choice of columns that the parameters leave.
     fn choices(&self) -> Vec<Arguments> {
         let columns = self.parameters.iter().filter(|one| one.kind == Kind::Column);

@@ -164,6 +164,32 @@ async fn a_pooled_question_is_not_approved_for_one_hospital_nor_with_other_lists
 }
 
 #[tokio::test]
+async fn regional_sums_with_cuts_of_the_askers_choice_need_a_pack_that_is_named() {
+    let packs = Packs::new().unwrap();
+    let pack = Pack::named("drg-cost").unwrap();
+    let bound = Bound { codes: vec!["GD19".to_owned()], low: Some(1_000), high: Some(20_000) };
+    let cut = arguments(&[("keep", &bounds_argument(&[bound]))]);
+    let planner = Planner::new(64 << 20).unwrap();
+    for (question, arguments, shipped) in
+        [("groups", Arguments::new(), true), ("trimmed", cut, false)]
+    {
+        let sql = pack.sql(question, &arguments).unwrap();
+        let planned = planner.plan(&sql, &Policy::answering()).await.unwrap();
+        let codes = Domain::open(vec!["GD19".to_owned()], true).unwrap();
+        let request = planned.requests("ana", &[vec![codes]]).unwrap().remove(0);
+        let claim = Claim { pack: pack.hash(), question: question.to_owned(), arguments };
+        let request = request.claiming(Some(claim));
+        for (approved, expected) in
+            [(privacy::policy::SHIPPED.to_owned(), shipped), (hex(&pack.hash()), true)]
+        {
+            let mut policy = Policy::default();
+            policy.questions.packs = vec![approved];
+            assert_eq!(packs.origin(&request, &policy).await.is_some(), expected, "{question}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn listings_are_of_approved_dimensions_only() {
     let packs = Packs::new().unwrap();
     let mut policy = Policy::answering();
