@@ -43,7 +43,7 @@ impl Measured<'_> {
         let parts = group.supports.get(self.measure).map_or(&[][..], |support| support.parts());
         let there = parts.iter().enumerate().filter(|(_, part)| **part != Sketch::default());
         let places = &self.gate.places;
-        there.map(|(one, part)| (places.part(&group.key, self.measure, one), part))
+        there.map(|(one, part)| (places.part(&group.key, (self.measure, one)), part))
     }
 
     /// The populations that are known once the measure is `told` in these groups, each once.

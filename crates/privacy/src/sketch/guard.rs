@@ -144,8 +144,9 @@ impl Places {
         labels: impl Iterator<Item = &'a [Option<String>]>,
     ) -> Self {
         let Some(frame) = frame else { return Self::default() };
-        let cells = labels.map(|labels| frame.group(labels)).collect();
-        Self { whole: Some(frame.whole()), cells, frame: Some(frame) }
+        let whole = frame.whole();
+        let cells = labels.map(|labels| frame.group(&whole, labels)).collect();
+        Self { whole: Some(whole), cells, frame: Some(frame) }
     }
 
     /// Of the rows as a whole.
@@ -162,10 +163,9 @@ impl Places {
     pub(crate) fn part(
         &self,
         labels: &[Option<String>],
-        measure: usize,
-        combination: usize,
+        combination: (usize, usize),
     ) -> Option<Place> {
-        self.frame.as_ref()?.part(labels, measure, combination)
+        self.frame.as_ref()?.part(self.whole()?, labels, combination)
     }
 
     /// Which of the groups `shown` may not be told, because stretches that were told before would then tell

@@ -102,7 +102,8 @@ impl Known {
     /// [`Differenced`] when they would be more than can be kept, and so compared.
     pub fn news(&self, told: &[Told]) -> Result<Vec<Told>, Differenced> {
         let news: Vec<Told> = told.iter().filter(|one| !self.contains(one)).cloned().collect();
-        if self.len() + news.len() > MAX_KNOWN { Err(Differenced) } else { Ok(news) }
+        let kept = self.len().max(self.stretches.len());
+        if kept + news.len() > MAX_KNOWN { Err(Differenced) } else { Ok(news) }
     }
 
     /// Keeps populations.

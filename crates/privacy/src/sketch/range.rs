@@ -10,7 +10,8 @@
 //! Columns are looked at one by one: stretches of one column under the same stretches of all others. Values
 //! that are NULL stand behind all others, so that what has no condition on a column is a stretch too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Sketch;
 use crate::canonical::Writer;
@@ -83,24 +84,27 @@ pub struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     set: [u8; 32],
-    spans: Spans,
+    /// The same for all groups of an answer.
+    spans: Arc<Spans>,
 }
 
 /// For each ordered column, the stretch that was asked for, and the part of it where there are values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Spans(BTreeMap<String, (Span, Span)>);
 
 impl Frame {
     /// The place of the rows as a whole.
     #[must_use]
     pub fn whole(&self) -> Place {
-        self.place(&self.pins)
+        Place { set: self.set(&self.pins), spans: Arc::new(self.standing()) }
     }
 
-    /// The place of the group with these labels; `None` when it has more or fewer than there are dimensions.
+    /// The place of the group with these labels in the `whole`; `None` when it has more or fewer than there are
+    /// dimensions.
     #[must_use]
-    pub fn group(&self, key: &[Option<String>]) -> Option<Place> {
-        self.labelled(key).map(|pins| self.place(&pins))
+    pub fn group(&self, whole: &Place, key: &[Option<String>]) -> Option<Place> {
+        let set = self.set(&self.labelled(key)?);
+        Some(Place { set, spans: Arc::clone(&whole.spans) })
     }
 
     fn labelled(&self, key: &[Option<String>]) -> Option<BTreeMap<String, String>> {
@@ -122,31 +126,35 @@ impl Frame {
     #[must_use]
     pub fn part(
         &self,
+        whole: &Place,
         key: &[Option<String>],
-        measure: usize,
-        combination: usize,
+        (measure, combination): (usize, usize),
     ) -> Option<Place> {
         let conditions = self.told_apart.get(measure).filter(|text| !text.is_empty())?;
         let mut pins = self.labelled(key)?;
         // No column is called so.
         pins.insert(format!("\0{conditions}"), combination.to_string());
-        Some(self.place(&pins))
+        Some(Place { set: self.set(&pins), spans: Arc::clone(&whole.spans) })
     }
 
-    fn place(&self, pins: &BTreeMap<String, String>) -> Place {
+    fn set(&self, pins: &BTreeMap<String, String>) -> [u8; 32] {
         let mut writer = Writer::new("consilium/set/v1");
         writer.bytes(&self.base);
         for (column, label) in pins {
             writer.text(column);
             writer.text(label);
         }
+        writer.hash()
+    }
+
+    fn standing(&self) -> Spans {
         let columns = self.spans.keys().chain(self.extents.keys());
         let span = |column: &String| {
             let asked = self.spans.get(column).copied().unwrap_or(Span::ALL);
             let there = self.extents.get(column).map_or(asked, |extent| asked.within(*extent));
             (column.clone(), (asked, there))
         };
-        Place { set: writer.hash(), spans: Spans(columns.map(span).collect()) }
+        Spans(columns.map(span).collect())
     }
 }
 
@@ -182,7 +190,7 @@ impl Place {
             spans.0.insert(column, (asked, Span { from: end(2)?, until: end(3)? }));
             rest = &after[zero + 1..];
         }
-        Some(Self { set: *set, spans })
+        Some(Self { set: *set, spans: Arc::new(spans) })
     }
 }
 
@@ -204,22 +212,40 @@ impl Spans {
 
 /// Told stretches, by the set that they are of.
 #[derive(Debug, Default)]
-pub(super) struct Stretches(HashMap<[u8; 32], Vec<(Spans, Sketch)>>);
+pub(super) struct Stretches {
+    of_set: HashMap<[u8; 32], Vec<(Arc<Spans>, Sketch)>>,
+    /// Each once: an answer has many groups.
+    spans: HashSet<Arc<Spans>>,
+    len: usize,
+}
 
 /// Sums from one end to all that are connected with it.
 type Sums = BTreeMap<i64, Sketch>;
 
 impl Stretches {
+    /// How many are kept.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    fn told(&self, place: &Place) -> impl Iterator<Item = &(Arc<Spans>, Sketch)> {
+        self.of_set.get(&place.set).into_iter().flatten()
+    }
+
     /// Whether this stretch was told of the same population.
     pub(super) fn contains(&self, place: &Place, sketch: &Sketch) -> bool {
-        let of_set = self.0.get(&place.set).into_iter().flatten();
-        of_set.into_iter().any(|(spans, known)| *spans == place.spans && known == sketch)
+        self.told(place).any(|(spans, known)| *spans == place.spans && known == sketch)
     }
 
     pub(super) fn add(&mut self, place: &Place, sketch: &Sketch) {
-        if !self.contains(place, sketch) {
-            self.0.entry(place.set).or_default().push((place.spans.clone(), sketch.clone()));
+        if self.contains(place, sketch) {
+            return;
         }
+        let known = self.spans.get(&place.spans).cloned();
+        let spans = known.unwrap_or_else(|| Arc::clone(&place.spans));
+        self.spans.insert(Arc::clone(&spans));
+        self.of_set.entry(place.set).or_default().push((spans, sketch.clone()));
+        self.len += 1;
     }
 
     /// Whether what is at `place` follows from stretches that were told.
@@ -264,9 +290,9 @@ impl Stretches {
 
     /// Columns of which a stretch was asked for, of the set of `place` or now.
     fn columns(&self, place: &Place) -> Vec<String> {
-        let of_set = self.0.get(&place.set).into_iter().flatten().map(|(spans, _)| spans);
+        let of_set = self.told(place).map(|(spans, _)| &**spans);
         let cut = |(_, (asked, _)): &(&String, &(Span, Span))| *asked != Span::ALL;
-        let each = of_set.chain([&place.spans]).flat_map(|spans| spans.0.iter().filter(cut));
+        let each = of_set.chain([&*place.spans]).flat_map(|spans| spans.0.iter().filter(cut));
         let mut names: Vec<String> = each.map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names.dedup();
@@ -275,8 +301,7 @@ impl Stretches {
 
     /// What follows from `start` on, along `column` beside `place`; downwards with the opposite sign.
     fn sums(&self, place: &Place, column: &str, start: i64) -> Sums {
-        let of_set = self.0.get(&place.set).into_iter().flatten();
-        let beside = of_set.filter(|(spans, _)| spans.is_beside(&place.spans, column));
+        let beside = self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
         let mut edges: BTreeMap<i64, Vec<(i64, Sketch)>> = BTreeMap::new();
         for (spans, sketch) in beside {
             let Span { from, until } = spans.there(column);

@@ -29,6 +29,10 @@ fn months(from: i64, until: i64) -> Frame {
     frame(Span { from, until })
 }
 
+fn group(frame: &Frame, key: &[Option<String>]) -> Option<Place> {
+    frame.group(&frame.whole(), key)
+}
+
 /// One group, by month: who was discharged in it.
 struct World {
     people: People,
@@ -57,7 +61,7 @@ impl World {
 
     /// Tells a stretch, if that would not tell of few.
     fn tell(&self, known: &mut Known, from: usize, until: usize) -> bool {
-        let place = months(from as i64, until as i64).group(&[Some("A".to_owned())]).unwrap();
+        let place = group(&months(from as i64, until as i64), &[Some("A".to_owned())]).unwrap();
         let sketch = self.sketch(from, until);
         if known.would_follow(&place, &sketch, MOST) {
             return false;
@@ -192,7 +196,7 @@ fn a_question_without_a_condition_ends_where_the_data_end() {
         extents: BTreeMap::from([(MONTH.to_owned(), Extent { least: 0, most: 3, nulls })]),
         ..frame(Span::ALL)
     };
-    let place = |frame: Frame| frame.group(&[None]).unwrap();
+    let place = |frame: Frame| group(&frame, &[None]).unwrap();
     let told = |known: &mut Known, frame: Frame, sketch: Sketch| {
         let place = place(frame);
         let is_bad = known.would_follow(&place, &sketch, MOST);
@@ -215,17 +219,17 @@ fn a_question_without_a_condition_ends_where_the_data_end() {
 
 #[test]
 fn a_group_stands_where_a_condition_on_its_code_does_and_places_survive() {
-    let by_group = months(3, 6).group(&[Some("DA1".to_owned())]).unwrap();
+    let by_group = group(&months(3, 6), &[Some("DA1".to_owned())]).unwrap();
     let pinned = Frame {
         pins: BTreeMap::from([("stay.drg_code".to_owned(), "DA1".to_owned())]),
         dimensions: Vec::new(),
         ..months(3, 6)
     };
     assert_eq!(pinned.whole(), by_group);
-    assert_eq!(pinned.group(&[]), Some(by_group.clone()));
-    assert_ne!(months(3, 6).group(&[Some("DA2".to_owned())]), Some(by_group.clone()));
-    assert_ne!(months(3, 7).group(&[Some("DA1".to_owned())]), Some(by_group.clone()));
-    assert_eq!(months(3, 6).group(&[]), None);
+    assert_eq!(group(&pinned, &[]), Some(by_group.clone()));
+    assert_ne!(group(&months(3, 6), &[Some("DA2".to_owned())]), Some(by_group.clone()));
+    assert_ne!(group(&months(3, 7), &[Some("DA1".to_owned())]), Some(by_group.clone()));
+    assert_eq!(group(&months(3, 6), &[]), None);
     assert_eq!(Place::from_bytes(&by_group.to_bytes()), Some(by_group.clone()));
     for cut in [0, 31, 40, by_group.to_bytes().len() - 1] {
         assert_eq!(Place::from_bytes(&by_group.to_bytes()[..cut]), None, "{cut}");
@@ -234,12 +238,13 @@ fn a_group_stands_where_a_condition_on_its_code_does_and_places_survive() {
     let world = World::of(&[60, 4, 70]);
     let mut known = Known::default();
     assert!(world.tell(&mut known, 0, 3) && world.tell(&mut known, 0, 1));
-    let other = Frame { base: [8; 32], ..months(1, 3) }.group(&[Some("A".to_owned())]).unwrap();
+    let other = Frame { base: [8; 32], ..months(1, 3) };
+    let other = group(&other, &[Some("A".to_owned())]).unwrap();
     let sketch = world.sketch(2, 3);
     assert!(!known.would_follow(&other, &sketch, MOST));
-    let own = months(2, 3).group(&[Some("A".to_owned())]).unwrap();
+    let own = group(&months(2, 3), &[Some("A".to_owned())]).unwrap();
     assert!(known.would_follow(&own, &sketch, MOST));
     assert!(!known.would_follow(&own, &sketch, 0), "nobody is protected where the minimum is one");
-    let rest = months(1, 3).group(&[Some("A".to_owned())]).unwrap();
+    let rest = group(&months(1, 3), &[Some("A".to_owned())]).unwrap();
     assert!(known.follows(&rest) && !known.follows(&own));
 }
