@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use node::steward::Decisions;
 use privacy::roster::Roster;
-use privacy::sketch::{SKETCH_BYTES, Sketch};
+use privacy::sketch::{Known, Place, Role, SKETCH_BYTES, Sketch, Told};
 use record::audit::verify;
 use record::log::{leaf_hash, verify_consistency, verify_inclusion};
 use record::{Archive, Entry, FILE, Store};
@@ -28,6 +28,7 @@ pub fn logs(bytes: &[u8]) {
         b'i' => inclusion(bytes),
         b'c' => consistency(bytes),
         b'd' => std::str::from_utf8(bytes).map_or((), decisions),
+        b'p' => place(bytes),
         b's' => sketch(bytes),
         b'0'..=b'2' => audited(usize::from(kind - b'0'), bytes, false),
         b'3'..=b'5' => audited(usize::from(kind - b'3'), bytes, true),
@@ -97,6 +98,16 @@ fn decisions(text: &str) {
         let after = decisions.about(question, "9999-99-99");
         assert!(after.is_none_or(|after| after == before));
     }
+}
+
+/// Where a population stands, as it is kept.
+fn place(bytes: &[u8]) {
+    let Some(place) = Place::from_bytes(bytes) else { return };
+    assert_eq!(Place::from_bytes(&place.to_bytes()), Some(place.clone()));
+    let (sketch, mut known) = (Sketch::default(), Known::default());
+    assert!(!known.would_follow(&place, &sketch, 10), "nothing is known yet");
+    known.learn(&[Told::new(sketch, Role::Cell).at(Some(place.clone()))]);
+    assert!(!known.would_follow(&place, &Sketch::default(), 10), "what was told may be told again");
 }
 
 /// A population, as it is kept.

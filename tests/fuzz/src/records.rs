@@ -1,12 +1,13 @@
 //! The records of a hospital, a coordinator and a witness, as they lie on disk.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use model::HospitalId;
 use privacy::Scope;
 use privacy::sign::SigningKey;
-use privacy::sketch::{Mark, Role, Sketch, Told};
+use privacy::sketch::{Extent, Frame, Mark, Place, Role, Sketch, Span, Told};
 use record::cosign::Shown;
 use record::{
     Decision, Entry, FILE, Kind, Matter, Outcome, Receipt, Reservation, Round, Store, Verdict,
@@ -90,6 +91,21 @@ impl Member {
         let key = other.key.verify_key();
         self.store.add_cosignature(checkpoint.size(), &line, other.store.party(), &key).unwrap();
     }
+}
+
+/// Where a population of one month stands.
+pub(crate) fn month(number: u8) -> Place {
+    let month = Span { from: i64::from(number), until: i64::from(number) + 1 };
+    let column = || "stay.discharged_at".to_owned();
+    Frame {
+        base: [number; 32],
+        pins: BTreeMap::new(),
+        dimensions: Vec::new(),
+        spans: BTreeMap::from([(column(), month)]),
+        extents: BTreeMap::from([(column(), Extent { least: 0, most: 9, nulls: true })]),
+        told_apart: Vec::new(),
+    }
+    .whole()
 }
 
 fn told(number: u8) -> [Told; 1] {

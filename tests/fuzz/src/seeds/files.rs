@@ -17,7 +17,7 @@ use query::pack::Pack;
 use super::Seed;
 use crate::hospital::engine;
 use crate::parties::parties;
-use crate::records::{DECIDED, records};
+use crate::records::{DECIDED, month, records};
 
 fn file(kind: u8, name: &str, bytes: &[u8]) -> Seed {
     Seed::of("receipts", kind, name, bytes)
@@ -249,6 +249,7 @@ fn logs() -> Vec<Seed> {
     let mut sketch = Sketch::default();
     sketch.add(Mark::of(&[200; 16], &[7; 16]));
     seeds.push(stored(b's', "sketch", &sketch.to_bytes()));
+    seeds.push(stored(b'p', "place", &month(3).to_bytes()));
     for file in *b"012345o" {
         seeds.push(stored(file, "whole", &[]));
         seeds.push(stored(file, "patched", b"\x10\x00\x04\x01\x02\x03\x04\x20\x10\x02\xff\x00"));
