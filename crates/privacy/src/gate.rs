@@ -14,7 +14,8 @@
 //! 5. *Differencing.* A group whose persons differ from those of an earlier release by fewer than the
 //!    minimum is withheld; when the whole relation does so, nothing is released
 //!    ([`mod@crate::sketch`]). So is one that together with several earlier ones, of other months or
-//!    other stretches of an ordered column, would tell about so few (`sketch/range.rs`).
+//!    other stretches of an ordered column, would tell about so few (`sketch/range.rs`). Whom a measure
+//!    tells apart by its conditions is a group in this, and the measure is what is withheld.
 //! 6. *Complementary suppression.* What is withheld, groups or a measure in some of them, must be enough to
 //!    be told together, or more is withheld (`complementary.rs`): a total may be told at any time. So may
 //!    the margins of a table with several dimensions (`margins.rs`).
@@ -175,7 +176,11 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         return Ok(released);
     };
     let places = Places::of(frame, groups.iter().map(|group| group.key.as_slice()));
-    let gate = Gate { thresholds, groups: &groups, places };
+    let is_told = |(index, cell): (usize, &Sketch)| {
+        known.is_told(cell) || places.cell(index).is_some_and(|place| known.follows(place, cell))
+    };
+    let told_before = cells.iter().enumerate().map(is_told).collect();
+    let gate = Gate { thresholds, groups: &groups, places, told_before };
     let mut passes = gate.large_enough();
     let shown: Vec<usize> = (0..cells.len()).filter(|index| passes[*index]).collect();
     let passing: Vec<Sketch> = shown.iter().map(|index| cells[*index].clone()).collect();
@@ -199,7 +204,7 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     for (measure, amounts) in amounts.into_iter().enumerate() {
         let rule = Measured { gate: &gate, measure, amounts, known: [known, &own] };
         let shown = gate.measure(table, &rule, &passes);
-        let news = rule.told(&shown);
+        let news = rule.told(&shown, &cells);
         own.learn(&news);
         parts.extend(news);
         told.push(shown);
@@ -233,7 +238,8 @@ pub fn codes(partial: Partial) -> Vec<String> {
         return Vec::new();
     }
     let (groups, _) = partial.into_parts();
-    let large = Gate { thresholds, groups: &groups, places: Places::default() }.large_enough();
+    let (places, told_before) = (Places::default(), Vec::new());
+    let large = Gate { thresholds, groups: &groups, places, told_before }.large_enough();
     let passing = groups.iter().zip(large).filter(|(_, is_large)| *is_large);
     let mut codes: Vec<String> =
         passing.filter_map(|(group, _)| group.key.first().cloned().flatten()).collect();
@@ -247,6 +253,8 @@ struct Gate<'a> {
     groups: &'a [PartialGroup],
     /// Where they stand among what was told before.
     places: Places,
+    /// Whether each was told before, or follows from what was.
+    told_before: Vec<bool>,
 }
 
 impl<'a> Gate<'a> {
@@ -259,11 +267,6 @@ impl<'a> Gate<'a> {
     fn hides_itself(&self, rest: &Sketch, known: &Known) -> bool {
         let minimum = self.thresholds.persons_cap();
         rest.has_at_least(minimum) && !known.has_near(rest, minimum as usize - 1)
-    }
-
-    /// Whether a group was told before, or follows from what was.
-    fn is_told(&self, index: usize, cell: &Sketch, known: &Known) -> bool {
-        known.is_told(cell) || self.places.cell(index).is_some_and(|place| known.follows(place))
     }
 
     /// Which groups hold the minimum.
@@ -353,7 +356,7 @@ impl<'a> Gate<'a> {
     /// told before, or nobody.
     fn complete(&self, passes: &mut [bool], cells: &[Sketch], known: &Known) {
         let (mut told, withheld) = self.parted(passes);
-        told.retain(|index| !self.is_told(*index, &cells[*index], known));
+        told.retain(|index| !self.told_before[*index]);
         let join = |(persons, stays, rest): &mut (u64, u64, Sketch), index: usize| {
             *persons += self.groups[index].persons;
             *stays += self.groups[index].stays;

@@ -466,7 +466,7 @@ impl Prepared {
             selectivity: admitted.thresholds().selectivity,
             shares: None,
             one_row_per_stay: self.checked.one_row_per_stay,
-            part_marks: marks.clone().filter(|_| self.checked.scope != Scope::Pooled),
+            part_marks: marks.clone().filter(|_| admitted.request().scope() != Scope::Pooled),
             marks,
         }
     }

@@ -45,7 +45,7 @@ pub(crate) use totals::Totalled;
 const MAX_CELLS: usize = 1 << 20;
 /// Most bins, groups times those of all histograms; each takes about fifty bytes.
 const MAX_BINS: usize = 1 << 21;
-/// Most groups whose populations are sketched; a sketch takes 264 bytes.
+/// Most groups, and combinations of branches in them, whose populations are sketched; a sketch takes 264 bytes.
 const MAX_SKETCHES: usize = 1 << 18;
 
 /// What the kernel computes; the same for all partitions.
@@ -235,8 +235,9 @@ impl Kernel {
         let groups = self.keys.len();
         let bins: usize = self.spec.measures.iter().map(|measure| measure.bins()).sum();
         let fits = groups * (1 + self.states.len()) <= MAX_CELLS && groups * bins <= MAX_BINS;
-        let sketched = self.populations.are_wanted();
-        if groups > MAX_GROUPS || !fits || (sketched && groups > MAX_SKETCHES) {
+        let parts: usize = self.joints.iter().flatten().map(Joint::sketched).sum();
+        let sketches = groups * (usize::from(self.populations.are_wanted()) + parts);
+        if groups > MAX_GROUPS || !fits || sketches > MAX_SKETCHES {
             return Err(KernelError::TooManyGroups);
         }
         self.groups.resize_with(groups, Group::default);

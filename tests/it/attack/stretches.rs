@@ -1,5 +1,5 @@
 //! A year and three of its quarters: each is about many, any two differ by many, and together they tell what the
-//! fourth withheld. So does a table by month beside one of the year, and an open end beside a closed one.
+//! fourth withheld. So does an open end beside a closed one.
 
 use model::RefusalCode;
 use privacy::Policy;
@@ -62,9 +62,22 @@ async fn a_year_and_three_quarters_do_not_tell_the_fourth() {
         restart(&region, "h-1").await;
         assert_eq!(told(&region, &between(7, 10)).await, OTHERS, "{year}");
         // The same by a condition on the group instead of GROUP BY.
-        let one = format!("{} AND drg_code = 'DA1'", between(7, 10));
-        let sql = format!("SELECT hospital_id, sum(total_cost) AS cost FROM stay {one} GROUP BY 1");
-        assert_eq!(refusal(region.ask(&sql).await).code, RefusalCode::Differencing);
+        for one in ["drg_code = 'DA1'", "'DA1' = drg_code", "drg_code IN ('DA1')"] {
+            let one = format!("{} AND {one}", between(7, 10));
+            let sql =
+                format!("SELECT hospital_id, sum(total_cost) AS cost FROM stay {one} GROUP BY 1");
+            assert_eq!(refusal(region.ask(&sql).await).code, RefusalCode::Differencing);
+        }
+        // Beside a condition that everybody meets, and a group that all are in.
+        for (condition, group) in [(" AND age_years >= 0", ""), ("", ", 'x'")] {
+            let sql = format!(
+                "SELECT hospital_id, drg_code{group}, count(*) AS n FROM stay {}{condition} \
+                 GROUP BY hospital_id, drg_code{group}",
+                between(7, 10)
+            );
+            let rows = region.ask(&sql).await.map(|answer| answer.rows());
+            assert!(rows.is_err() || rows.unwrap().iter().all(|row| row[1] != "DA1"), "{sql}");
+        }
         // What was told before may be told again.
         assert_eq!(told(&region, &between(4, 7)).await, ALL);
     }

@@ -23,7 +23,7 @@ impl Rule for Sizes<'_> {
     }
 
     fn hides(&self, cell: usize) -> bool {
-        !self.gate.is_told(cell, &self.cells[cell], self.known)
+        !self.gate.told_before[cell]
     }
 }
 
@@ -37,19 +37,23 @@ pub(super) struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    /// The places of those whom the measure treats alike in a group, with their populations.
+    /// The places of those whom the measure treats alike in a group, with their populations; that of nobody is
+    /// known too.
     pub(super) fn parts(&self, group: usize) -> impl Iterator<Item = (Option<Place>, &Sketch)> {
         let group = &self.gate.groups[group];
         let parts = group.supports.get(self.measure).map_or(&[][..], |support| support.parts());
-        let there = parts.iter().enumerate().filter(|(_, part)| **part != Sketch::default());
         let places = &self.gate.places;
-        there.map(|(one, part)| (places.part(&group.key, (self.measure, one)), part))
+        let each = parts.iter().enumerate();
+        each.map(|(one, part)| (places.part(&group.key, (self.measure, one)), part))
     }
 
-    /// The populations that are known once the measure is `told` in these groups, each once.
-    pub(super) fn told(&self, told: &[bool]) -> Vec<Told> {
-        let groups = (0..told.len()).filter(|group| told[*group]);
-        let parts = groups.flat_map(|group| self.parts(group));
+    /// The populations that are known once the measure is `told` in these groups, beside the groups themselves.
+    pub(super) fn told(&self, told: &[bool], groups: &[Sketch]) -> Vec<Told> {
+        let shown = (0..told.len()).filter(|group| told[*group]);
+        let parts = shown.flat_map(|group| {
+            let whole = groups.get(group);
+            self.parts(group).filter(move |(_, part)| Some(*part) != whole)
+        });
         let each = parts.map(|(place, part)| Told::new(part.clone(), Role::Cell).at(place));
         each.filter(|one| !self.known[1].contains(one)).collect()
     }

@@ -150,8 +150,8 @@ impl Places {
     }
 
     /// Of the rows as a whole.
-    pub(crate) const fn whole(&self) -> Option<&Place> {
-        self.whole.as_ref()
+    pub(crate) fn whole(&self) -> Option<&Place> {
+        self.whole.as_ref().filter(|_| self.frame.as_ref().is_some_and(|frame| frame.has_whole))
     }
 
     /// Of a group.
@@ -165,7 +165,7 @@ impl Places {
         labels: &[Option<String>],
         combination: (usize, usize),
     ) -> Option<Place> {
-        self.frame.as_ref()?.part(self.whole()?, labels, combination)
+        self.frame.as_ref()?.part(self.whole.as_ref()?, labels, combination)
     }
 
     /// Which of the groups `shown` may not be told, because stretches that were told before would then tell

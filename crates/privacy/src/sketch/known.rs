@@ -89,6 +89,10 @@ impl Known {
         if place.as_ref().is_some_and(|place| !self.stretches.contains(place, sketch)) {
             return false;
         }
+        // Nobody is near to every small group, and stands somewhere at most.
+        if *sketch == Sketch::default() {
+            return true;
+        }
         match role {
             Role::Cell => self.is_told(sketch),
             Role::Whole => self.told.find(sketch).is_some_and(|index| self.wholes.contains(&index)),
@@ -116,6 +120,12 @@ impl Known {
     /// Keeps a population. True when it was not known in this role.
     pub fn add(&mut self, told: &Told) -> bool {
         let is_new = !self.contains(told);
+        if let Some(place) = &told.place {
+            self.stretches.add(place, &told.sketch);
+        }
+        if told.sketch == Sketch::default() {
+            return is_new;
+        }
         let index = match told.role {
             Role::Hidden => &mut self.hidden,
             Role::Cell | Role::Whole => &mut self.told,
@@ -123,9 +133,6 @@ impl Known {
         let place = index.find(&told.sketch).or_else(|| index.push(&told.sketch));
         if told.role == Role::Whole {
             self.wholes.extend(place);
-        }
-        if let Some(place) = &told.place {
-            self.stretches.add(place, &told.sketch);
         }
         is_new
     }
@@ -137,10 +144,10 @@ impl Known {
         (self.has_near(sketch, most) || self.hides(sketch, most)) && !self.is_told(sketch)
     }
 
-    /// Whether what is at `place` follows from stretches that were told.
+    /// Whether that `sketch` is at `place` follows from stretches that were told.
     #[must_use]
-    pub fn follows(&self, place: &Place) -> bool {
-        self.stretches.follows(place)
+    pub fn follows(&self, place: &Place, sketch: &Sketch) -> bool {
+        self.stretches.follows(place, sketch)
     }
 
     /// Whether telling `sketch` at `place` would, together with stretches that were told, tell about up to

@@ -72,6 +72,8 @@ pub struct Frame {
     pub pins: BTreeMap<String, String>,
     /// For each dimension of the groups, its column; `None` when it is the same for all of a hospital's rows.
     pub dimensions: Vec<Option<String>>,
+    /// Whether the sketch of the whole counts each stay once.
+    pub has_whole: bool,
     /// Stretches that conditions cut out.
     pub spans: BTreeMap<String, Span>,
     /// The values that columns have in this snapshot.
@@ -206,7 +208,9 @@ impl Spans {
     /// Whether both are the same apart from `column`.
     fn is_beside(&self, other: &Self, column: &str) -> bool {
         let mut columns = self.0.keys().chain(other.0.keys()).filter(|other| *other != column);
-        columns.all(|other_column| self.asked(other_column) == other.asked(other_column))
+        columns.all(|column| {
+            self.asked(column) == other.asked(column) || self.there(column) == other.there(column)
+        })
     }
 }
 
@@ -220,7 +224,34 @@ pub(super) struct Stretches {
 }
 
 /// Sums from one end to all that are connected with it.
-type Sums = BTreeMap<i64, Sketch>;
+type Sums = BTreeMap<i64, Vec<Sketch>>;
+
+/// Most stretches of one column of one set that are looked at together: a day's for most of a year.
+const MAX_STRETCHES: usize = 256;
+/// Most unlike sums between two ends: told of snapshots that differ.
+const MAX_SUMS: usize = 4;
+
+/// What lies between the ends `x` and `y`: sums lead to `x` from where `sketch` begins, and to `y` from where it
+/// ends; those from where it begins are `known`.
+fn between<'a>(
+    (x, to_x): (&'a i64, &'a [Sketch]),
+    sketch: &'a Sketch,
+    (y, to_y): (&'a i64, &'a [Sketch]),
+    known: &'a [Sketch],
+) -> impl Iterator<Item = Sketch> + 'a {
+    let through = to_y.iter().map(|to_y| {
+        let mut sum = to_y.clone();
+        sum.merge(sketch);
+        sum
+    });
+    // What followed before is no news, whatever it is near to.
+    through.filter(|sum| !known.contains(sum)).flat_map(move |sum| {
+        to_x.iter().map(move |to_x| {
+            let sum = sum.without(to_x);
+            if x < y { sum } else { Sketch::default().without(&sum) }
+        })
+    })
+}
 
 impl Stretches {
     /// How many are kept.
@@ -248,12 +279,13 @@ impl Stretches {
         self.len += 1;
     }
 
-    /// Whether what is at `place` follows from stretches that were told.
-    pub(super) fn follows(&self, place: &Place) -> bool {
+    /// Whether that `sketch` is at `place` follows from stretches that were told.
+    pub(super) fn follows(&self, place: &Place, sketch: &Sketch) -> bool {
         let mut columns = self.columns(place).into_iter();
         columns.any(|column| {
             let Span { from, until } = place.spans.there(&column);
-            self.sums(place, &column, from).contains_key(&until)
+            let sums = self.sums(place, &column, from);
+            sums.is_none_or(|sums| sums.get(&until).is_some_and(|sums| sums.contains(sketch)))
         })
     }
 
@@ -270,21 +302,21 @@ impl Stretches {
             if from >= until {
                 return false;
             }
-            let before = self.sums(place, &column, from);
-            if let Some(followed) = before.get(&until) {
-                // Stays that were added or changed since.
-                return is_bad(&sketch.without(followed));
-            }
-            let behind = self.sums(place, &column, until);
-            let mut pairs = before.iter().flat_map(|x| behind.iter().map(move |y| (x, y)));
-            pairs.any(|((x, to_x), (y, to_y))| {
-                let mut between = to_y.clone();
-                between.merge(sketch);
-                let between = between.without(to_x);
-                let is_itself = (*x, *y) == (from, until);
-                !is_itself
-                    && is_bad(&if x < y { between } else { Sketch::default().without(&between) })
-            })
+            let sums = self.sums(place, &column, from).zip(self.sums(place, &column, until));
+            // More than is looked at is too much to tell.
+            let Some((before, behind)) = sums else { return true };
+            // Stays that were added or changed since.
+            let mut changes = before.get(&until).into_iter().flatten();
+            changes.any(|sum| is_bad(&sketch.without(sum)))
+                || before.iter().any(|(x, to_x)| {
+                    let others =
+                        behind.iter().filter(|(y, _)| *y != x && (*x, **y) != (from, until));
+                    let mut sums = others.flat_map(|(y, to_y)| {
+                        let known = before.get(y).map_or(&[][..], Vec::as_slice);
+                        between((x, to_x), sketch, (y, to_y), known)
+                    });
+                    sums.any(|sum| is_bad(&sum))
+                })
         })
     }
 
@@ -299,29 +331,47 @@ impl Stretches {
         names
     }
 
-    /// What follows from `start` on, along `column` beside `place`; downwards with the opposite sign.
-    fn sums(&self, place: &Place, column: &str, start: i64) -> Sums {
-        let beside = self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
+    /// What follows from `start` on, along `column` beside `place`; downwards with the opposite sign. `None` when
+    /// there are more stretches than [`MAX_STRETCHES`].
+    fn sums(&self, place: &Place, column: &str, start: i64) -> Option<Sums> {
+        let beside = || self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
+        if beside().count() > MAX_STRETCHES {
+            return None;
+        }
         let mut edges: BTreeMap<i64, Vec<(i64, Sketch)>> = BTreeMap::new();
-        for (spans, sketch) in beside {
-            let Span { from, until } = spans.there(column);
+        let mut join = |from: i64, until: i64, sketch: &Sketch| {
             edges.entry(from).or_default().push((until, sketch.clone()));
             edges.entry(until).or_default().push((from, Sketch::default().without(sketch)));
-        }
-        let mut sums = Sums::from([(start, Sketch::default())]);
-        let mut next = vec![start];
-        while let Some(end) = next.pop() {
-            let here = sums.get(&end).cloned().unwrap_or_default();
-            for (other, sketch) in edges.get(&end).into_iter().flatten() {
-                if !sums.contains_key(other) {
-                    let mut there = here.clone();
-                    there.merge(sketch);
-                    sums.insert(*other, there);
-                    next.push(*other);
+        };
+        let nobody = Sketch::default();
+        for spans in beside().map(|(spans, _)| &**spans).chain([&*place.spans]) {
+            // Beyond the data there is nobody, and the next snapshot's may end elsewhere.
+            let (asked, there) = (spans.asked(column), spans.there(column));
+            for (asked, there) in [(asked.from, there.from), (asked.until, there.until)] {
+                if asked != there && there != i64::MAX {
+                    join(asked, there, &nobody);
                 }
             }
         }
-        sums
+        for (spans, sketch) in beside() {
+            let Span { from, until } = spans.there(column);
+            join(from, until, sketch);
+        }
+        let mut sums = Sums::from([(start, vec![Sketch::default()])]);
+        let mut next = vec![(start, Sketch::default())];
+        while let Some((end, here)) = next.pop() {
+            for (other, sketch) in edges.get(&end).into_iter().flatten() {
+                let mut there = here.clone();
+                there.merge(sketch);
+                let known = sums.entry(*other).or_default();
+                // Two snapshots may have told unlike sums of one stretch.
+                if known.len() < MAX_SUMS && !known.contains(&there) {
+                    known.push(there.clone());
+                    next.push((*other, there));
+                }
+            }
+        }
+        Some(sums)
     }
 }
 

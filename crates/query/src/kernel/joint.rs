@@ -9,8 +9,8 @@ use num_traits::ToPrimitive;
 use privacy::few::Few;
 use privacy::sketch::{Sketch, Unmarked};
 
+use super::KernelError;
 use super::populations::Populations;
-use super::{KernelError, MAX_SKETCHES};
 use crate::marks::Marks;
 
 /// Most sets that one measure keeps.
@@ -40,9 +40,14 @@ impl Joint {
         Self { columns, combinations, cap, sets: Vec::new(), populations }
     }
 
+    /// Sketches that it keeps for each group.
+    pub(super) const fn sketched(&self) -> usize {
+        if self.populations.are_wanted() { self.combinations } else { 0 }
+    }
+
     pub(super) fn grow(&mut self, groups: usize) -> Result<(), KernelError> {
         let sets = groups * self.combinations;
-        if sets > MAX_SETS || self.populations.are_wanted() && sets > MAX_SKETCHES {
+        if sets > MAX_SETS {
             return Err(KernelError::TooManyGroups);
         }
         self.sets.resize_with(sets, Few::default);

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use privacy::policy::Allow;
-use privacy::request::Scope;
 use privacy::{Claim, Policy, ReleaseRequest};
 
 use super::{Arguments, Pack};
@@ -62,10 +61,9 @@ impl Packs {
         }
         let Claim { pack, question, arguments } = request.claim()?;
         let pack = approved().find(|known| known.hash() == *pack)?;
-        // Two cuts with a few patients in between tell about these. A hospital remembers whom it told apart in its
-        // own cells; of regional sums nobody does yet, so whoever approves the pack for these has to name it.
-        if request.scope() == Scope::Pooled && pack.is_cut(question) && !policy.names(&pack.hash())
-        {
+        // Several cuts with a few patients in between tell about these; pairs of them are found at a hospital, and
+        // more, or those of regional sums, are not. Whoever approves them has to name the pack.
+        if pack.is_cut(question) && !policy.names(&pack.hash()) {
             return None;
         }
         let made = self.plan(pack, question, arguments, policy).await?;

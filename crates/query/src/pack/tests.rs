@@ -164,7 +164,7 @@ async fn a_pooled_question_is_not_approved_for_one_hospital_nor_with_other_lists
 }
 
 #[tokio::test]
-async fn regional_sums_with_cuts_of_the_askers_choice_need_a_pack_that_is_named() {
+async fn cuts_of_the_askers_choice_need_a_pack_that_is_named() {
     let packs = Packs::new().unwrap();
     let pack = Pack::named("drg-cost").unwrap();
     let bound = Bound { codes: vec!["GD19".to_owned()], low: Some(1_000), high: Some(20_000) };

@@ -138,9 +138,17 @@ async fn questions_that_differ_by_stretches_alone_stand_in_one_set() {
     let nulls = of("age_years IS NULL").await;
     assert_eq!(span(&nulls, "stay.age_years"), Some(Span { from: Span::NULLS, until: i64::MAX }));
     // What is neither makes another set.
-    for other in ["NOT (age_years >= 40)", "sex IN ('1', '2')", "sex = '1' OR died", "died"] {
+    for other in ["NOT (age_years >= 40)", "sex IN ('1', '2')", "sex = '1' OR died"] {
         assert_ne!(of(other).await.base, first.base, "{other}");
     }
+    for (one, flag) in [("died", "true"), ("NOT died", "false"), ("died IS TRUE", "true")] {
+        let flagged = of(one).await;
+        assert_eq!(flagged.pins.get("stay.died").map(String::as_str), Some(flag), "{one}");
+    }
+    // Beyond what nanoseconds reach, and a day that is none of most years (`date -u -d 2104-03-01 +%s`).
+    let far = of("discharged_at >= '2104-03-01' AND discharged_at < '2500-01-01'").await;
+    let far_off = Span { from: 4_233_772_800, until: 16_725_225_600 };
+    assert_eq!(span(&far, "stay.discharged_at"), Some(far_off));
     let two = of("sex = '1' AND sex = '2'").await;
     assert_eq!((two.pins.len(), two.base == first.base), (1, false));
 }

@@ -53,7 +53,7 @@ fn calendar_unit(text: &str) -> Option<CalendarUnit> {
 }
 
 /// Local time, in the text forms that SQL accepts, as (year, month, is the start of the month).
-fn month_start(text: &str) -> Option<(i32, u32, bool)> {
+pub(super) fn month_start(text: &str) -> Option<(i32, u32, bool)> {
     let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
     let mut parts = date.split('-');
     let year: i32 = parts.next()?.parse().ok()?;

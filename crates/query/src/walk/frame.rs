@@ -7,18 +7,20 @@
 
 use std::collections::BTreeMap;
 
-use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use model::Refusal;
 use model::schema::{Column, ColumnType, Grain, Kind};
 use privacy::sha256;
 use privacy::sketch::{Frame, Span};
 
+use super::condition::month_start;
 use super::flatten::text;
 use super::literal::{Literal, literal};
 use super::{CheckedRequest, Relation};
 
-const NANOS: i64 = 1_000_000_000;
+/// Days before each month of a year that is none of 366 days.
+const DAYS: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 
 /// What a condition is.
 enum Part {
@@ -41,12 +43,23 @@ pub(crate) const fn is_ordered(column: &Column) -> bool {
     }
 }
 
-/// A literal in the column's unit: seconds, or whole numbers.
+/// Seconds from 1970 to the start of a month.
+fn seconds(year: i32, month: u32) -> Option<i64> {
+    let year = i64::from(year);
+    let leaps = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let is_leap = leaps(year) > leaps(year - 1);
+    let before = DAYS.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
+    let leap_day = i64::from(is_leap && month > 2);
+    Some(86_400 * (365 * (year - 1970) + leaps(year - 1) - leaps(1969) + before + leap_day))
+}
+
+/// A literal in the column's unit: seconds, or whole numbers. A time is the start of a month, or it was refused.
 fn value(column: &Column, literal: &Literal) -> Option<i64> {
     match (column.column_type, literal) {
-        (ColumnType::Timestamp, Literal::Text(text)) => {
-            Some(string_to_timestamp_nanos(text).ok()?.div_euclid(NANOS))
-        }
+        (ColumnType::Timestamp, Literal::Text(text)) => match month_start(text)? {
+            (year, month, true) => seconds(year, month),
+            _ => None,
+        },
         (ColumnType::Timestamp, _) => None,
         (_, literal) => literal.as_whole(),
     }
@@ -88,7 +101,11 @@ impl Relation {
     }
 
     fn stretch(&self, filter: &Expr) -> Option<Part> {
-        let ordered = |expr: &Expr| self.name(expr).filter(|(_, column)| is_ordered(column));
+        // Of several rows of a stay some may be in a stretch, and then stretches do not part the stays.
+        let ordered = |expr: &Expr| {
+            let (table, _) = self.base(expr)?;
+            self.name(expr).filter(|(_, column)| is_ordered(column) && table.one_row_per_stay)
+        };
         let (name, found) = match filter {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 let (expr, op, other) = match (literal(left), literal(right)) {
@@ -112,14 +129,29 @@ impl Relation {
     }
 
     fn pin(&self, filter: &Expr) -> Option<Part> {
-        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else {
-            return None;
+        let flag = |expr: &Expr, value: bool| {
+            let (name, column) = self.name(expr)?;
+            let is_flag = column.column_type == ColumnType::Boolean;
+            is_flag.then(|| Part::Pin(name, value.to_string()))
         };
-        let (expr, value) = match (literal(left), literal(right)) {
-            (None, Some(Literal::Text(value))) => (left, value),
-            (Some(Literal::Text(value)), None) => (right, value),
+        let (expr, value) = match filter {
+            Expr::Column(_) => return flag(filter, true),
+            Expr::IsTrue(inner) => return flag(inner, true),
+            Expr::Not(inner) | Expr::IsFalse(inner) => return flag(inner, false),
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+                match (literal(left), literal(right)) {
+                    (None, Some(value)) => (left, value),
+                    (Some(value), None) => (right, value),
+                    _ => return None,
+                }
+            }
+            Expr::InList(InList { expr, list, negated: false }) => match list.as_slice() {
+                [one] => (expr, literal(one)?),
+                _ => return None,
+            },
             _ => return None,
         };
+        let Literal::Text(value) = value else { return None };
         let (name, column) = self.name(expr)?;
         (column.column_type == ColumnType::Text).then_some(Part::Pin(name, value))
     }
@@ -151,12 +183,15 @@ impl CheckedRequest {
         others.dedup();
         let dimension = |expr: &Expr| match self.relation.name(expr) {
             Some((_, column)) if column.kind == Kind::Local => Ok(None),
+            None if expr.column_refs().is_empty() => Ok(None),
             Some((name, _)) => Ok(Some(name)),
             None => text(expr).map(Some),
         };
         let dimensions = self.dimensions.iter().map(dimension).collect::<Result<_, Refusal>>()?;
         let base = sha256(others.join("\n").as_bytes());
+        // After a join the whole counts a stay once for each group, so it is not what stands there.
+        let has_whole = self.checked.one_row_per_stay;
         let (extents, told_apart) = (BTreeMap::new(), Vec::new());
-        Ok(Frame { base, pins, dimensions, spans, extents, told_apart })
+        Ok(Frame { base, pins, dimensions, has_whole, spans, extents, told_apart })
     }
 }

@@ -19,6 +19,7 @@ fn frame(span: Span) -> Frame {
         base: [7; 32],
         pins: BTreeMap::new(),
         dimensions: vec![Some("stay.drg_code".to_owned())],
+        has_whole: true,
         spans: BTreeMap::from([(MONTH.to_owned(), span)]),
         extents: BTreeMap::new(),
         told_apart: Vec::new(),
@@ -218,6 +219,51 @@ fn a_question_without_a_condition_ends_where_the_data_end() {
 }
 
 #[test]
+fn ends_outside_of_the_data_are_one_and_the_same_in_every_snapshot() {
+    let world = World::of(&[4, 70, 80, 60, 90]);
+    let told = |known: &mut Known, asked: Span, most: i64, sketch: Sketch| {
+        let frame = Frame {
+            extents: BTreeMap::from([(MONTH.to_owned(), Extent { least: 0, most, nulls: false })]),
+            ..frame(asked)
+        };
+        let place = group(&frame, &[None]).unwrap();
+        let is_bad = known.would_follow(&place, &sketch, MOST);
+        known.learn(&[Told::new(sketch, Role::Cell).at(Some(place))]);
+        !is_bad
+    };
+    // The year was told while its last month was not over, or not there; the next has begun since.
+    for (year, most) in [(Span { from: 0, until: 40 }, 38), (Span::ALL, 39)] {
+        let mut known = Known::default();
+        assert!(told(&mut known, year, most, world.sketch(0, 4)));
+        assert!(told(&mut known, Span { from: 10, until: 20 }, 55, world.sketch(1, 2)));
+        assert!(told(&mut known, Span { from: 20, until: 30 }, 55, world.sketch(2, 3)));
+        let last = Span { from: 30, until: 40 };
+        assert!(
+            !told(&mut known, last, 55, world.sketch(3, 4)),
+            "{year:?}: the rest are the first four"
+        );
+    }
+}
+
+#[test]
+fn unlike_sums_of_two_snapshots_are_both_looked_at() {
+    // The second month had forty when it was told first, and has sixty by now.
+    let world = World::of(&[60, 40, 20, 60, 4]);
+    let tell = |known: &mut Known, from: i64, until: i64, sketch: Sketch| {
+        let place = group(&months(from, until), &[None]).unwrap();
+        let is_bad = known.would_follow(&place, &sketch, MOST);
+        known.learn(&[Told::new(sketch, Role::Cell).at(Some(place))]);
+        !is_bad
+    };
+    let mut known = Known::default();
+    assert!(tell(&mut known, 1, 2, world.sketch(1, 2)));
+    assert!(tell(&mut known, 0, 4, world.sketch(0, 5)));
+    assert!(tell(&mut known, 0, 1, world.sketch(0, 1)));
+    assert!(tell(&mut known, 2, 3, world.sketch(3, 4)), "the rest is twenty-four");
+    assert!(!tell(&mut known, 1, 2, world.sketch(1, 3)), "and by now four");
+}
+
+#[test]
 fn a_group_stands_where_a_condition_on_its_code_does_and_places_survive() {
     let by_group = group(&months(3, 6), &[Some("DA1".to_owned())]).unwrap();
     let pinned = Frame {
@@ -246,5 +292,5 @@ fn a_group_stands_where_a_condition_on_its_code_does_and_places_survive() {
     assert!(known.would_follow(&own, &sketch, MOST));
     assert!(!known.would_follow(&own, &sketch, 0), "nobody is protected where the minimum is one");
     let rest = group(&months(1, 3), &[Some("A".to_owned())]).unwrap();
-    assert!(known.follows(&rest) && !known.follows(&own));
+    assert!(known.follows(&rest, &world.sketch(1, 3)) && !known.follows(&own, &sketch));
 }
