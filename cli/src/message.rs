@@ -269,6 +269,8 @@ messages! {
         "其中 {} 的住院公布了偏差病例；其余按正常病例计。";
     DeviationOff = "Deviating cases are told for {} of these stays only, so none are taken into account.",
         "仅 {} 的住院公布了偏差病例，因此均不计偏差。";
+    DeviationWaits = "No hospital tells deviating cases before its steward has decided, so all cases count as normal. A hospital that tells them names the pack in its policy, questions.packs, by its hash (consilium pack list).",
+        "各医院须经数据管理员决定后才公布偏差病例，因此所有病例均按正常病例计。愿意公布的医院在其策略 questions.packs 中按哈希列出该问题包（见 consilium pack list）。";
     Unscored = "{} groups have no score and are not paid for: {}", "{} 个组没有分值，未计入：{}";
     PackName = "pack", "问题包";
     PackVersion = "version", "版本";

@@ -18,6 +18,7 @@ use model::casemix::parameters::{Parameters, SHIPPED};
 use model::casemix::payment::{MICRO, Settled, Volume, compare, settle};
 use model::casemix::weight::{GroupCost, relative_weights};
 use model::manifest::ListRecord;
+use model::{Refusal, RefusalCode};
 use num_traits::ToPrimitive as _;
 
 pub use args::{Method, PaymentCommand, SimulateArgs};
@@ -40,6 +41,8 @@ struct Run {
     deviating: Deviations,
     /// Share of stays for which it was told whether their cases deviate.
     told_share: Option<f64>,
+    /// Whether no hospital tells them before its steward has decided.
+    waiting: bool,
     /// Groups with stays and without a score.
     unscored: BTreeSet<String>,
     /// Stays that are paid for.
@@ -157,10 +160,12 @@ async fn simulate(
         None => weights(asked, &rules),
     };
     let told = if rules.deviation.enabled {
-        asking.deviations(asked, &rules).await?
+        asking.deviations(asked, &rules).await
     } else {
-        Deviations::new()
+        Ok(Deviations::new())
     };
+    let waiting = matches!(&told, Err(Failure::Refused(refusal)) if is_undecided(refusal));
+    let told = if waiting { Deviations::new() } else { told? };
     let told_share = told_share(asked, &scores, &told);
     // Judging a few hospitals' cases and nobody else's would move money for what was told.
     let deviating =
@@ -188,7 +193,12 @@ async fn simulate(
     let settled = settle(asking.args.method.scheme(), fund, &scores, &volumes, &rules)
         .map_err(|error| Failure::Data(format!("this cannot be settled: {error}")))?;
     let coverage = weight_share(asked, &scores);
-    Ok(Run { rules, settled, scores, deviating, told_share, unscored, stays, coverage })
+    Ok(Run { rules, settled, scores, deviating, told_share, waiting, unscored, stays, coverage })
+}
+
+/// Whether a steward can still say yes.
+const fn is_undecided(refusal: &Refusal) -> bool {
+    matches!(refusal.code, RefusalCode::Waiting | RefusalCode::Pack)
 }
 
 /// Share of scored stays in cells whose deviations were told in full.

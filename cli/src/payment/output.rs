@@ -43,7 +43,9 @@ impl Output<'_> {
         let coverage = percent(self.live.coverage);
         console.note(console.text(Message::PaidFor, &[&grouped(self.live.stays), &coverage]));
         let told = percent(self.live.told_share);
-        if self.live.rules.deviation.enabled && self.live.deviating.is_empty() {
+        if self.live.waiting {
+            console.note(console.text(Message::DeviationWaits, &[]));
+        } else if self.live.rules.deviation.enabled && self.live.deviating.is_empty() {
             console.note(console.text(Message::DeviationOff, &[&told]));
         } else if self.live.rules.deviation.enabled {
             console.note(console.text(Message::DeviationTold, &[&told]));
@@ -175,6 +177,7 @@ impl Output<'_> {
             "weight_coverage": run.coverage,
             "deviation_told": run.told_share,
             "deviation_applied": !run.deviating.is_empty(),
+            "deviation_waits": run.waiting,
             "scores": run.scores,
             "without_score": run.unscored,
             "settlements": settlements.iter().map(|one| self.settlement(one)).collect::<Vec<_>>(),

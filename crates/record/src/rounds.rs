@@ -284,11 +284,9 @@ mod tests {
         let first = store(folder.path());
         let mut sketch = Sketch::default();
         sketch.add(Mark::of(&[7; 16], &[9; 16]));
-        let told = [
-            (sketch.clone(), Role::Whole),
-            (Sketch::default(), Role::Cell),
-            (sketch, Role::Hidden),
-        ];
+        let mut other = Sketch::default();
+        other.add(Mark::of(&[8; 16], &[9; 16]));
+        let told = [(sketch.clone(), Role::Whole), (other, Role::Cell), (sketch, Role::Hidden)];
         let told = told.map(|(sketch, role)| Told::new(sketch, role));
         let (sid, family, hospitals) = ([1; 32], [1; 32], ids(&["a", "b", "c"]));
         let day = "2026-11-21";

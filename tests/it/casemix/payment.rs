@@ -2,6 +2,7 @@
 
 use model::casemix::money::parse_cents;
 use model::casemix::parameters::SHIPPED;
+use privacy::Policy;
 use serde_json::Value;
 use tests::fixture::{self, Stay};
 use tests::{HospitalSource, Region};
@@ -29,6 +30,10 @@ fn check(run: &Value) {
 
 /// Hospitals of two tiers with three groups; a few stays are far from their group's mean.
 async fn region(folder: &std::path::Path) -> Region {
+    region_under(Policy::answering(), folder).await
+}
+
+async fn region_under(policy: Policy, folder: &std::path::Path) -> Region {
     let hospitals =
         [("h-1", "tertiary"), ("h-2", "tertiary"), ("h-3", "primary"), ("h-4", "primary")];
     let hospitals = hospitals.into_iter().enumerate().map(|(place, (id, tier))| {
@@ -46,7 +51,7 @@ async fn region(folder: &std::path::Path) -> Region {
         let source = fixture::write(folder, id, (0..360).map(stay));
         HospitalSource { tier: tier.to_owned(), ..HospitalSource::small(id, source) }
     });
-    Region::builder().hospitals(hospitals).start().await.unwrap()
+    Region::builder().policy(policy).hospitals(hospitals).start().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +93,26 @@ async fn a_fund_is_divided_to_the_cent() {
     let said = String::from_utf8_lossy(&dip.stderr);
     assert_eq!(dip.status.code(), Some(65), "{said}");
     assert!(said.contains("--dip-list"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_stewards_word_all_cases_count_as_normal() {
+    let folder = tempfile::tempdir().unwrap();
+    let region = region_under(Policy::default(), folder.path()).await;
+    let user = user_folder(&region, folder.path());
+    let user = user.to_str().unwrap();
+    let base = ["payment", "simulate", "--region", user, "--fund", FUND, "--method", "drg-rate"];
+    let said = consilium(&base).await;
+    let (code, note) = (said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned());
+    assert_eq!(code, Some(0), "{note}");
+    assert!(note.contains("before its steward has decided"), "{note}");
+    let found = json(&[&base[..], &["--format", "json"]].concat()).await;
+    check(&found["live"]);
+    let live = &found["live"];
+    assert_eq!(
+        (&live["deviation_waits"], &live["deviation_applied"]),
+        (&true.into(), &false.into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,10 +114,11 @@ fn populations_of_the_second_format_are_kept() {
     store.append(&refusal("one")).unwrap();
     drop(store);
     let file = Connection::open(&path).unwrap();
+    let somebody = "01".repeat(SKETCH_BYTES);
     file.execute_batch(&format!(
         "DROP TABLE population; DROP TABLE waiting; DROP TABLE decision; {FIRST_LEDGER} {FORMAT_2}
          INSERT INTO population (entry, whole, sketch) VALUES
-             (0, 1, zeroblob({SKETCH_BYTES})), (0, 0, zeroblob({SKETCH_BYTES}));
+             (0, 1, x'{somebody}'), (0, 0, x'{somebody}');
          PRAGMA user_version = 2"
     ))
     .unwrap();
