@@ -10,7 +10,7 @@
 //! Columns are looked at one by one: stretches of one column under the same stretches of all others. Values
 //! that are NULL stand behind all others, so that what has no condition on a column is a stretch too.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Sketch;
@@ -331,11 +331,32 @@ impl Stretches {
         names
     }
 
+    /// Ends that were asked for and lie beyond the data, with the ends of the data: there is nobody in between, and
+    /// the next snapshot's may end elsewhere. Those that no other stretch has are left out.
+    fn beyond(spans: &[&Spans], column: &str) -> BTreeSet<(i64, i64)> {
+        let ends = |span: Span| [span.from, span.until];
+        let there: BTreeSet<i64> = spans.iter().flat_map(|one| ends(one.there(column))).collect();
+        let of = |one: &&Spans| {
+            let (asked, there) = (ends(one.asked(column)), ends(one.there(column)));
+            asked.into_iter().zip(there)
+        };
+        let matters =
+            |asked: i64| asked == i64::MIN || asked >= Span::NULLS || there.contains(&asked);
+        let each = spans.iter().flat_map(of);
+        each.filter(|(asked, end)| asked != end && *end != i64::MAX && matters(*asked)).collect()
+    }
+
     /// What follows from `start` on, along `column` beside `place`; downwards with the opposite sign. `None` when
     /// there are more stretches than [`MAX_STRETCHES`].
     fn sums(&self, place: &Place, column: &str, start: i64) -> Option<Sums> {
-        let beside = || self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
-        if beside().count() > MAX_STRETCHES {
+        let beside = self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
+        let (mut told, mut spans) = (HashSet::new(), vec![&*place.spans]);
+        for (own, sketch) in beside {
+            // Many questions may be about the same stretch, beyond the end of the data.
+            told.insert((own.there(column), sketch));
+            spans.push(own);
+        }
+        if told.len() > MAX_STRETCHES {
             return None;
         }
         let mut edges: BTreeMap<i64, Vec<(i64, Sketch)>> = BTreeMap::new();
@@ -343,19 +364,11 @@ impl Stretches {
             edges.entry(from).or_default().push((until, sketch.clone()));
             edges.entry(until).or_default().push((from, Sketch::default().without(sketch)));
         };
-        let nobody = Sketch::default();
-        for spans in beside().map(|(spans, _)| &**spans).chain([&*place.spans]) {
-            // Beyond the data there is nobody, and the next snapshot's may end elsewhere.
-            let (asked, there) = (spans.asked(column), spans.there(column));
-            for (asked, there) in [(asked.from, there.from), (asked.until, there.until)] {
-                if asked != there && there != i64::MAX {
-                    join(asked, there, &nobody);
-                }
-            }
+        for (span, sketch) in told {
+            join(span.from, span.until, sketch);
         }
-        for (spans, sketch) in beside() {
-            let Span { from, until } = spans.there(column);
-            join(from, until, sketch);
+        for (asked, there) in Self::beyond(&spans, column) {
+            join(asked, there, &Sketch::default());
         }
         let mut sums = Sums::from([(start, vec![Sketch::default()])]);
         let mut next = vec![(start, Sketch::default())];
