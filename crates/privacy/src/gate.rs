@@ -188,7 +188,7 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     for index in keep_apart(&whole, &passing, known, most)? {
         passes[shown[index]] = false;
     }
-    for index in gate.places.keep_apart(&whole, (&cells, &shown), known, most)? {
+    for index in gate.places.keep_stretches_apart(&whole, (&cells, &shown), known, most)? {
         passes[index] = false;
     }
     let apart = passes.clone();

@@ -112,7 +112,8 @@ pub struct Questions {
     /// Everything that the other rules admit, approved packs only, or what the steward approves too.
     pub allow: Allow,
     /// Content hashes of the approved packs, in hex, as `consilium pack list` prints them; or
-    /// [`SHIPPED`], those that came with the hospital's own program. None in a section that does not say.
+    /// [`SHIPPED`], those that came with the hospital's own program, except for questions whose parameters
+    /// say where to cut: their pack has to be named by its hash. None in a section that does not say.
     #[serde(default = "Vec::new")]
     pub packs: Vec<String>,
 }

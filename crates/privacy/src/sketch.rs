@@ -23,6 +23,7 @@
 
 mod guard;
 mod known;
+mod places;
 mod range;
 mod rows;
 
@@ -30,9 +31,9 @@ use std::num::NonZeroU32;
 
 use crate::request::ReleaseRequest;
 
-pub(crate) use guard::Places;
 pub use guard::{Differenced, Role, Told, keep_apart};
 pub use known::Known;
+pub(crate) use places::Places;
 pub use range::{Extent, Frame, Place, Span};
 pub use rows::{Sketches, Unmarked};
 

@@ -32,7 +32,7 @@ pub(crate) use output::Outputs;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use model::schema::bins::{AGE_STEP, AMOUNT_STEP};
-use model::schema::{Column, Grain, HOSPITAL_ID, Kind, Table};
+use model::schema::{Column, Grain, HOSPITAL_ID, Table};
 use model::{Refusal, RefusalCode};
 use privacy::policy::{Granularity, Use};
 use privacy::request::Scope;
@@ -309,7 +309,7 @@ impl<'a> Walk<'a> {
             }
         }
         let names_hospitals = everything().any(|expr| self.mentions(expr, HOSPITAL_ID));
-        let narrows = self.relation.filters.iter().any(|filter| !self.is_local(filter));
+        let narrows = self.relation.filters.iter().any(|filter| !self.relation.is_local(filter));
         let single = matches!(self.relation.tables.as_slice(), [one] if one.table.one_row_per_stay);
         Ok(Checked {
             scope: if names_hospitals { Scope::PerHospital } else { Scope::Pooled },
@@ -325,16 +325,6 @@ impl<'a> Walk<'a> {
 
     fn mentions(&self, expr: &Expr, name: &str) -> bool {
         expr.column_refs().iter().any(|column| column.name == name)
-    }
-
-    /// True when every column of the expression is an attribute of the hospital.
-    fn is_local(&self, expr: &Expr) -> bool {
-        let columns = expr.column_refs();
-        let local = |column: &&datafusion::common::Column| {
-            self.base(&Expr::Column((**column).clone()))
-                .is_some_and(|(_, column)| column.kind == Kind::Local)
-        };
-        !columns.is_empty() && columns.iter().all(local)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The same condition inside a measure, cut a little differently: each sum is about many, and what lies between the
 //! cuts is about a few. A hospital remembers those whom a measure tells apart as it remembers groups.
 
+use model::RefusalCode;
 use privacy::Policy;
 use tests::Region;
 use tests::fixture::Stay;
 
 use super::{hospital_under, refusal, stays};
-use model::RefusalCode;
 
 /// Three stays of some twenty thousand beside a hundred that cost half as much, and a hundred that cost twice.
 fn world() -> Vec<Stay> {

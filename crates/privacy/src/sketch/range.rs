@@ -116,7 +116,7 @@ impl Frame {
         let mut pins = self.pins.clone();
         for (column, label) in self.dimensions.iter().zip(key) {
             if let Some(column) = column {
-                // A label is never empty text followed by a zero.
+                // Should a code ever be a zero byte, its stretches are taken for those of NULL: more is compared.
                 let label = label.clone().unwrap_or_else(|| "\0".to_owned());
                 pins.insert(column.clone(), label);
             }
@@ -226,7 +226,7 @@ pub(super) struct Stretches {
 /// Sums from one end to all that are connected with it.
 type Sums = BTreeMap<i64, Vec<Sketch>>;
 
-/// Most stretches of one column of one set that are looked at together: a day's for most of a year.
+/// Most stretches of one column of one set that are looked at together: all that 22 months have between them.
 const MAX_STRETCHES: usize = 256;
 /// Most unlike sums between two ends: told of snapshots that differ.
 const MAX_SUMS: usize = 4;
@@ -350,10 +350,13 @@ impl Stretches {
     /// there are more stretches than [`MAX_STRETCHES`].
     fn sums(&self, place: &Place, column: &str, start: i64) -> Option<Sums> {
         let beside = self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
-        let (mut told, mut spans) = (HashSet::new(), vec![&*place.spans]);
+        let (mut told, mut seen, mut spans) = (Vec::new(), HashSet::new(), vec![&*place.spans]);
         for (own, sketch) in beside {
+            let stretch = (own.there(column), sketch);
             // Many questions may be about the same stretch, beyond the end of the data.
-            told.insert((own.there(column), sketch));
+            if seen.insert(stretch) {
+                told.push(stretch);
+            }
             spans.push(own);
         }
         if told.len() > MAX_STRETCHES {

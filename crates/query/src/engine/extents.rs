@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array as _, Int64Array};
+use arrow::array::{Array as _, AsArray as _};
 use arrow::compute::{cast, max, min};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
 use model::schema::{ColumnType, table};
@@ -55,10 +55,9 @@ impl Engine {
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| failed(&error))?;
             for (column, values) in columns.iter().zip(batch.columns()) {
-                let wrong = |_| ComputeError::Engine(format!("{} is no number", column.name));
-                let whole = cast(values, &DataType::Int64).map_err(wrong)?;
-                let whole = whole.as_any().downcast_ref::<Int64Array>();
-                let Some(whole) = whole else { continue };
+                let wrong = || ComputeError::Engine(format!("{} is no number", column.name));
+                let whole = cast(values, &DataType::Int64).map_err(|_| wrong())?;
+                let whole = whole.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
                 // What is not whole was cut.
                 let slack =
                     i64::from(matches!(column.column_type, ColumnType::Money | ColumnType::Float));

@@ -13,14 +13,12 @@ use model::Refusal;
 use model::schema::{Column, ColumnType, Grain, Kind};
 use privacy::sha256;
 use privacy::sketch::{Frame, Span};
+use time::{Date, Month};
 
 use super::condition::month_start;
 use super::flatten::text;
 use super::literal::{Literal, literal};
 use super::{CheckedRequest, Relation};
-
-/// Days before each month of a year that is none of 366 days.
-const DAYS: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 
 /// What a condition is.
 enum Part {
@@ -45,12 +43,9 @@ pub(crate) const fn is_ordered(column: &Column) -> bool {
 
 /// Seconds from 1970 to the start of a month.
 fn seconds(year: i32, month: u32) -> Option<i64> {
-    let year = i64::from(year);
-    let leaps = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let is_leap = leaps(year) > leaps(year - 1);
-    let before = DAYS.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let leap_day = i64::from(is_leap && month > 2);
-    Some(86_400 * (365 * (year - 1970) + leaps(year - 1) - leaps(1969) + before + leap_day))
+    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let first = Date::from_calendar_date(year, month, 1).ok()?;
+    Some(first.midnight().assume_utc().unix_timestamp())
 }
 
 /// A literal in the column's unit: seconds, or whole numbers. A time is the start of a month, or it was refused.
@@ -82,15 +77,20 @@ fn span(column: &Column, op: Operator, value: i64) -> Option<Span> {
 
 impl Relation {
     fn part(&self, filter: &Expr) -> Part {
-        let columns = filter.column_refs();
+        if self.is_local(filter) {
+            return Part::Local;
+        }
+        self.stretch(filter).or_else(|| self.pin(filter)).unwrap_or(Part::Other)
+    }
+
+    /// True when every column of the expression is an attribute of the hospital.
+    pub(super) fn is_local(&self, expr: &Expr) -> bool {
+        let columns = expr.column_refs();
         let is_local = |column: &&datafusion::common::Column| {
             let base = self.base(&Expr::Column((**column).clone()));
             base.is_some_and(|(_, column)| column.kind == Kind::Local)
         };
-        if !columns.is_empty() && columns.iter().all(is_local) {
-            return Part::Local;
-        }
-        self.stretch(filter).or_else(|| self.pin(filter)).unwrap_or(Part::Other)
+        !columns.is_empty() && columns.iter().all(is_local)
     }
 
     /// A bare column's name within the relation.
