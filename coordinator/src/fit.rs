@@ -36,6 +36,7 @@ use tokio::sync::mpsc;
 use crate::ask::{AskError, Asker, Who};
 use crate::progress::millis;
 use crate::registry::{Absence, Site};
+use crate::round::Asked;
 use crate::state::State;
 
 pub(crate) use expect::expect;
@@ -271,7 +272,8 @@ impl Fitter<'_> {
         let (silent, _) = mpsc::channel(1);
         let State { rounds, registry, .. } = self.state;
         let until = self.question_end();
-        let leading = rounds.lead(registry, &roster.without, &request, until, &silent);
+        let asked = Asked { request: &request, frame: question.frames().next() };
+        let leading = rounds.lead(registry, &roster.without, asked, until, &silent);
         let outcome = leading.await.map_err(|failure| match failure {
             // The fit's own time is over, whoever was still to answer.
             _ if self.state.clock.monotonic() >= self.until => AskError::Deadline,

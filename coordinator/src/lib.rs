@@ -29,6 +29,7 @@ mod server;
 mod shelf;
 mod state;
 mod upload;
+mod veil;
 mod witness;
 
 pub use codes::InvalidCodes;

@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 use crate::codes::{CodeLists, Name};
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Registry, Site};
-use crate::round::{RoundFailure, Rounds};
+use crate::round::{Asked, RoundFailure, Rounds};
 use crate::shelf::{Found, Shelf};
 
 /// How long a list is used that some hospitals refused to search for: others would each ask them again, and
@@ -198,7 +198,8 @@ impl Seeking<'_> {
             .discovery(CODE_LISTS, (bits, level), [0; 32])
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
             .within(search.project.cloned());
-        let outcome = rounds.lead(registry, without, &request, until, progress).await?;
+        let asked = Asked { request: &request, frame: None };
+        let outcome = rounds.lead(registry, without, asked, until, progress).await?;
         let Some((places, signature)) = outcome.passing else {
             return Err(RoundFailure::Internal("the witness signed no buckets".into()));
         };

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use model::HospitalId;
+use privacy::Combined;
 use privacy::sign::hex;
-use privacy::{Combined, ReleaseRequest};
 use query::question::Question;
 
 use crate::ask::{Asker, Who};
 use crate::lists::Search;
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Site};
-use crate::round::{Outcome, RoundFailure};
+use crate::round::{Asked, Outcome, RoundFailure};
 
 /// All rounds of a pooled question.
 #[derive(Debug)]
@@ -43,19 +43,21 @@ impl Asker<'_> {
         let requests = who
             .requests(question, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
-        let each = requests.iter().map(|request| self.one(request, &without, until, progress));
+        let asked = requests.iter().zip(question.frames());
+        let asked = asked.map(|(request, frame)| Asked { request, frame: Some(frame) });
+        let each = asked.map(|asked| self.one(asked, &without, until, progress));
         let outcomes = join_all(each).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(PooledReplies::of(outcomes))
     }
 
     async fn one(
         &self,
-        request: &ReleaseRequest,
+        asked: Asked<'_>,
         without: &[(Arc<Site>, Absence)],
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<Outcome, RoundFailure> {
-        self.rounds.lead(self.registry, without, request, until, progress).await
+        self.rounds.lead(self.registry, without, asked, until, progress).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The region's hospitals: persistent connections and what is known of each.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -7,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use futures::future::join_all;
 use model::{HospitalId, Peer, Role};
 use privacy::Floor;
+use privacy::sketch::Extent;
+use proto::decode_extents;
 use proto::v1;
 use proto::v1::node_client::NodeClient;
 use service::connect::{ConnectOptions, Line, explain};
@@ -130,6 +133,13 @@ impl Site {
             dominance_e4: told.dominance_e4,
         };
         floor.is_sane().then_some(floor)
+    }
+
+    /// The months that its data lie in, as far as it tells.
+    pub(crate) fn extents(&self) -> BTreeMap<String, Extent> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = known.description.as_ref().map(|told| told.extents.clone());
+        told.and_then(|told| decode_extents(told).ok()).unwrap_or_default()
     }
 
     /// Notes that the hospital has answered, or why not.

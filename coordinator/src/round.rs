@@ -14,8 +14,11 @@ use privacy::blind::RoundKey;
 use privacy::open::Opened;
 use privacy::roster::{FEWEST_HOSPITALS, Roster};
 use privacy::sign::Signature;
+use privacy::sketch::Frame;
 use privacy::terms::{MAX_LIFETIME_MS, Signatures};
-use privacy::{Combined, Floor, ReleaseRequest, Scope, Shape, Sid, Terms, sha256};
+use privacy::{
+    Combined, Floor, ReleaseRequest, Scope, Shape, Sid, Terms, Veil, VeilKey, Veiled, sha256,
+};
 use proto::{encode_offer, v1};
 use record::{Entry, Kind, RoundError, Standing, Store};
 use service::clock::{day, rfc3339};
@@ -30,6 +33,7 @@ use crate::gathered::{Gathered, Settled, on_thread, revealed};
 use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
 use crate::upload::{Expected, upload};
+use crate::veil::{acquaint, extents, heard_anew};
 use crate::witness::{Countersigned, Witness, WitnessError};
 
 /// Memory for the uploads of one round; more are added up as they come and cannot be held back.
@@ -52,6 +56,8 @@ pub(crate) struct Rounds {
     pub(crate) region: String,
     pub(crate) standing: Standing,
     pub(crate) store: Store,
+    /// Under which the witness is told where cells stand.
+    pub(crate) veil_key: VeilKey,
     pub(crate) witness: Witness,
     /// The region's own floor; hospitals may demand more.
     pub(crate) floor: Floor,
@@ -65,6 +71,14 @@ pub(crate) struct Rounds {
 /// The memory that all rounds of a coordinator share.
 pub(crate) fn round_memory() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(ROUNDS_BYTES / MEMORY_UNIT_BYTES))
+}
+
+/// What a round asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a ReleaseRequest,
+    /// Where it stands among others; none for a listing.
+    pub(crate) frame: Option<&'a Frame>,
 }
 
 /// A round's result, and how it came about.
@@ -128,6 +142,13 @@ fn refused(refusal: Refusal) -> RoundFailure {
     RoundFailure::Refused(Box::new(refusal))
 }
 
+/// How a round went.
+enum Led {
+    Told(Box<Outcome>),
+    /// The data of a hospital lie elsewhere than it had told; it has told again.
+    Moved,
+}
+
 /// Terms that both authorities have signed.
 struct Agreed {
     terms: Terms,
@@ -135,6 +156,9 @@ struct Agreed {
     signatures: Signatures,
     guard_keys: BTreeMap<HospitalId, Vec<u8>>,
     round_key: RoundKey,
+    veil: Veil,
+    /// What the witness is told of where the cells stand.
+    veiled: Option<Veiled>,
     roster: Arc<Roster>,
 }
 
@@ -154,15 +178,35 @@ fn quorum_failure(have: usize, need: usize) -> RoundFailure {
 }
 
 impl Rounds {
-    /// Leads one round over the hospitals of `registry` but for those `without`, until `until`.
+    /// Leads one round over the hospitals of `registry` but for those `without`, until `until`; and another one
+    /// when it turns out that the data of some have moved.
     pub(crate) async fn lead(
         &self,
         registry: &Registry,
         without: &[(Arc<Site>, Absence)],
-        request: &ReleaseRequest,
+        asked: Asked<'_>,
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<Outcome, RoundFailure> {
+        match self.lead_one(registry, without, asked, until, progress).await? {
+            Led::Told(outcome) => return Ok(*outcome),
+            Led::Moved => {}
+        }
+        match self.lead_one(registry, without, asked, until, progress).await? {
+            Led::Told(outcome) => Ok(*outcome),
+            Led::Moved => Err(internal("a hospital describes its data in two ways")),
+        }
+    }
+
+    async fn lead_one(
+        &self,
+        registry: &Registry,
+        without: &[(Arc<Site>, Absence)],
+        asked: Asked<'_>,
+        until: Instant,
+        progress: &ProgressSender,
+    ) -> Result<Led, RoundFailure> {
+        let request = asked.request;
         let shape = Shape::of(request).map_err(too_large)?;
         let roster = self.standing.roster().map_err(internal)?;
         let left_out = |site: &Arc<Site>| without.iter().any(|(other, _)| other.id == site.id);
@@ -174,13 +218,16 @@ impl Rounds {
             .partition(|site| roster.hospitals().contains_key(&site.id));
         let _memory = self.memory_for(&shape, sites.len(), until).await?;
         fault::point("coordinator.round.before_propose");
-        let agreed = Arc::new(self.agree(request, &shape, &sites, &roster, until).await?);
+        let agreed = Arc::new(self.agree(asked, &shape, &sites, &roster, until).await?);
         fault::point("coordinator.round.countersigned");
         let request = &request.salted(&agreed.sid);
         let left = until.saturating_duration_since(self.clock.monotonic());
         let patience = left - left / OPEN_SHARE;
         let (gathered, mut absent) =
             self.gather(&agreed, request, &sites, patience, progress).await?;
+        if heard_anew(&absent, &self.clock).await {
+            return Ok(Led::Moved);
+        }
         absent.extend(strangers.into_iter().map(|site| (site, Absence::Identity)));
         absent.extend(without.iter().cloned());
         fault::point("coordinator.round.collected");
@@ -202,13 +249,8 @@ impl Rounds {
         let Settled { total, proofs, witnessed } = settling.await?.map_err(internal)?;
         self.record_round(&agreed, &chosen).await?;
         fault::point("coordinator.round.before_open");
-        let opening = self.witness.open(
-            &agreed.sid,
-            &shape,
-            &agreed.signatures.coordinator,
-            &proofs,
-            witnessed,
-        );
+        let (signed, veiled) = (&agreed.signatures.coordinator, agreed.veiled.as_ref());
+        let opening = self.witness.open(&agreed.sid, &shape, signed, &proofs, (witnessed, veiled));
         let left = until.saturating_duration_since(self.clock.monotonic());
         let (opened, signature) =
             timeout(left, opening).await.map_err(|_| RoundFailure::silent(left))??;
@@ -226,7 +268,9 @@ impl Rounds {
         absent.extend(held_back.into_iter().map(|site| (site, Absence::HeldBack)));
         let round_key = agreed.round_key.clone();
         let sid = agreed.sid;
-        Ok(Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key })
+        let outcome =
+            Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key };
+        Ok(Led::Told(Box::new(outcome)))
     }
 
     /// The memory that a round's uploads may take at a time, out of what all rounds share.
@@ -251,7 +295,7 @@ impl Rounds {
     /// Proposes terms and has them countersigned.
     async fn agree(
         &self,
-        request: &ReleaseRequest,
+        Asked { request, frame }: Asked<'_>,
         shape: &Shape,
         sites: &[Arc<Site>],
         roster: &Arc<Roster>,
@@ -263,6 +307,9 @@ impl Rounds {
         if hospitals.len() < FEWEST_HOSPITALS {
             return Err(quorum_failure(hospitals.len(), FEWEST_HOSPITALS));
         }
+        acquaint(sites, &self.clock).await;
+        let veil = Veil { key: self.veil_key.clone(), extents: extents(sites) };
+        let veiled = frame.and_then(|frame| veil.over(frame, request, shape, &round_key));
         let left = until.saturating_duration_since(self.clock.monotonic());
         let demanded = sites.iter().filter_map(|site| site.floor());
         let lifetime = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
@@ -273,6 +320,7 @@ impl Rounds {
             request: request.hash(),
             family: request.family(),
             round_key: round_key.commitment(),
+            veiled: veiled.as_ref().map_or([0; 32], Veiled::hash),
             witness_key: [0; 32],
             floor: demanded.fold(self.floor, Floor::max),
             roster: roster.hash(),
@@ -288,7 +336,7 @@ impl Rounds {
         let sid = terms.verify(roster, &signatures).map_err(refused)?;
         let guard_keys = terms.hospitals.iter().cloned().zip(guard_keys).collect();
         let roster = Arc::clone(roster);
-        Ok(Agreed { terms, sid, signatures, guard_keys, round_key, roster })
+        Ok(Agreed { terms, sid, signatures, guard_keys, round_key, veil, veiled, roster })
     }
 
     /// Offers the round to every hospital and adds up what is complete in time.
@@ -316,7 +364,7 @@ impl Rounds {
                 &agreed.terms,
                 &agreed.signatures,
                 request,
-                &agreed.round_key,
+                (&agreed.round_key, &agreed.veil),
                 &sealed,
                 millis(patience),
             );

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::Stream;
 use futures::future::BoxFuture;
 use model::{Peer, Role};
-use privacy::{Floor, Policy};
+use privacy::{Floor, Policy, VeilKey};
 use proto::v1::answer_event::Event;
 use proto::v1::region_server::{Region, RegionServer};
 use proto::{decode_claim, v1};
@@ -168,9 +168,13 @@ fn rounds(
         folder: folder.display().to_string(),
         source,
     })?;
+    let standing = standing(config)?;
+    // It is the same for as long as the coordinator has its key.
+    let veil_key = VeilKey::new(standing.key().derive("veil"));
     Ok(Rounds {
         region: config.region.clone(),
-        standing: standing(config)?,
+        standing,
+        veil_key,
         store: Store::open(&folder.join(record::FILE), own, &rfc3339(clock.now()))?,
         witness: Witness::new(&config.region, config.witness.address.clone(), identity)?,
         floor: Floor::of(policy).ok_or(CoordinatorError::NoMinimum)?,

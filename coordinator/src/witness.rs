@@ -8,11 +8,14 @@ use model::{Peer, Refusal, RefusalCode, Role};
 use privacy::open::Opened;
 use privacy::shape::Shape;
 use privacy::sign::Signature;
-use privacy::{Sid, Terms};
+use privacy::{Sid, Terms, Veiled};
 use proto::v1;
 use proto::v1::open_part::Part;
 use proto::v1::witness_client::WitnessClient;
-use proto::{OpenedAssembler, UploadProof, cells_part, cells_parts, encode_terms, encode_upload};
+use proto::{
+    OpenedAssembler, UploadProof, cells_part, cells_parts, encode_terms, encode_upload,
+    encode_veiled,
+};
 use service::connect::{ConnectOptions, Line};
 use service::status::refusal_of;
 use service::{Connector, ReloadingIdentity};
@@ -124,13 +127,15 @@ impl Witness {
         shape: &Shape,
         signature: &Signature,
         proofs: &[UploadProof],
-        sums: Vec<u128>,
+        (mut sums, veiled): (Vec<u128>, Option<&Veiled>),
     ) -> Result<(Opened, Option<Signature>), WitnessError> {
         let header = v1::OpenHeader {
             sid: sid.to_vec(),
             signature: signature.as_bytes().to_vec(),
             uploads: proofs.iter().map(encode_upload).collect(),
+            veiled: veiled.map(encode_veiled),
         };
+        sums.extend(veiled.into_iter().flat_map(|veiled| &veiled.tags));
         let parts = cells_parts(sums.len());
         let cells = stream::iter(0..parts).map(move |index| Part::Cells(cells_part(&sums, index)));
         let parts = stream::iter([Part::Header(header)]).chain(cells);

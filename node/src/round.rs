@@ -22,7 +22,7 @@ use privacy::seal::seal;
 use privacy::sign::Context;
 use privacy::{Admitted, Concealed, Offer, Round, Sid, Terms, admit_round, conceal};
 use proto::{ReceivedOffer, UploadProof, cells_part, cells_parts, decode_offer, encode_upload, v1};
-use query::engine::Engine;
+use query::engine::{ComputeError, Engine};
 use service::fault;
 use service::random::secret32;
 use service::status::{internal_status, refusal_status};
@@ -177,13 +177,14 @@ impl Desk {
 
     /// Checks who signed the terms, and opens what the witness shares.
     fn vouch(&self, offer: ReceivedOffer) -> Result<Offer, Refusal> {
-        let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, .. } = offer;
+        let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, veil, .. } =
+            offer;
         let roster = self.roster_for(&terms, offer.roster.as_ref())?;
         let terms = terms.vouched(&roster, &signatures)?;
         let secret = self.guard_secret(&terms.terms().roster, sealed_guard_key);
         let foreign = || broken("guard_key", "The guard key is not for this hospital.");
         let guard_key = secret.ok_or_else(foreign)?.key(terms.sid());
-        Ok(Offer { request, terms, round_key, guard_key })
+        Ok(Offer { request, terms, round_key, guard_key, veil })
     }
 
     /// What the witness sealed for this hospital. It is the same in many rounds and opened once.
@@ -234,7 +235,7 @@ impl Desk {
         let cells = self.on_queries(async move {
             let partial = engine.compute(masked.admitted().clone()).await?;
             fault::point("node.offer.computed");
-            Ok(conceal(partial, &masked, &secret))
+            conceal(partial, &masked, &secret).map_err(ComputeError::Refused)
         });
         let cells = Arc::new(cells.await?);
         fault::point("node.offer.concealed");

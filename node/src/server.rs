@@ -7,14 +7,14 @@ use std::time::SystemTime;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
-use proto::decode_project;
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
+use proto::{decode_project, encode_extents};
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
 use service::role::{RoleError, identify, listen};
 use service::serve::ServeError;
-use service::status::refusal_status;
+use service::status::{internal_status, refusal_status};
 use service::{Clock, ReloadingIdentity, ServeLimits, Shutdown, require_role, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -175,6 +175,9 @@ impl Node for Service {
             response.drg_schemes.clone_from(&schemes);
             response.dip_list = manifest.dip_list.as_ref().map(dip_list).unwrap_or_default();
             response.tables = table_sizes(&engine, &policy);
+            let months = engine.months().await;
+            let months = months.map_err(|error| internal_status("reading the snapshot", &error))?;
+            response.extents = encode_extents(&months);
             if request.get_ref().code_lists {
                 let lists = code_lists(&self.desk, &self.code_lists, &engine, &policy).await;
                 response.code_lists.clone_from(&lists);

@@ -10,6 +10,7 @@ mod project;
 mod request;
 mod round;
 mod step;
+mod veil;
 
 /// Messages as bytes, for those who have to hash, keep or compare what travels.
 pub use prost::Message;
@@ -22,6 +23,7 @@ pub use round::{
     decode_sid, decode_signature, decode_terms, decode_upload, encode_checkpoint, encode_offer,
     encode_opened, encode_terms, encode_upload,
 };
+pub use veil::{decode_extents, decode_veiled, encode_extents, encode_veiled};
 
 /// Largest message of either service, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;

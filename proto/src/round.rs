@@ -8,10 +8,11 @@ use privacy::roster::SignedRoster;
 use privacy::shape::MeasureShape;
 use privacy::sign::Signature;
 use privacy::terms::Signatures;
-use privacy::{Floor, ReleaseRequest, Shape, Sid, Sketched, Terms};
+use privacy::{Floor, ReleaseRequest, Shape, Sid, Sketched, Terms, Veil};
 
 use crate::chunks::{is_set, pack};
 use crate::request::{decode_request, encode_request};
+use crate::veil::{decode_veil, encode_extents};
 use crate::{CHUNK_BYTES, v1};
 
 /// Places of one message.
@@ -32,6 +33,8 @@ pub struct ReceivedOffer {
     pub round_key: RoundKey,
     /// The key that witness and nodes share, sealed for this hospital.
     pub sealed_guard_key: Vec<u8>,
+    /// How the witness is told where the cells stand.
+    pub veil: Veil,
     /// The signed roster, when it was sent along.
     pub roster: Option<SignedRoster>,
     /// Time left, relative.
@@ -51,7 +54,7 @@ pub struct UploadProof {
     pub hash: [u8; 32],
 }
 
-fn malformed(subject: &str) -> Refusal {
+pub(crate) fn malformed(subject: &str) -> Refusal {
     Refusal::new(
         RefusalCode::Request,
         subject,
@@ -60,7 +63,7 @@ fn malformed(subject: &str) -> Refusal {
     )
 }
 
-fn bytes32(bytes: &[u8], subject: &str) -> Result<[u8; 32], Refusal> {
+pub(crate) fn bytes32(bytes: &[u8], subject: &str) -> Result<[u8; 32], Refusal> {
     bytes.try_into().map_err(|_| malformed(subject))
 }
 
@@ -130,6 +133,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
             sketched: encode_sketched(terms.shape.sketched()).into(),
         }),
         lifetime_ms: terms.lifetime_ms,
+        veiled: terms.veiled.to_vec(),
     }
 }
 
@@ -161,6 +165,7 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         request: bytes32(&wire.request, "request")?,
         family: bytes32(&wire.family, "family")?,
         round_key: bytes32(&wire.round_key, "round_key")?,
+        veiled: bytes32(&wire.veiled, "veiled")?,
         witness_key: later(&wire.witness_key, "witness_key")?,
         floor: Floor {
             persons: floor.persons,
@@ -182,7 +187,7 @@ pub fn encode_offer(
     terms: &Terms,
     signatures: &Signatures,
     request: &ReleaseRequest,
-    round_key: &RoundKey,
+    (round_key, veil): (&RoundKey, &Veil),
     sealed_guard_key: &[u8],
     deadline_ms: u64,
 ) -> v1::Offer {
@@ -194,6 +199,10 @@ pub fn encode_offer(
         round_key: round_key.as_bytes().to_vec(),
         guard_key: sealed_guard_key.to_vec(),
         roster: Vec::new(),
+        veil: Some(v1::Veil {
+            key: veil.key.as_bytes().to_vec(),
+            extents: encode_extents(&veil.extents),
+        }),
     }
 }
 
@@ -218,6 +227,7 @@ pub fn decode_offer(wire: v1::Offer) -> Result<ReceivedOffer, Refusal> {
         },
         round_key: RoundKey::from_slice(&wire.round_key).ok_or_else(|| malformed("round_key"))?,
         sealed_guard_key: wire.guard_key,
+        veil: decode_veil(wire.veil.ok_or_else(|| malformed("veil"))?)?,
         roster,
         deadline_ms,
     })

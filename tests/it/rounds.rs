@@ -2,7 +2,7 @@
 //!
 //! The formulas are proved in `privacy`, the parties' own decisions in their crates. Here is what
 //! only a region can show: what each party hears ([`sight`]), that a commission with valid keys
-//! cannot cheat nodes ([`offers`]) or the witness ([`openings`]), that lying nodes and a lying
+//! cannot cheat nodes ([`offers`]) or the witness ([`openings`], [`places`]), that lying nodes and a lying
 //! witness are found out ([`liars`]), which groups appear ([`thresholds`]), and that what a region
 //! did can be verified afterwards and not be changed ([`audit`]).
 
@@ -12,6 +12,7 @@ mod front;
 mod liars;
 mod offers;
 mod openings;
+mod places;
 mod sight;
 mod thresholds;
 

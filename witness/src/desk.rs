@@ -24,6 +24,7 @@ use crate::book::{Book, NotKept, NotOpen};
 use crate::config::{Limits, Rules};
 use crate::guard::Guard;
 use crate::round::{Round, SignError, check, refuse};
+use crate::veil::HeldVeil;
 
 /// Everything that the witness's requests share.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Desk {
     pub(crate) openings: Arc<Semaphore>,
     /// Cosigning reads, compares and writes; one at a time.
     pub(crate) cosigning: Mutex<()>,
+    /// Under which key the coordinator hides names.
+    pub(crate) veil: HeldVeil,
     /// The populations that rounds have told; judging and recording hold it together.
     pub(crate) known: Mutex<Known>,
 }
@@ -68,13 +71,26 @@ impl Desk {
         store: Store,
         rules: Option<Rules>,
         limits: Limits,
+        veil: HeldVeil,
         clock: Clock,
     ) -> Result<Self, RecordError> {
         let book = Mutex::new(Book::new(limits.max_open_rounds));
         let openings = Arc::new(Semaphore::new(limits.max_concurrent));
         let (cosigning, known) = (Mutex::new(()), Mutex::new(store.populations()?));
         let guard = Mutex::default();
-        Ok(Self { standing, store, rules, limits, clock, book, guard, openings, cosigning, known })
+        Ok(Self {
+            standing,
+            store,
+            rules,
+            limits,
+            clock,
+            book,
+            guard,
+            openings,
+            cosigning,
+            veil,
+            known,
+        })
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {

@@ -23,7 +23,7 @@ use privacy::sketch::{Population, Sketch, Sketched};
 use privacy::terms::Signatures;
 use privacy::{
     Floor, Input, Measure, Offer, Partial, Policy, ReleaseRequest, Round, Scope, Shape, Terms,
-    admit_round, conceal,
+    Veil, VeilKey, admit_round, conceal,
 };
 use proto::{
     OpenedAssembler, UploadProof, cells_part, cells_parts, encode_terms, encode_upload, v1,
@@ -37,6 +37,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Limits, Rules};
 use crate::desk::Desk;
+use crate::veil::HeldVeil;
 
 /// Hospitals of the region: `h-0` to `h-6`.
 pub(crate) const HOSPITALS: u8 = 7;
@@ -196,6 +197,7 @@ impl World {
             request: request.hash(),
             family: request.family(),
             round_key: round_key(nonce).commitment(),
+            veiled: [0; 32],
             witness_key: [0; 32],
             floor: FLOOR,
             roster: self.desk.standing.roster().unwrap().hash(),
@@ -254,6 +256,7 @@ impl World {
             terms: terms.vouched(&roster, &agreed.signatures).unwrap(),
             round_key: agreed.round_key.clone(),
             guard_key,
+            veil: Veil { key: VeilKey::new(Zeroizing::new([70; 32])), extents: BTreeMap::new() },
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::answering() };
@@ -273,7 +276,7 @@ impl World {
         };
         let partial = Partial::new(round.admitted().clone(), groups.to_vec(), nobody, 1_000, false);
         let (secret, own) = ([50 + number; 32], hospital(number));
-        let concealed = conceal(partial, &round, &Seed::new(Zeroizing::new(secret)));
+        let concealed = conceal(partial, &round, &Seed::new(Zeroizing::new(secret))).unwrap();
         let bytes = concealed.entries().iter().flat_map(|cell| cell.to_le_bytes()).collect();
         let (sid, hash) = (agreed.terms.sid(), concealed.hash());
         let bound = seed_binding(&sid, &own, &hash);
@@ -329,7 +332,8 @@ fn open_desk(
     let standing = Standing::open(&files, "east").unwrap();
     let party = "spiffe://east/witness/main".parse().unwrap();
     let store = Store::open(&folder.join(record::FILE), &party, "2026-11-21T08:30:00Z").unwrap();
-    Arc::new(Desk::new(standing, store, rules, limits, hand.clock()).unwrap())
+    let veil = HeldVeil::of(folder).unwrap();
+    Arc::new(Desk::new(standing, store, rules, limits, veil, hand.clock()).unwrap())
 }
 
 pub(crate) fn round_key(nonce: u8) -> RoundKey {
@@ -349,6 +353,7 @@ pub(crate) fn header(agreed: &Agreed, collected: &Collected) -> v1::OpenHeader {
         sid: agreed.terms.sid().to_vec(),
         signature: agreed.signatures.coordinator.as_bytes().to_vec(),
         uploads: collected.proofs.iter().map(encode_upload).collect(),
+        veiled: None,
     }
 }
 

@@ -24,9 +24,11 @@ mod open;
 mod parallel;
 mod round;
 mod server;
+mod veil;
 
 pub use config::{Config, Limits, RulesConfig};
 pub use server::{Bound, WitnessError, bind};
+pub use veil::VeilFileError;
 
 #[cfg(test)]
 mod desk_tests;

@@ -23,6 +23,7 @@ use record::rounds::FEWEST_APART;
 use record::{Entry, Kind, RoundError};
 use service::clock::{day, rfc3339};
 use service::fault;
+use service::status::internal_status;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,6 +33,7 @@ use v1::open_part::Part;
 use crate::book::NotOpen;
 use crate::desk::{Desk, not_open, on_thread, refused, unrecorded};
 use crate::round::{Round, Survivors, refuse};
+use crate::veil::NotHeld;
 
 /// How long a coordinator may take to say which round it means.
 const HEADER_WAIT: Duration = Duration::from_secs(10);
@@ -79,6 +81,15 @@ impl From<Unopened> for Ended {
         match unopened {
             Unopened::Tampered(tampered) => tampered.into(),
             Unopened::Differenced(differenced) => Self::Refused(differenced.refusal()),
+        }
+    }
+}
+
+impl From<NotHeld> for Ended {
+    fn from(not_held: NotHeld) -> Self {
+        match not_held {
+            NotHeld::Other(refusal) => Self::Refused(refusal),
+            NotHeld::File(error) => Self::Failed(internal_status("keeping the veil", &error)),
         }
     }
 }
@@ -156,7 +167,7 @@ impl Desk {
         fault::point("witness.open.checked");
         let place = Arc::clone(&self.openings).acquire_owned().await;
         let place = place.map_err(|_| Status::unavailable("the witness is stopping"))?;
-        let sums = sums(parts, round.entries()).await?;
+        let sums = sums(parts, round.entries() + round.tags()).await?;
         fault::point("witness.open.summed");
         let desk = Arc::clone(self);
         // The place goes along: work that nobody waits for any more still takes it.
@@ -169,9 +180,13 @@ impl Desk {
         &self,
         round: Round,
         mut sums: Vec<u128>,
-        survivors: Survivors,
+        mut survivors: Survivors,
         place: OwnedSemaphorePermit,
     ) -> Result<Ready, Ended> {
+        round.unveil(&mut sums, &mut survivors)?;
+        if let Some(key) = survivors.veil_key() {
+            self.veil.accept(round.coordinator(), key)?;
+        }
         round.unmask(&mut sums, &survivors)?;
         let verdict = self.judge_and_record(&round, &sums, &survivors)?;
         drop(sums);

@@ -15,10 +15,10 @@ use privacy::mask::Seed;
 use privacy::open::{Opened, Tampered, Unopened, Verdict, judge, mask_sums, unmask};
 use privacy::roster::Roster;
 use privacy::seal::SealKey;
-use privacy::sign::{Context, Signature, SigningKey};
+use privacy::sign::{Context, Signature, SigningKey, VerifyKey};
 use privacy::sketch::Known;
-use privacy::{Floor, Sid, Terms};
-use proto::{UploadProof, decode_signature, decode_upload, v1};
+use privacy::{Floor, Sid, Sketched, Terms, Veiled};
+use proto::{UploadProof, decode_signature, decode_upload, decode_veiled, v1};
 use service::random::NoRandomness;
 use zeroize::Zeroizing;
 
@@ -41,6 +41,8 @@ pub(crate) struct Round {
 pub(crate) struct Survivors {
     hospitals: Vec<HospitalId>,
     seeds: Vec<(HospitalId, Seed)>,
+    /// Where the cells stand, as the coordinator says; checked by [`Round::unveil`].
+    veiled: Option<Veiled>,
 }
 
 /// An opened round whose passing buckets hospitals may still name.
@@ -144,6 +146,11 @@ impl Round {
         &self.sid
     }
 
+    /// The coordinator's signing key.
+    pub(crate) fn coordinator(&self) -> VerifyKey {
+        self.roster.coordinator()
+    }
+
     /// Entries of the witnessed columns.
     pub(crate) fn entries(&self) -> usize {
         self.terms.shape.witnessed().len() * self.terms.shape.cells()
@@ -175,7 +182,9 @@ impl Round {
         }
         let seeds = each(&uploads, |upload| self.seed(upload));
         let seeds = seeds.into_iter().collect::<Result<_, _>>()?;
-        Ok(Survivors { hospitals: uploads.into_iter().map(|u| u.hospital).collect(), seeds })
+        let veiled = header.veiled.map(decode_veiled).transpose()?;
+        let hospitals = uploads.into_iter().map(|upload| upload.hospital).collect();
+        Ok(Survivors { hospitals, seeds, veiled })
     }
 
     fn seed(&self, upload: &UploadProof) -> Result<(HospitalId, Seed), Refusal> {
@@ -210,7 +219,35 @@ impl Round {
         known: &Known,
     ) -> Result<Verdict, Unopened> {
         let Terms { shape, floor, .. } = &self.terms;
-        judge(guards, shape, floor, &self.guard_key, survivors.hospitals.len(), known)
+        let (key, hospitals) = (&self.guard_key, survivors.hospitals.len());
+        judge(guards, shape, floor, key, hospitals, (known, survivors.veiled.as_ref()))
+    }
+
+    /// Tags of cells that follow the sums.
+    pub(crate) fn tags(&self) -> usize {
+        if self.is_veiled() && self.terms.shape.sketched() == Sketched::Cells {
+            self.terms.shape.cells()
+        } else {
+            0
+        }
+    }
+
+    fn is_veiled(&self) -> bool {
+        self.terms.veiled != [0; 32]
+    }
+
+    /// Takes the tags off the sums, and checks that where the cells stand is what the hospitals have found too.
+    pub(crate) fn unveil(
+        &self,
+        sums: &mut Vec<u128>,
+        survivors: &mut Survivors,
+    ) -> Result<(), Refusal> {
+        let tags = sums.split_off(sums.len().saturating_sub(self.tags()));
+        let Some(veiled) = survivors.veiled.as_mut() else {
+            return if self.is_veiled() { Err(elsewhere()) } else { Ok(()) };
+        };
+        veiled.tags = tags;
+        if veiled.hash() == self.terms.veiled { Ok(()) } else { Err(elsewhere()) }
     }
 
     /// Adds up the masks of what passes. A round without measures is a discovery: then the passing
@@ -244,6 +281,11 @@ impl Round {
 // === impl Survivors ===
 
 impl Survivors {
+    /// What the coordinator hides names with, by its hash.
+    pub(crate) fn veil_key(&self) -> Option<[u8; 32]> {
+        self.veiled.as_ref().map(|veiled| veiled.key)
+    }
+
     /// Who they are, ascending.
     pub(crate) fn hospitals(&self) -> &[HospitalId] {
         &self.hospitals
@@ -302,6 +344,11 @@ fn too_few(quorum: usize) -> Refusal {
 fn not_asked() -> Refusal {
     let reason = "An upload is of a hospital that the round does not name.";
     refuse(RefusalCode::Request, "uploads", reason, "")
+}
+
+fn elsewhere() -> Refusal {
+    let reason = "Where the round's cells stand is not what its terms are bound to.";
+    refuse(RefusalCode::Offer, "veiled", reason, "Use matching versions of Consilium.")
 }
 
 fn unreadable() -> Refusal {

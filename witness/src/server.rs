@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::config::Config;
 use crate::desk::Desk;
 use crate::open::Parts;
+use crate::veil::{HeldVeil, VeilFileError};
 
 /// Largest message: the sealed lists of all hospitals of a region.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -56,6 +57,9 @@ pub enum WitnessError {
     /// The record is not usable.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The file that says how names are hidden is not usable.
+    #[error(transparent)]
+    Veil(#[from] VeilFileError),
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -117,7 +121,8 @@ async fn bind_unboxed(config: Config) -> Result<Bound, WitnessError> {
     let record = config.data_dir.join(record::FILE);
     let store = Store::open(&record, &expected, &rfc3339(clock.now()))?;
     let (listener, address) = listen(Role::Witness, &config.listen).await?;
-    let desk = Desk::new(standing, store, config.rules.in_force(), config.limits, clock)?;
+    let veil = HeldVeil::of(&config.data_dir)?;
+    let desk = Desk::new(standing, store, config.rules.in_force(), config.limits, veil, clock)?;
     Ok(Bound { listener, address, identity, desk: Arc::new(desk) })
 }
 

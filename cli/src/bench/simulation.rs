@@ -173,7 +173,14 @@ impl Simulation<'_> {
         timed(clock, &mut spent.unmasking, || unmask(&mut sums, shape, sid, &seeds))
             .map_err(wrong)?;
         let verdict = timed(clock, &mut spent.judging, || {
-            judge(&sums, shape, &terms.floor, &parties.guard_key, hospitals, &Known::default())
+            judge(
+                &sums,
+                shape,
+                &terms.floor,
+                &parties.guard_key,
+                hospitals,
+                (&Known::default(), None),
+            )
         });
         let verdict = verdict.map_err(wrong)?;
         drop(sums);

@@ -16,7 +16,7 @@ use privacy::domain::ancestors;
 use privacy::project::CODE_LISTS;
 
 use super::{LeftOut, Search, Seeking};
-use crate::round::RoundFailure;
+use crate::round::{Asked, RoundFailure};
 
 /// Levels at which codes are found, counted from the lowest.
 const FOUND_LEVELS: u8 = 2;
@@ -68,7 +68,8 @@ impl Seeking<'_> {
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
             .within(self.search.project.cloned());
         let Search { rounds, registry, until, progress, .. } = self.search;
-        let outcome = rounds.lead(registry, without, &request, until, progress).await?;
+        let asked = Asked { request: &request, frame: None };
+        let outcome = rounds.lead(registry, without, asked, until, progress).await?;
         leave_out(without, outcome.absent);
         let opened = outcome.combined.groups.into_keys().flatten().flatten();
         Ok(opened.filter(|code| candidates.contains(code)).collect())

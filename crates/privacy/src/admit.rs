@@ -10,6 +10,7 @@ use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::project::Project;
 use crate::request::{Fitting, ReleaseRequest, Scope};
 use crate::terms::{Sid, Terms, Vouched};
+use crate::veil::Veil;
 
 /// The numbers a release must reach; always set, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,12 @@ impl Admitted {
         self.request.project().filter(|_| self.of_project)
     }
 
+    /// Whether its populations are compared with others: not when it only lists codes, or is answered with noise.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        self.noisy.is_none() && !self.request.is_listing()
+    }
+
     /// How it is answered with noise, if it is.
     #[must_use]
     pub const fn noisy(&self) -> Option<Noisy> {
@@ -100,6 +107,8 @@ pub struct Offer {
     pub round_key: RoundKey,
     /// The key that witness and nodes share.
     pub guard_key: GuardKey,
+    /// How the witness is told where cells stand.
+    pub veil: Veil,
 }
 
 /// A masked round that this hospital takes part in. Only [`admit_round`] makes one.
@@ -112,6 +121,7 @@ pub struct Round {
     pub(crate) hospital: HospitalId,
     pub(crate) round_key: RoundKey,
     pub(crate) guard_key: GuardKey,
+    pub(crate) veil: Veil,
 }
 
 impl Round {
@@ -152,7 +162,7 @@ pub fn admit_round(
     hospital: &HospitalId,
     leave: Leave,
 ) -> Result<Round, Refusal> {
-    let Offer { request, terms, round_key, guard_key } = offer;
+    let Offer { request, terms, round_key, guard_key, veil } = offer;
     let (terms, sid) = terms.into_parts();
     if request.scope() != Scope::Pooled || round_key.commitment() != terms.round_key {
         return Err(Refusal::new(RefusalCode::Offer, "offer", "The offer is incomplete.", ""));
@@ -172,7 +182,7 @@ pub fn admit_round(
     thresholds.stays = thresholds.stays.max(terms.floor.stays);
     let local_minimum = policy.pooled.local_minimum;
     let hospital = hospital.clone();
-    Ok(Round { admitted, terms, sid, local_minimum, hospital, round_key, guard_key })
+    Ok(Round { admitted, terms, sid, local_minimum, hospital, round_key, guard_key, veil })
 }
 
 /// Admits a per-hospital `request` under the hospital's own `policy`. Whether the asker's allowance

@@ -31,6 +31,12 @@ impl Writer {
         self.bytes(&number.to_le_bytes());
     }
 
+    /// All fields.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// SHA-256 of all fields.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {

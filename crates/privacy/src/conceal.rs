@@ -13,7 +13,7 @@
 //! A whole small round, from request to receipts, is published in `testdata/round.txt`, together
 //! with the second implementation that made it (`round.py`).
 
-use model::HospitalId;
+use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::admit::Round;
 use crate::bins::Tally;
@@ -128,10 +128,14 @@ pub fn guard_binding(roster: &[u8; 32], hospital: &HospitalId) -> [u8; 32] {
     writer.hash()
 }
 
-/// Lays the groups out over the round's domain and masks every cell with `seed`'s streams.
-#[must_use]
-pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Concealed {
+/// Lays the groups out over the round's domain and masks every cell with `seed`'s streams, if the witness is told
+/// where they stand.
+///
+/// # Errors
+/// A [`Refusal`] with code `offer` when the terms say that they stand elsewhere.
+pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Result<Concealed, Refusal> {
     debug_assert_eq!(partial.admitted().request().hash(), round.admitted.request().hash());
+    check_places(&partial, round)?;
     let mut entries = lay_out(partial, round);
     let mut expander = Expander::default();
     let stream = seed.stream(&round.sid, &round.hospital);
@@ -142,7 +146,22 @@ pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Concealed {
         write_cells(cells, &mut bytes);
         hasher.update(&bytes);
     }
-    Concealed { entries, hash: *hasher.finalize().as_bytes() }
+    Ok(Concealed { entries, hash: *hasher.finalize().as_bytes() })
+}
+
+/// The terms are bound to where the hospital itself finds that the request's cells stand.
+fn check_places(partial: &Partial, round: &Round) -> Result<(), Refusal> {
+    let veiled = partial.frame().map(|frame| {
+        round.veil.covers(&frame.extents)?;
+        let request = round.admitted.request();
+        Ok(round.veil.over(frame, request, &round.terms.shape, &round.round_key))
+    });
+    let expected = veiled.transpose()?.flatten().map_or([0; 32], |veiled| veiled.hash());
+    if expected == round.terms.veiled {
+        return Ok(());
+    }
+    let reason = "The offer says that the question's cells stand elsewhere among others.";
+    Err(Refusal::new(RefusalCode::Offer, "veiled", reason, "Use matching versions of Consilium."))
 }
 
 /// Cells before the mask, column after column, in the round's order.

@@ -28,6 +28,7 @@ use crate::shape::Shape;
 use crate::sign::{SigningKey, derive};
 use crate::sketch::{Known, Population, Sketch, Sketched};
 use crate::terms::{Floor, Signatures, Terms};
+use crate::veil::{Veil, VeilKey};
 
 /// One row of a relation; every row is a stay of its own.
 #[derive(Debug, Clone)]
@@ -298,6 +299,7 @@ impl Fixture {
             request: request.hash(),
             family: request.family(),
             round_key: round_key.commitment(),
+            veiled: [0; 32],
             witness_key: bytes(tag, "witness"),
             floor,
             roster: roster.hash(),
@@ -333,6 +335,7 @@ impl Fixture {
             terms: self.terms.clone().vouched(&self.roster, &self.signatures())?,
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
+            veil: veil(),
         })
     }
 
@@ -356,7 +359,7 @@ impl Fixture {
         let round = self.round(index);
         let nobody = blank(&round, groups.len());
         let partial = Partial::new(round.admitted().clone(), groups, nobody, 1_000, false);
-        conceal(partial, &round, &self.seed(index))
+        conceal(partial, &round, &self.seed(index)).unwrap()
     }
 
     pub(crate) fn upload(&self, index: usize, rows: &[Row]) -> Concealed {
@@ -413,6 +416,11 @@ impl Fixture {
     }
 }
 
+/// A veil that hides nothing, because nothing is known of where these rounds stand.
+pub(crate) fn veil() -> Veil {
+    Veil { key: VeilKey::new(Zeroizing::new([9; 32])), extents: BTreeMap::new() }
+}
+
 /// The verdict when nothing was told before.
 pub(crate) fn judge_alone(
     guards: &[u128],
@@ -421,7 +429,7 @@ pub(crate) fn judge_alone(
     key: &GuardKey,
     hospitals: usize,
 ) -> Result<Verdict, Tampered> {
-    match judge(guards, shape, floor, key, hospitals, &Known::default()) {
+    match judge(guards, shape, floor, key, hospitals, (&Known::default(), None)) {
         Ok(verdict) => Ok(verdict),
         Err(Unopened::Tampered(tampered)) => Err(tampered),
         Err(Unopened::Differenced(_)) => panic!("nothing is known"),

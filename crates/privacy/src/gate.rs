@@ -26,6 +26,7 @@
 //! (its size is public); else it is rounded to a multiple of the minimum, so that one withheld
 //! group's count cannot be read off.
 
+mod hide;
 mod rules;
 
 use std::collections::HashMap;
@@ -198,6 +199,7 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
     let table = table.as_ref();
     if let Some(table) = table {
         gate.hide(table, &mut passes, &cells, known);
+        gate.hide_rests(table, &mut passes, (&whole, &cells), known);
     }
     let (mut told, mut parts): (Vec<Vec<bool>>, Vec<Told>) = Default::default();
     let mut own = Known::default();
@@ -302,16 +304,22 @@ impl<'a> Gate<'a> {
         };
         // How many rows are withheld is told, so the whole is, and what is withheld of it.
         let all = Told::new(whole, Role::Whole).at(self.places.whole().cloned());
-        let wholes = sum(&of(&|one| !passes[one])).into_iter();
+        let withheld = of(&|one| !passes[one]);
+        // One group that is withheld alone is what the total leaves over, and stands where it stands.
+        let alone = match withheld.as_slice() {
+            [one] => self.places.cell(*one).cloned(),
+            _ => None,
+        };
+        let rest = sum(&withheld).map(|rest| Told::new(rest, Role::Whole).at(alone));
         // A margin may be told, though it is near to a cell that is withheld in it; not where it is near to
         // what was told before, or hides others: that is not to be told later either.
         let sizes = Sizes { gate: self, cells, known };
         let lines = table.into_iter().flat_map(|table| table.withheld_whole(passes));
         let most = self.thresholds.persons_cap() as usize - 1;
         let margins = lines.filter(|line| sizes.is_enough(line)).filter_map(sum);
-        let wholes = wholes.chain(margins.filter(|sum| !known.hides(sum, most)));
-        let wholes = wholes.map(|sketch| Told::new(sketch, Role::Whole));
-        let mut told: Vec<Told> = std::iter::once(all).chain(wholes).collect();
+        let margins = margins.filter(|sum| !known.hides(sum, most));
+        let margins = margins.map(|sketch| Told::new(sketch, Role::Whole));
+        let mut told: Vec<Told> = std::iter::once(all).chain(rest).chain(margins).collect();
         for (role, cell) in [
             (Role::Cell, of(&|one| passes[one])),
             (Role::Hidden, of(&|one| apart[one] && !passes[one])),
@@ -336,39 +344,6 @@ impl<'a> Gate<'a> {
             cost: group.rows,
         };
         self.groups.iter().map(&mut cell).collect()
-    }
-
-    /// Withholds more groups until none of those that do not pass follows from a margin, or from all.
-    fn hide(&self, table: &Table<'_>, passes: &mut [bool], cells: &[Sketch], known: &Known) {
-        loop {
-            let before = passes.to_vec();
-            self.complete(passes, cells, known);
-            if table.has_margins() {
-                table.protect(passes, &Sizes { gate: self, cells, known });
-            }
-            if before == passes {
-                return;
-            }
-        }
-    }
-
-    /// Withholds more groups until those that do not pass are together enough, and not near to what was
-    /// told before, or nobody.
-    fn complete(&self, passes: &mut [bool], cells: &[Sketch], known: &Known) {
-        let (mut told, withheld) = self.parted(passes);
-        told.retain(|index| !self.told_before[*index]);
-        let join = |(persons, stays, rest): &mut (u64, u64, Sketch), index: usize| {
-            *persons += self.groups[index].persons;
-            *stays += self.groups[index].stays;
-            rest.merge(&cells[index]);
-        };
-        let is_enough = |(persons, stays, rest): &(u64, u64, Sketch)| {
-            let is_nobody = *persons == 0 && *stays == 0;
-            is_nobody || self.is_large(*persons, *stays) && self.hides_itself(rest, known)
-        };
-        if !complete(withheld, told, join, is_enough, |index| passes[index] = false) {
-            passes.fill(false);
-        }
     }
 
     /// In which of the groups that pass a measure is told.

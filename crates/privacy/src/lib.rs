@@ -53,6 +53,7 @@ pub mod sign;
 pub mod sketch;
 pub mod step;
 pub mod terms;
+pub mod veil;
 
 pub use admit::{Admitted, Leave, Offer, Round, admit, admit_round};
 pub use canonical::sha256;
@@ -72,3 +73,4 @@ pub use shape::Shape;
 pub use sketch::{Population, Sketched};
 pub use step::Step;
 pub use terms::{Floor, Sid, Terms};
+pub use veil::{Veil, VeilKey, Veiled};

@@ -28,6 +28,8 @@
 //! Left to the caller: at least [`crate::roster::FEWEST_HOSPITALS`] hospitals, whose receipts are
 //! theirs, in a round that was not opened before and is not too close to one of its family.
 
+mod hide;
+
 use std::ops::Range;
 
 use model::HospitalId;
@@ -35,13 +37,13 @@ use num_bigint::BigUint;
 
 use crate::bins::{Tally, runs};
 use crate::blind::{GuardKey, LIMB_BITS, UPPER_LIMB_BITS, accumulate};
-use crate::complementary::complete;
 use crate::mask::{Expander, Seed, Stream, TILE_CELLS};
 use crate::measure::ROWS_CAP;
 use crate::policy::DOMINANCE_OFF_E4;
 use crate::shape::{DOMINANCE_COLUMNS, Shape};
-use crate::sketch::{Differenced, Known, Role, Sketch, Sketched, Told, keep_apart};
+use crate::sketch::{Differenced, Known, Place, Role, Sketch, Sketched, Told, keep_apart};
 use crate::terms::{Floor, Sid};
+use crate::veil::{Veiled, VeiledPlaces};
 
 /// The seeds of the hospitals that took part.
 pub type Seeds = [(HospitalId, Seed)];
@@ -134,7 +136,7 @@ pub fn guard_check(guards: &[u128], shape: &Shape, key: &GuardKey) -> Vec<u128> 
 
 /// Judges every cell by its opened guards.
 ///
-/// `known` are the populations of earlier rounds.
+/// `known` are the populations of earlier rounds, and `veiled` says where this one's stand among them.
 ///
 /// # Errors
 /// [`Unopened::Tampered`] when a guard check fails or a guard is one that no set of hospitals can give. The
@@ -146,7 +148,7 @@ pub fn judge(
     floor: &Floor,
     key: &GuardKey,
     hospitals: usize,
-    known: &Known,
+    (known, veiled): (&Known, Option<&Veiled>),
 ) -> Result<Verdict, Unopened> {
     let cells = shape.cells();
     if guards.len() != shape.witnessed().len() * cells {
@@ -154,7 +156,9 @@ pub fn judge(
     }
     let check = guard_check(guards, shape, key);
     let hospitals = hospitals as u128;
-    let mut judge = Judge { guards, shape, floor, hospitals, sketches: Vec::new(), whole: None };
+    let places = veiled.map(Veiled::places);
+    let mut judge =
+        Judge { guards, shape, floor, hospitals, places, sketches: Vec::new(), whole: None };
     judge.check_bounds()?;
     let last = shape.guards() * cells;
     if guards[last..] != check {
@@ -164,7 +168,7 @@ pub fn judge(
     let mut bits: Vec<u64> = (0..cells).map(|place| judge.cell(place)).collect();
     judge.keep_apart(&mut bits, known)?;
     let apart = bits.clone();
-    let remainder_passes = judge.complete(&mut bits, known);
+    let remainder_passes = judge.hide(&mut bits, known);
     let mut verdict = judge.verdict(bits, remainder_passes);
     verdict.told.extend(judge.hidden(&apart, &verdict.cells));
     Ok(verdict)
@@ -175,6 +179,8 @@ struct Judge<'a> {
     shape: &'a Shape,
     floor: &'a Floor,
     hospitals: u128,
+    /// Where the cells stand among others, when that is told.
+    places: Option<VeiledPlaces<'a>>,
     /// Of each cell, where populations of cells are compared.
     sketches: Vec<Sketch>,
     /// The population of the whole request, where populations are compared at all.
@@ -266,45 +272,34 @@ impl Judge<'_> {
         for index in keep_apart(whole, &cells, known, self.fewest_apart() - 1)? {
             bits[places[index]] = 0;
         }
+        self.keep_stretches_apart(bits, whole, known)
+    }
+
+    /// The same for cells with which earlier stretches would tell about too few.
+    fn keep_stretches_apart(
+        &self,
+        bits: &mut [u64],
+        whole: &Sketch,
+        known: &Known,
+    ) -> Result<(), Differenced> {
+        let Some(places) = &self.places else { return Ok(()) };
+        let most = self.fewest_apart() - 1;
+        if places.whole().is_some_and(|place| known.would_follow(&place, whole, most)) {
+            return Err(Differenced);
+        }
+        let passing =
+            self.sketches.iter().zip(bits).enumerate().filter(|(_, (_, bits))| **bits != 0);
+        for (place, (sketch, bits)) in passing {
+            if places.cell(place).is_some_and(|place| known.would_follow(&place, sketch, most)) {
+                *bits = 0;
+            }
+        }
         Ok(())
     }
 
-    /// Withholds passing groups until those that are withheld are together enough to be told, and not near
-    /// to what was told before, or nobody. Whether they are.
-    fn complete(&self, bits: &mut [u64], known: &Known) -> bool {
-        // Groups of a model's sums are about the same persons, who would be added up once for each.
-        if self.shape.measures().iter().any(|measure| measure.whole) {
-            return false;
-        }
-        let (withheld, mut passing): (Vec<usize>, Vec<usize>) =
-            (0..bits.len()).partition(|place| bits[*place] & 1 == 0);
-        match self.sketches.is_empty() {
-            true => passing.clear(),
-            false => passing.retain(|place| !known.is_told(&self.sketches[*place])),
-        }
-        let size = |place: usize| self.shape.sizes().map_or(0, |column| self.at(column, place));
-        passing.sort_by_key(|place| (size(*place), self.group(*place)));
-        let join = |(sum, rest): &mut ([u128; 3], Sketch), place| {
-            let [persons, stays, hospitals] = self.group(place);
-            *sum = [sum[0] + persons, sum[1] + stays, sum[2].max(hospitals)];
-            self.sketches.get(place).into_iter().for_each(|sketch| rest.merge(sketch));
-        };
-        let is_enough = |(sum, rest): &([u128; 3], Sketch)| {
-            *sum == [0; 3] || self.reaches(*sum) && !known.has_near(rest, self.fewest_apart() - 1)
-        };
-        let enough = complete(withheld, passing, join, is_enough, |place| bits[place] = 0);
-        if !enough && !self.sketches.is_empty() {
-            bits.fill(0);
-        }
-        enough
-    }
-
-    /// The cells that passed before they were withheld so that others do not follow.
-    fn hidden(&self, before: &[u64], after: &[u64]) -> Vec<Told> {
-        let is_told = after.iter().any(|bits| bits & 1 == 1);
-        let each = self.sketches.iter().zip(before.iter().zip(after)).filter(|_| is_told);
-        let hidden = each.filter(|(_, (before, after))| *before & 1 == 1 && *after & 1 == 0);
-        hidden.map(|(sketch, _)| Told::new(sketch.clone(), Role::Hidden)).collect()
+    /// Where a cell stands.
+    fn place(&self, place: usize) -> Option<Place> {
+        self.places.as_ref()?.cell(place)
     }
 
     /// What the verdicts on all cells say together.
@@ -325,7 +320,8 @@ impl Judge<'_> {
                     .filter(|index| bits >> (index + 1) & 1 == 1)
                     .for_each(|index| verdict.runs.extend(self.runs(index, place)));
                 let sketch = self.sketches.get(place).cloned();
-                verdict.told.extend(sketch.map(|sketch| Told::new(sketch, Role::Cell)));
+                let told = sketch.map(|s| Told::new(s, Role::Cell).at(self.place(place)));
+                verdict.told.extend(told);
             } else if self.group(place).iter().any(|count| *count > 0) {
                 verdict.withheld_groups += 1;
             }
@@ -333,12 +329,22 @@ impl Judge<'_> {
         let is_told = verdict.cells.iter().any(|bits| bits & 1 == 1);
         let whole_is_told = is_told && (remainder_passes || self.sketches.is_empty());
         // What is withheld is the whole without the cells that are told.
-        let withheld = self.sketches.iter().zip(&verdict.cells).filter(|(_, bits)| **bits & 1 == 0);
+        let nobody = Sketch::default();
+        let withheld: Vec<usize> = (0..self.sketches.len())
+            .filter(|place| verdict.cells[*place] & 1 == 0 && self.sketches[*place] != nobody)
+            .collect();
         let mut rest = Sketch::default();
-        withheld.for_each(|(sketch, _)| rest.merge(sketch));
-        let rest = (rest != Sketch::default()).then_some(rest);
-        let wholes = self.whole.clone().into_iter().chain(rest).filter(|_| whole_is_told);
-        verdict.told.extend(wholes.map(|sketch| Told::new(sketch, Role::Whole)));
+        withheld.iter().for_each(|place| rest.merge(&self.sketches[*place]));
+        // A cell that is withheld alone is what the total leaves over, and stands where it stands.
+        let alone = match withheld.as_slice() {
+            [one] => self.place(*one),
+            _ => None,
+        };
+        let rest = (rest != nobody).then_some(rest);
+        let stands = || self.places.as_ref()?.whole();
+        let whole = self.whole.clone().map(|whole| Told::new(whole, Role::Whole).at(stands()));
+        let rest = rest.map(|rest| Told::new(rest, Role::Whole).at(alone));
+        verdict.told.extend(whole.into_iter().chain(rest).filter(|_| whole_is_told));
         verdict
     }
 

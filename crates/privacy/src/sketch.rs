@@ -21,20 +21,24 @@
 //! hundred persons, roughly how many there are: no more than counts tell, and nothing of what they
 //! are about.
 
+mod frame;
 mod guard;
 mod known;
 mod places;
 mod range;
+mod rest;
 mod rows;
 
 use std::num::NonZeroU32;
 
 use crate::request::ReleaseRequest;
 
+pub(crate) use frame::{Cut, Spans};
+pub use frame::{Extent, Frame, Place, Span};
 pub use guard::{Differenced, Role, Told, keep_apart};
 pub use known::Known;
 pub(crate) use places::Places;
-pub use range::{Extent, Frame, Place, Span};
+pub(crate) use rest::Group;
 pub use rows::{Sketches, Unmarked};
 
 /// Counters of a sketch.

@@ -48,6 +48,8 @@ pub struct Terms {
     pub family: [u8; 32],
     /// Commitment to the key that coordinator and nodes share.
     pub round_key: [u8; 32],
+    /// Hash of where the cells stand among others ([`crate::Veiled`]); zeros when populations are not compared.
+    pub veiled: [u8; 32],
     /// The witness's X25519 key of this round.
     pub witness_key: [u8; 32],
     /// What every opened group must reach.
@@ -145,12 +147,12 @@ impl Terms {
     /// The hash of all terms.
     #[must_use]
     pub fn sid(&self) -> Sid {
-        let mut writer = Writer::new("consilium/terms/v3");
+        let mut writer = Writer::new("consilium/terms/v4");
         writer.text(&self.region);
         for hash in [&self.nonce_a, &self.nonce_b, &self.request, &self.family] {
             writer.bytes(hash);
         }
-        for hash in [&self.round_key, &self.witness_key, &self.roster] {
+        for hash in [&self.round_key, &self.veiled, &self.witness_key, &self.roster] {
             writer.bytes(hash);
         }
         let Floor { persons, stays, hospitals, dominance_e4 } = self.floor;

@@ -93,6 +93,12 @@ BINS = [0, 0, 0, 0, 7]
 # For each measure, its sums of money: the cell, and the input.
 MONEY = [[], [(1, 0)], [(1, 0)], [(1, 2)], []]
 PERSONS, STAYS, CONTRIBUTORS, DOMINANCE_E4 = 11, 11, 3, 5625
+# What the request is about: a hash of tables and conditions, a column with one label, the columns of
+# the dimensions, and for one column the stretch that was asked for and the part where there are values.
+VEIL_KEY, BASE = bytes([0x33] * 32), bytes([0x34] * 32)
+PINS = [("stay.payer", "UEBMI")]
+COLUMN_OF = ["stay.drg_code", "stay.sex"]
+SPAN = ("stay.discharged_at", 1_704_067_200, 1_711_929_600, 1_706_745_600, 1_711_929_600)
 LIFETIME_MS = 60_000
 
 # Hospital, codes (None is NULL), rows, stays, persons, cells, support sets of each measure, persons
@@ -171,15 +177,81 @@ def guard_key():
     return derive(GUARD_SECRET, b"guard-key" + sid())
 
 
+def veil(kind, *fields):
+    writer = Writer(kind)
+    for field in fields:
+        writer.bytes(field)
+    keyed = blake3.blake3(writer.data, key=VEIL_KEY).digest()
+    return int.from_bytes(keyed[:16], "little")
+
+
+def veil_label(column, code):
+    present = (code is not None).to_bytes(8, "little")
+    return veil("label", column.encode(), present, (code or "").encode())
+
+
+def veil_tag(total):
+    return veil("set", (total % MODULUS).to_bytes(16, "little"))
+
+
+def beside(codes, outside):
+    """What stands for all codes that are not in a list."""
+    writer = Writer("beside")
+    writer.text(outside)
+    writer.number(len(codes))
+    for code in codes:
+        writer.text(code)
+    return writer.hash().hex()
+
+
+def whole_sum():
+    return (veil("base", BASE) + sum(veil_label(*pin) for pin in PINS)) % MODULUS
+
+
+def tags():
+    """The tag of the whole, and of each cell in the round's order."""
+    whole = whole_sum()
+    labels = [[None] + codes + [beside(codes, outside)] * (outside != "None") for codes, outside in DOMAINS]
+    cells = [0] * CELLS
+    for cell, place in enumerate(order()):
+        codes = [labels[0][cell // len(labels[1])], labels[1][cell % len(labels[1])]]
+        cells[place] = veil_tag(whole + sum(map(veil_label, COLUMN_OF, codes)))
+    return veil_tag(whole), cells
+
+
+def veiled_hash():
+    whole, cells = tags()
+    key = Writer("consilium/veil-key/v1")
+    key.bytes(VEIL_KEY)
+    writer = Writer("consilium/veiled/v1")
+    writer.bytes(key.hash())
+    writer.number(1)
+    writer.bytes(whole.to_bytes(16, "little"))
+    writer.number(len(PINS))
+    for column, code in PINS:
+        rest = (whole_sum() - veil_label(column, code)) % MODULUS
+        writer.bytes(veil_tag(rest).to_bytes(16, "little"))
+        writer.bytes(veil("cut", rest.to_bytes(16, "little"), column.encode()).to_bytes(16, "little"))
+    # The cells are groups by two columns, so none stands for both.
+    writer.number(0)
+    writer.bytes(bytes(16))
+    writer.number(1)
+    writer.text(f"{veil('column', SPAN[0].encode()):032x}")
+    for end in SPAN[1:]:
+        writer.number(end)
+    writer.bytes(sha256(b"".join(tag.to_bytes(16, "little") for tag in cells)))
+    return writer.hash()
+
+
 def sid():
-    writer = Writer("consilium/terms/v3")
+    writer = Writer("consilium/terms/v4")
     writer.text("east")
     commitment = Writer("consilium/round-key/v1")
     commitment.bytes(ROUND_KEY)
     nonce_a, nonce_b, witness_key = bytes([0x41] * 32), bytes([0x42] * 32), bytes([0x43] * 32)
     for field in [nonce_a, nonce_b, request_hash(), family_hash()]:
         writer.bytes(field)
-    for field in [commitment.hash(), witness_key, roster_hash()]:
+    for field in [commitment.hash(), veiled_hash(), witness_key, roster_hash()]:
         writer.bytes(field)
     for number in [PERSONS, STAYS, CONTRIBUTORS, DOMINANCE_E4, LIFETIME_MS]:
         writer.number(number)
@@ -321,7 +393,7 @@ def bound_to(name, fields):
 
 
 def main():
-    print("# A masked round, version 2, made by round.py beside this file; what it is made of")
+    print("# A masked round, version 3, made by round.py beside this file; what it is made of")
     print("# (request, keys, terms) stands there. Hashes, keys and cells are in hex, cells")
     print("# little-endian. group: hospital, codes (- is NULL), rows, stays, persons, cells, the support")
     print("# sets of each measure, and the persons of each bin.")
@@ -333,6 +405,9 @@ def main():
     print(f"request {request_hash().hex()}")
     print(f"family {family_hash().hex()}")
     print(f"roster {roster_hash().hex()}")
+    whole, cells = tags()
+    print(f"tags {' '.join(f'{tag:032x}' for tag in [whole, *cells])}")
+    print(f"veiled {veiled_hash().hex()}")
     print(f"sid {sid().hex()}")
     for party, seed in [("coordinator", COORDINATOR), ("witness", WITNESS)]:
         print(f"signature {party} {sign(seed, b'consilium/offer/v1', sid()).hex()}")

@@ -20,6 +20,7 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder}
 use model::{Refusal, RefusalCode};
 use privacy::Policy;
 use privacy::request::{ReleaseRequest, RequestParts, Scope};
+use privacy::sketch::Frame;
 
 use crate::domain::{DomainSpec, spec_of};
 use crate::finish::Final;
@@ -45,6 +46,8 @@ pub(crate) struct Part {
     pub schema: SchemaRef,
     /// One per aggregate.
     pub finals: Vec<Final>,
+    /// Where it stands among other requests.
+    pub frame: Frame,
     /// Some condition or join narrows the rows.
     pub selective: bool,
     /// Each row is one stay.
@@ -180,7 +183,7 @@ fn make_part(
     });
     let specs = specs.collect::<Result<Vec<_>, Refusal>>()?;
     let sql = flat.relation.to_sql(&named(&dimensions, &settled.expressions, &identity))?;
-    let supports = supports(&sql, dimensions.len(), &settled, policy, planning)?;
+    let (supports, frame) = as_asked(&sql, dimensions.len(), &settled, policy, planning)?;
     let names = (0..dimensions.len()).map(|i| aggregate.schema.field(i).name().clone());
     let request = RequestParts {
         scope: checked.scope,
@@ -199,6 +202,7 @@ fn make_part(
         specs,
         schema,
         finals,
+        frame,
         selective: checked.selective,
         one_row_per_stay: checked.one_row_per_stay,
         mixes_schemes: schemes::are_mixed(&flat, &dimensions, &raw),
@@ -220,19 +224,19 @@ fn dimensions_of(aggregate: &Aggregate, flat: &Flat) -> Result<Vec<Expr>, Refusa
     each.collect()
 }
 
-/// How many sets of persons stand behind each measure, found as a node finds it: from the
-/// canonical SQL. Two conditions that differ in the question and not in that text are one branch.
-fn supports(
+/// How many sets of persons stand behind each measure, and where the request stands, found as a node finds it: from
+/// the canonical SQL. Two conditions that differ in the question and not in that text are one branch.
+fn as_asked(
     sql: &str,
     dimensions: usize,
     settled: &Settled,
     policy: &Policy,
     planning: &dyn Planning,
-) -> Result<Vec<u32>, Refusal> {
+) -> Result<(Vec<u32>, Frame), Refusal> {
     let plan = planning.plan(sql)?;
     let request = check_request_plan(&plan, policy, dimensions, settled.inputs.len())?;
     request.check_binning(&settled.measures, policy)?;
-    Ok(request.executable(&settled.measures)?.supports)
+    Ok((request.executable(&settled.measures)?.supports, request.frame()?))
 }
 
 fn part_schema(

@@ -300,32 +300,34 @@ impl Engine {
 
     async fn compute_unboxed(&self, admitted: Admitted) -> Result<Partial, ComputeError> {
         let prepared = self.prepare(&admitted).await?;
-        match admitted.request().fitting().cloned() {
+        let partial = match admitted.request().fitting().cloned() {
             Some(Fitting::Step(step)) => {
-                let plan = steps::plan(&step)?;
-                return self.step(&prepared, admitted, &plan).await;
+                self.step(&prepared, admitted, &steps::plan(&step)?).await?
             }
-            Some(Fitting::Growth(growth)) => {
-                return self.growth(&prepared, admitted, &growth).await;
-            }
-            None => {}
-        }
-        let domains = admitted.request().domains().iter();
-        let noisy = admitted.noisy();
-        let sketched = !admitted.request().is_listing() && noisy.is_none();
-        let marks = sketched.then(|| Arc::clone(&self.marks));
+            Some(Fitting::Growth(growth)) => self.growth(&prepared, admitted, &growth).await?,
+            None => self.cells(&prepared, admitted).await?,
+        };
+        self.framed(partial, &prepared).await
+    }
+
+    /// The groups of a question.
+    async fn cells(
+        &self,
+        prepared: &Prepared,
+        admitted: Admitted,
+    ) -> Result<Partial, ComputeError> {
+        let (noisy, domains) = (admitted.noisy(), admitted.request().domains().iter());
+        let marks = admitted.is_compared().then(|| Arc::clone(&self.marks));
         let mut spec = prepared.spec(&admitted, domains.map(Domain::places).collect(), marks);
         if let Some(noisy) = noisy {
             spec.inputs.iter_mut().for_each(|input| input.bound = noisy.rule().bound(input));
         } else {
-            spec.shares = self.shares(&prepared, &admitted).await?;
+            spec.shares = self.shares(prepared, &admitted).await?;
         }
-        let kernel = self.run(&prepared, &spec).await?;
-        let selected = kernel.selected_persons();
-        let selective = prepared.checked.selective;
+        let kernel = self.run(prepared, &spec).await?;
+        let (selected, selective) = (kernel.selected_persons(), prepared.checked.selective);
         let (groups, population) = kernel.into_parts().map_err(refuse_kernel)?;
-        let partial = Partial::new(admitted, groups, population, selected, selective);
-        if sketched { self.framed(partial, &prepared).await } else { Ok(partial) }
+        Ok(Partial::new(admitted, groups, population, selected, selective))
     }
 
     /// The physical plan, made anew now and then; its state is always fresh.

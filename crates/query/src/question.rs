@@ -16,6 +16,7 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use model::{Refusal, RefusalCode};
 use privacy::request::{ReleaseRequest, RequestParts, Scope, StepParts};
+use privacy::sketch::Frame;
 use privacy::{Combined, Domain, Fitting, Measure, Policy};
 
 use crate::cut::{Cut, PART_PREFIX, Part, Planning, cut, scope_of};
@@ -398,6 +399,11 @@ impl Question {
             fitting: fitting.into(),
         };
         ReleaseRequest::try_from(parts)
+    }
+
+    /// Where each request stands among others, in whatever snapshot.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.cut.parts.iter().map(|part| &part.frame)
     }
 
     /// How many columns the only request groups by and adds up; `None` when there are several

@@ -18,6 +18,7 @@ fn terms() -> Terms {
         request: [3; 32],
         family: [4; 32],
         round_key: [5; 32],
+        veiled: [8; 32],
         witness_key: [6; 32],
         floor: Floor { persons: 11, stays: 12, hospitals: 3, dominance_e4: 5_625 },
         roster: [7; 32],

@@ -109,6 +109,7 @@ fn round(roster: &Roster) -> Round {
         request: request.hash(),
         family: request.family(),
         round_key: key_of_round.commitment(),
+        veiled: [8; 32],
         witness_key: SealKey::from_signing(&key(4)).public(),
         floor: Floor::of(&Policy::answering()).unwrap(),
         roster: roster.hash(),

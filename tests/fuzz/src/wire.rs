@@ -111,10 +111,13 @@ fn terms(bytes: &[u8], proposed: bool) {
 fn offer(bytes: &[u8]) {
     let Some(wire) = decoded(bytes) else { return };
     let Ok(offer) = decode_offer(wire) else { return };
-    let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, .. } = &offer;
+    let ReceivedOffer { request, terms, signatures, round_key, sealed_guard_key, veil, .. } =
+        &offer;
     let deadline_ms = offer.deadline_ms;
-    let wire = encode_offer(terms, signatures, request, round_key, sealed_guard_key, deadline_ms);
+    let (keys, sealed) = ((round_key, veil), sealed_guard_key);
+    let wire = encode_offer(terms, signatures, request, keys, sealed, deadline_ms);
     let again = decode_offer(wire).unwrap();
+    assert_eq!(again.veil.extents, veil.extents);
     assert_eq!((&again.request, &again.terms), (request, terms));
     assert_eq!((again.signatures, again.deadline_ms), (*signatures, deadline_ms));
     assert_eq!(again.round_key.as_bytes(), round_key.as_bytes());
@@ -125,14 +128,14 @@ fn offer(bytes: &[u8]) {
 /// What a node does with an offer. Only the one that both authorities signed gets anywhere.
 fn admit(offer: ReceivedOffer) {
     let parties = parties();
-    let ReceivedOffer { request, terms, signatures, round_key, roster, .. } = offer;
+    let ReceivedOffer { request, terms, signatures, round_key, roster, veil, .. } = offer;
     if let Some(Ok(roster)) = roster.map(|one| one.verify(&parties.authority, "east")) {
         assert_eq!(roster, parties.roster);
     }
     let Ok(terms) = terms.vouched(&parties.roster, &signatures) else { return };
     assert_eq!(terms.terms(), &parties.round.terms, "somebody else's terms pass for signed");
     let guard_key = GuardSecret::new(Zeroizing::new([1; 32])).key(terms.sid());
-    let offer = Offer { request, terms, round_key, guard_key };
+    let offer = Offer { request, terms, round_key, guard_key, veil };
     let own: HospitalId = "h-1".parse().unwrap();
     if let Ok(round) = privacy::admit_round(offer, &Policy::answering(), &own, Leave::None) {
         assert_eq!(round.admitted().request().hash(), parties.round.request.hash());

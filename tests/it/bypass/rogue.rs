@@ -1,13 +1,16 @@
 //! A coordinator that has gone bad: it has its certificate and its signing key, and a witness that
 //! countersigns in good faith, because it never sees what is asked.
 
+use std::collections::BTreeMap;
+
 use model::{HospitalId, Role};
 use privacy::blind::RoundKey;
 use privacy::policy::Policy;
 use privacy::roster::{Roster, SignedRoster};
 use privacy::sign::{Context, SigningKey};
+use privacy::sketch::Frame;
 use privacy::terms::Signatures;
-use privacy::{Floor, ReleaseRequest, Shape, Sid, Terms};
+use privacy::{Floor, ReleaseRequest, Shape, Sid, Terms, Veil, VeilKey};
 use proto::v1;
 use proto::v1::node_client::NodeClient;
 use proto::v1::upload_part::Part;
@@ -62,6 +65,26 @@ impl Rogue {
         }
     }
 
+    fn veil(&self) -> Veil {
+        Veil { key: VeilKey::new(self.key.derive("veil")), extents: BTreeMap::new() }
+    }
+
+    /// What the terms are bound to when `request` is about all stays by group.
+    fn veiled(&self, request: &ReleaseRequest) -> [u8; 32] {
+        let frame = Frame {
+            base: privacy::sha256(b"FROM stay"),
+            pins: BTreeMap::new(),
+            dimensions: vec![Some("stay.drg_code".to_owned())],
+            has_whole: true,
+            spans: BTreeMap::new(),
+            extents: BTreeMap::new(),
+            told_apart: Vec::new(),
+        };
+        let shape = Shape::of(request).unwrap();
+        let veiled = self.veil().over(&frame, request, &shape, &round_key());
+        veiled.map_or([0; 32], |veiled| veiled.hash())
+    }
+
     /// What the coordinator would have signed by both for `request`.
     pub(super) fn proposal(&self, request: &ReleaseRequest) -> Terms {
         Terms {
@@ -71,6 +94,7 @@ impl Rogue {
             request: request.hash(),
             family: request.family(),
             round_key: round_key().commitment(),
+            veiled: self.veiled(request),
             witness_key: [0; 32],
             floor: Floor::of(&Policy::answering()).unwrap(),
             roster: self.roster.hash(),
@@ -113,7 +137,9 @@ impl Rogue {
         let victim: HospitalId = VICTIM.parse().unwrap();
         let place = terms.hospitals.iter().position(|id| *id == victim);
         let sealed = place.and_then(|place| guard_keys.get(place)).cloned().unwrap_or_default();
-        encode_offer(terms, signatures, request, &round_key(), &sealed, LIFETIME_MS.into())
+        let veil = self.veil();
+        let keys = (&round_key(), &veil);
+        encode_offer(terms, signatures, request, keys, &sealed, LIFETIME_MS.into())
     }
 
     /// Signs a sid in the coordinator's name.

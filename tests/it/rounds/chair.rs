@@ -1,7 +1,8 @@
 //! A commission that has everything a real one has - certificate, signing key, roster - and does
 //! what it likes with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
 use model::{HospitalId, Role};
 use privacy::blind::RoundKey;
@@ -11,11 +12,14 @@ use privacy::reveal::{Total, reveal};
 use privacy::roster::{Roster, SignedRoster};
 use privacy::seal::seal;
 use privacy::sign::{Signature, SigningKey};
+use privacy::sketch::Frame;
 use privacy::terms::{Floor, Signatures};
-use privacy::{Combined, Policy, ReleaseRequest, Shape, Terms};
+use privacy::{Combined, Policy, ReleaseRequest, Shape, Terms, Veil, VeilKey, Veiled};
 use proto::v1::open_part::Part;
 use proto::v1::upload_part::Part as UploadPart;
-use proto::{OpenedAssembler, cells_part, cells_parts, encode_offer, encode_terms, v1};
+use proto::{
+    OpenedAssembler, cells_part, cells_parts, encode_offer, encode_terms, encode_veiled, v1,
+};
 use query::question::Planner;
 use record::{Archive, Entry, FILE};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -31,6 +35,9 @@ pub(super) struct Chair<'a> {
     pub(super) region: &'a Region,
     pub(super) key: SigningKey,
     pub(super) roster: Roster,
+    /// Where the requests stand that were planned here, by their hashes.
+    frames: Mutex<HashMap<[u8; 32], Frame>>,
+    veil: Veil,
 }
 
 /// A round that was countersigned.
@@ -41,6 +48,8 @@ pub(super) struct Agreed {
     pub(super) request: ReleaseRequest,
     pub(super) round_key: RoundKey,
     pub(super) guard_keys: Vec<Vec<u8>>,
+    pub(super) veil: Veil,
+    pub(super) veiled: Option<Veiled>,
 }
 
 /// What one hospital sent.
@@ -73,14 +82,35 @@ impl<'a> Chair<'a> {
         let signed = SignedRoster::parse(&file("roster.json")).unwrap();
         let roster = signed.verify(&authority, REGION).unwrap();
         let key = region.pki().signing_key(&peer(Role::Coordinator, "main")).unwrap();
-        Self { region, key, roster }
+        // The coordinator's own, who says nothing of where the data lie.
+        let veil = Veil { key: VeilKey::new(key.derive("veil")), extents: BTreeMap::new() };
+        Self { region, key, roster, frames: Mutex::default(), veil }
     }
 
     /// The request of a question that has no dimensions.
     pub(super) async fn request(&self, sql: &str) -> ReleaseRequest {
         let planner = Planner::new(64 << 20).unwrap();
         let question = planner.plan(sql, &Policy::answering()).await.unwrap();
-        question.requests(USER, &[Vec::new()]).unwrap().remove(0)
+        let request = question.requests(USER, &[Vec::new()]).unwrap().remove(0);
+        let frame = question.frames().next().unwrap().clone();
+        self.frames.lock().unwrap().insert(request.hash(), frame);
+        request
+    }
+
+    /// What hides where cells stand.
+    pub(super) fn veil(&self) -> Veil {
+        self.veil.clone()
+    }
+
+    /// The same, with another veil.
+    pub(super) fn under(&self, veil: Veil) -> Self {
+        Self { veil, ..Chair::of(self.region) }
+    }
+
+    /// What the witness is to be told of where the request stands.
+    pub(super) fn veiled(&self, request: &ReleaseRequest, round_key: &RoundKey) -> Option<Veiled> {
+        let frame = self.frames.lock().unwrap().get(&request.hash())?.clone();
+        self.veil().over(&frame, request, &Shape::of(request).unwrap(), round_key)
     }
 
     /// Terms for a request and these hospitals.
@@ -97,6 +127,7 @@ impl<'a> Chair<'a> {
             request: request.hash(),
             family: request.family(),
             round_key: round_key.commitment(),
+            veiled: self.veiled(request, round_key).map_or([0; 32], |veiled| veiled.hash()),
             witness_key: [0; 32],
             floor: Floor::of(&Policy::answering()).unwrap(),
             roster: self.roster.hash(),
@@ -122,14 +153,25 @@ impl<'a> Chair<'a> {
     /// An honest beginning: a round over these hospitals that the witness has countersigned.
     pub(super) async fn agree(&self, request: &ReleaseRequest, hospitals: &[&str]) -> Agreed {
         let round_key = RoundKey::from_slice(&random()).unwrap();
-        let mut terms = self.terms(request, &round_key, hospitals);
+        let terms = self.terms(request, &round_key, hospitals);
+        self.agree_on(request, terms, round_key).await
+    }
+
+    /// A round under these terms that the witness has countersigned.
+    pub(super) async fn agree_on(
+        &self,
+        request: &ReleaseRequest,
+        mut terms: Terms,
+        round_key: RoundKey,
+    ) -> Agreed {
         let reply = self.propose(encode_terms(&terms), Vec::new()).await.unwrap();
         terms.nonce_b = reply.nonce_b.as_slice().try_into().unwrap();
         terms.witness_key = reply.witness_key.as_slice().try_into().unwrap();
         let witness = Signature::try_from(reply.signature.as_slice()).unwrap();
         let signatures = Signatures { coordinator: terms.sign(&self.key), witness };
+        let (veil, veiled) = (self.veil(), self.veiled(request, &round_key));
         let (request, guard_keys) = (request.clone(), reply.guard_keys);
-        Agreed { terms, signatures, request, round_key, guard_keys }
+        Agreed { terms, signatures, request, round_key, guard_keys, veil, veiled }
     }
 
     /// Terms that coordinator and witness sign without looking, both against the hospitals.
@@ -153,7 +195,9 @@ impl<'a> Chair<'a> {
             sealed.transpose().unwrap().unwrap_or_default()
         };
         let guard_keys = terms.hospitals.iter().map(sealed).collect();
-        Agreed { terms, signatures, request: request.clone(), round_key, guard_keys }
+        let (veil, veiled) = (self.veil(), self.veiled(request, &round_key));
+        let request = request.clone();
+        Agreed { terms, signatures, request, round_key, guard_keys, veil, veiled }
     }
 
     /// Offers the round to one hospital; anything that is no whole upload is a failed test.
@@ -209,8 +253,8 @@ impl<'a> Chair<'a> {
     ) -> Result<Combined, Status> {
         let Agreed { terms, request, round_key, .. } = agreed;
         let total = total(&terms.shape, uploads);
-        let witnessed = total.witnessed(&terms.shape);
-        let opened = self.open(&terms.shape, agreed.header(uploads), witnessed).await?;
+        let witnessed = agreed.witnessed(&total);
+        let opened = self.open(&terms.shape, agreed.header(uploads), &witnessed).await?;
         Ok(reveal(&total, &opened, request, &terms.shape, round_key).unwrap())
     }
 }
@@ -231,10 +275,16 @@ impl Agreed {
             &self.terms,
             &self.signatures,
             &self.request,
-            &self.round_key,
+            (&self.round_key, &self.veil),
             &sealed,
             LIFE_MS.into(),
         )
+    }
+
+    /// The sums and tags that go to the witness.
+    pub(super) fn witnessed(&self, total: &Total) -> Vec<u128> {
+        let tags = self.veiled.iter().flat_map(|veiled| veiled.tags.iter().copied());
+        total.witnessed(&self.terms.shape).iter().copied().chain(tags).collect()
     }
 
     /// What is said to the witness when the sums are of these uploads.
@@ -243,6 +293,7 @@ impl Agreed {
             sid: self.terms.sid().to_vec(),
             signature: self.signatures.coordinator.as_bytes().to_vec(),
             uploads: uploads.values().map(|upload| upload.proof.clone()).collect(),
+            veiled: self.veiled.as_ref().map(encode_veiled),
         }
     }
 }

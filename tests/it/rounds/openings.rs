@@ -42,7 +42,7 @@ async fn ends(
     let (agreed, uploads) = collected(chair, SQL, &ALL).await;
     let shape = &agreed.terms.shape;
     let mut header = agreed.header(&uploads);
-    let mut sums = total(shape, &uploads).witnessed(shape).to_vec();
+    let mut sums = agreed.witnessed(&total(shape, &uploads));
     change(&agreed, &mut header, &mut sums);
     let (code, subject) = refused(chair.open(shape, header, &sums).await);
     // There is no second attempt, also no honest one.

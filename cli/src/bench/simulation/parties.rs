@@ -18,7 +18,8 @@ use privacy::sign::{Signature, SigningKey, VerifyKey, derive};
 use privacy::sketch::{Population, Sketch};
 use privacy::terms::Signatures;
 use privacy::{
-    Floor, Measure, Offer, Partial, Policy, ReleaseRequest, Shape, Sid, Terms, admit_round, conceal,
+    Floor, Measure, Offer, Partial, Policy, ReleaseRequest, Shape, Sid, Terms, Veil, VeilKey,
+    admit_round, conceal,
 };
 use query::question::Planner;
 
@@ -127,6 +128,7 @@ impl Parties {
             request: request.hash(),
             family: request.family(),
             round_key: round_key.commitment(),
+            veiled: [0; 32],
             witness_key: witness_key.public(),
             floor: Floor::of(&policy).ok_or_else(|| wrong("the policy has minima"))?,
             roster: roster.hash(),
@@ -191,6 +193,7 @@ impl Parties {
             terms,
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
+            veil: Veil { key: VeilKey::new(secret("veil").into()), extents: BTreeMap::new() },
         };
         let round =
             admit_round(offer, &self.policy, &first.id, privacy::Leave::None).map_err(wrong)?;
@@ -198,7 +201,7 @@ impl Parties {
         // Nobody in particular: what sketches say does not change the work.
         let nobody = Population::Cells(vec![Sketch::default(); groups.len()]);
         let partial = Partial::new(round.admitted().clone(), groups, nobody, 0, false);
-        let mut entries = conceal(partial, &round, &first.seed).entries().to_vec();
+        let mut entries = conceal(partial, &round, &first.seed).map_err(wrong)?.entries().to_vec();
         let mut expander = Expander::default();
         expander.subtract(&first.seed.stream(&self.sid, &first.id), 0, &mut entries);
         Ok(entries)

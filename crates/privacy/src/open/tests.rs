@@ -179,7 +179,7 @@ fn keys_of_another_round_open_nothing() {
     let nobody = crate::fixture::blank(&round, groups.len());
     let partial = crate::Partial::new(round.admitted().clone(), groups, nobody, 1_000, false);
     let mut spoilt = Total::new(shape);
-    spoilt.add(&wire(&crate::conceal(partial, &round, &mine.seed(0)))).unwrap();
+    spoilt.add(&wire(&crate::conceal(partial, &round, &mine.seed(0)).unwrap())).unwrap();
     (1..4).for_each(|h| spoilt.add(&wire(&mine.upload(h, &data[h]))).unwrap());
     assert_eq!(mine.judge(spoilt.witnessed(shape), &everybody), Err(Tampered));
 }

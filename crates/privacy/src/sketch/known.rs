@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::range::{Place, Stretches};
-use super::{COUNTERS, Differenced, Role, Sketch, Told};
+use super::range::Stretches;
+use super::{COUNTERS, Differenced, Place, Role, Sketch, Told};
 
 /// Most populations that are kept: half a kilobyte each in memory.
 const MAX_KNOWN: usize = 500_000;
@@ -147,19 +147,26 @@ impl Known {
     /// Whether that `sketch` is at `place` follows from stretches that were told.
     #[must_use]
     pub fn follows(&self, place: &Place, sketch: &Sketch) -> bool {
-        self.stretches.follows(place, sketch)
+        self.stretches.beside(place).follows(sketch)
     }
 
     /// Whether telling `sketch` at `place` would, together with stretches that were told, tell about up to
     /// `most` persons, or of a population that hides others.
     #[must_use]
     pub fn would_follow(&self, place: &Place, sketch: &Sketch, most: usize) -> bool {
-        let nobody = Sketch::default();
-        let is_bad = |sketch: &Sketch| {
-            *sketch != nobody && (sketch.is_near(&nobody, most) || self.exposes(sketch, most))
-        };
         let is_known = self.stretches.contains(place, sketch);
-        most > 0 && !is_known && self.stretches.would_expose(place, sketch, &is_bad)
+        let is_bad = |sketch: &Sketch| self.is_too_few(sketch, most);
+        most > 0 && !is_known && self.stretches.beside(place).would_expose(sketch, &is_bad)
+    }
+
+    /// Whether a population that would follow is of up to `most` persons, or exposes as many.
+    pub(super) fn is_too_few(&self, sketch: &Sketch, most: usize) -> bool {
+        let nobody = Sketch::default();
+        *sketch != nobody && (sketch.is_near(&nobody, most) || self.exposes(sketch, most))
+    }
+
+    pub(super) const fn stretches(&self) -> &Stretches {
+        &self.stretches
     }
 
     /// Whether a told population differs from `sketch`, and perhaps by no more than `most` persons.

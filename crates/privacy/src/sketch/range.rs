@@ -14,205 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Sketch;
-use crate::canonical::Writer;
-
-/// Values from the first on and before the second, in the column's unit; NULL from [`Span::NULLS`] on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
-    /// The least value in it.
-    pub from: i64,
-    /// The least value behind it.
-    pub until: i64,
-}
-
-impl Span {
-    /// Where rows without a value stand.
-    pub const NULLS: i64 = i64::MAX - 1;
-    /// Every row.
-    pub const ALL: Self = Self { from: i64::MIN, until: i64::MAX };
-    /// Every row with a value.
-    pub const VALUES: Self = Self { from: i64::MIN, until: Self::NULLS };
-
-    /// What is in both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { from: self.from.max(other.from), until: self.until.min(other.until) }
-    }
-
-    /// The part where a column with these values has any: the ends of what is told are those of the data.
-    fn within(self, extent: Extent) -> Self {
-        let Extent { least, most, nulls } = extent;
-        let behind = most.saturating_add(1);
-        let end = |end: i64| match end {
-            i64::MAX if nulls => i64::MAX,
-            Self::NULLS.. => behind,
-            end => end.clamp(least, behind),
-        };
-        Self { from: end(self.from), until: end(self.until) }
-    }
-}
-
-/// The values that a column has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// The least one, or less.
-    pub least: i64,
-    /// The largest one, or more.
-    pub most: i64,
-    /// Whether some row has none.
-    pub nulls: bool,
-}
-
-/// Which rows a request is about: a set that its text describes, and of it a stretch of each ordered column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// SHA-256 of tables and conditions, apart from `pins` and `spans`.
-    pub base: [u8; 32],
-    /// Columns that must have one value.
-    pub pins: BTreeMap<String, String>,
-    /// For each dimension of the groups, its column; `None` when it is the same for all of a hospital's rows.
-    pub dimensions: Vec<Option<String>>,
-    /// Whether the sketch of the whole counts each stay once.
-    pub has_whole: bool,
-    /// Stretches that conditions cut out.
-    pub spans: BTreeMap<String, Span>,
-    /// The values that columns have in this snapshot.
-    pub extents: BTreeMap<String, Extent>,
-    /// For each measure, by which conditions it tells rows apart; empty where there are none.
-    pub told_apart: Vec<String>,
-}
-
-/// Where a population stands among others: which set, and which stretch of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    set: [u8; 32],
-    /// The same for all groups of an answer.
-    spans: Arc<Spans>,
-}
-
-/// For each ordered column, the stretch that was asked for, and the part of it where there are values.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Spans(BTreeMap<String, (Span, Span)>);
-
-impl Frame {
-    /// The place of the rows as a whole.
-    #[must_use]
-    pub fn whole(&self) -> Place {
-        Place { set: self.set(&self.pins), spans: Arc::new(self.standing()) }
-    }
-
-    /// The place of the group with these labels in the `whole`; `None` when it has more or fewer than there are
-    /// dimensions.
-    #[must_use]
-    pub fn group(&self, whole: &Place, key: &[Option<String>]) -> Option<Place> {
-        let set = self.set(&self.labelled(key)?);
-        Some(Place { set, spans: Arc::clone(&whole.spans) })
-    }
-
-    fn labelled(&self, key: &[Option<String>]) -> Option<BTreeMap<String, String>> {
-        if key.len() != self.dimensions.len() {
-            return None;
-        }
-        let mut pins = self.pins.clone();
-        for (column, label) in self.dimensions.iter().zip(key) {
-            if let Some(column) = column {
-                // Should a code ever be a zero byte, its stretches are taken for those of NULL: more is compared.
-                let label = label.clone().unwrap_or_else(|| "\0".to_owned());
-                pins.insert(column.clone(), label);
-            }
-        }
-        Some(pins)
-    }
-
-    /// The place of those of a group whom a measure treats alike: they meet this combination of its conditions.
-    #[must_use]
-    pub fn part(
-        &self,
-        whole: &Place,
-        key: &[Option<String>],
-        (measure, combination): (usize, usize),
-    ) -> Option<Place> {
-        let conditions = self.told_apart.get(measure).filter(|text| !text.is_empty())?;
-        let mut pins = self.labelled(key)?;
-        // No column is called so.
-        pins.insert(format!("\0{conditions}"), combination.to_string());
-        Some(Place { set: self.set(&pins), spans: Arc::clone(&whole.spans) })
-    }
-
-    fn set(&self, pins: &BTreeMap<String, String>) -> [u8; 32] {
-        let mut writer = Writer::new("consilium/set/v1");
-        writer.bytes(&self.base);
-        for (column, label) in pins {
-            writer.text(column);
-            writer.text(label);
-        }
-        writer.hash()
-    }
-
-    fn standing(&self) -> Spans {
-        let columns = self.spans.keys().chain(self.extents.keys());
-        let span = |column: &String| {
-            let asked = self.spans.get(column).copied().unwrap_or(Span::ALL);
-            let there = self.extents.get(column).map_or(asked, |extent| asked.within(*extent));
-            (column.clone(), (asked, there))
-        };
-        Spans(columns.map(span).collect())
-    }
-}
-
-impl Place {
-    /// As it is kept.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.set.to_vec();
-        for (column, (asked, there)) in &self.spans.0 {
-            for end in [asked.from, asked.until, there.from, there.until] {
-                bytes.extend(end.to_le_bytes());
-            }
-            bytes.extend(column.as_bytes());
-            bytes.push(0);
-        }
-        bytes
-    }
-
-    /// From what was kept.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (set, mut rest) = bytes.split_first_chunk::<32>()?;
-        let mut spans = Spans::default();
-        while !rest.is_empty() {
-            let (ends, after) = rest.split_first_chunk::<32>()?;
-            let end = |index: usize| {
-                let bytes = ends.get(index * 8..index * 8 + 8)?;
-                Some(i64::from_le_bytes(bytes.try_into().ok()?))
-            };
-            let zero = after.iter().position(|byte| *byte == 0)?;
-            let column = std::str::from_utf8(&after[..zero]).ok()?.to_owned();
-            let asked = Span { from: end(0)?, until: end(1)? };
-            spans.0.insert(column, (asked, Span { from: end(2)?, until: end(3)? }));
-            rest = &after[zero + 1..];
-        }
-        Some(Self { set: *set, spans: Arc::new(spans) })
-    }
-}
-
-impl Spans {
-    fn asked(&self, column: &str) -> Span {
-        self.0.get(column).map_or(Span::ALL, |(asked, _)| *asked)
-    }
-
-    fn there(&self, column: &str) -> Span {
-        self.0.get(column).map_or(Span::ALL, |(_, there)| *there)
-    }
-
-    /// Whether both are the same apart from `column`.
-    fn is_beside(&self, other: &Self, column: &str) -> bool {
-        let mut columns = self.0.keys().chain(other.0.keys()).filter(|other| *other != column);
-        columns.all(|column| {
-            self.asked(column) == other.asked(column) || self.there(column) == other.there(column)
-        })
-    }
-}
+use super::frame::{Place, Span, Spans};
 
 /// Told stretches, by the set that they are of.
 #[derive(Debug, Default)]
@@ -220,7 +22,18 @@ pub(super) struct Stretches {
     of_set: HashMap<[u8; 32], Vec<(Arc<Spans>, Sketch)>>,
     /// Each once: an answer has many groups.
     spans: HashSet<Arc<Spans>>,
+    /// The groups of a set by one column, by [`Cut::along`].
+    groups: HashMap<[u8; 32], Groups>,
     len: usize,
+}
+
+/// The groups of a set by one column.
+#[derive(Debug, Default)]
+struct Groups {
+    /// Those of which something was told.
+    sets: HashSet<[u8; 32]>,
+    /// By stretch, of how many it was told, and of whom together.
+    told: HashMap<Arc<Spans>, (usize, Sketch)>,
 }
 
 /// Sums from one end to all that are connected with it.
@@ -259,13 +72,15 @@ impl Stretches {
         self.len
     }
 
-    fn told(&self, place: &Place) -> impl Iterator<Item = &(Arc<Spans>, Sketch)> {
-        self.of_set.get(&place.set).into_iter().flatten()
+    /// What was told of the set in which `place` is a stretch; equal stretches are one [`Arc`].
+    pub(super) fn told(&self, place: &Place) -> &[(Arc<Spans>, Sketch)] {
+        self.of_set.get(&place.set).map_or(&[], Vec::as_slice)
     }
 
     /// Whether this stretch was told of the same population.
     pub(super) fn contains(&self, place: &Place, sketch: &Sketch) -> bool {
-        self.told(place).any(|(spans, known)| *spans == place.spans && known == sketch)
+        let mut told = self.told(place).iter();
+        told.any(|(spans, known)| *spans == place.spans && known == sketch)
     }
 
     pub(super) fn add(&mut self, place: &Place, sketch: &Sketch) {
@@ -275,34 +90,87 @@ impl Stretches {
         let known = self.spans.get(&place.spans).cloned();
         let spans = known.unwrap_or_else(|| Arc::clone(&place.spans));
         self.spans.insert(Arc::clone(&spans));
-        self.of_set.entry(place.set).or_default().push((spans, sketch.clone()));
+        let of_set = self.of_set.entry(place.set).or_default();
+        let is_first = !of_set.iter().any(|(known, _)| *known == spans);
+        of_set.push((Arc::clone(&spans), sketch.clone()));
         self.len += 1;
+        for cut in &place.cuts {
+            let groups = self.groups.entry(cut.along).or_default();
+            groups.sets.insert(place.set);
+            if is_first {
+                let (count, sum) = groups.told.entry(Arc::clone(&spans)).or_default();
+                *count += 1;
+                sum.merge(sketch);
+            }
+        }
     }
 
-    /// Whether that `sketch` is at `place` follows from stretches that were told.
-    pub(super) fn follows(&self, place: &Place, sketch: &Sketch) -> bool {
-        let mut columns = self.columns(place).into_iter();
+    /// What follows of a group by subtraction: where a set was told that it is a group of, and all of its other
+    /// groups by that column of which anything was told.
+    fn left_over<'a>(
+        &'a self,
+        place: &'a Place,
+    ) -> impl Iterator<Item = (Arc<Spans>, Sketch)> + 'a {
+        let is_told = |spans: &Arc<Spans>| self.told(place).iter().any(|(known, _)| known == spans);
+        place.cuts.iter().flat_map(move |cut| {
+            let groups = self.groups.get(&cut.along);
+            let wholes = self.of_set.get(&cut.of).map_or(&[][..], Vec::as_slice);
+            wholes.iter().filter_map(move |(spans, whole)| {
+                let groups = groups?;
+                let others = groups.sets.len() - usize::from(groups.sets.contains(&place.set));
+                let (count, sum) = groups.told.get(spans)?;
+                let left = *count == others && !is_told(spans);
+                left.then(|| (Arc::clone(spans), whole.without(sum)))
+            })
+        })
+    }
+
+    /// Stretches of the set in which `place` is one that were told, or are left over of others.
+    pub(super) fn known_of<'a>(
+        &'a self,
+        place: &'a Place,
+    ) -> impl Iterator<Item = (Arc<Spans>, Sketch)> + 'a {
+        self.told(place).iter().cloned().chain(self.left_over(place))
+    }
+
+    /// The same, as seen from `place`.
+    pub(super) fn beside(&self, place: &Place) -> Beside {
+        Beside::new(place, self.known_of(place).collect())
+    }
+}
+
+/// Stretches that were told of one population, as seen from one of them.
+#[derive(Debug)]
+pub(super) struct Beside {
+    here: Arc<Spans>,
+    told: Vec<(Arc<Spans>, Sketch)>,
+}
+
+impl Beside {
+    /// Of the population of `place`, of which these were told.
+    pub(super) fn new(place: &Place, told: Vec<(Arc<Spans>, Sketch)>) -> Self {
+        Self { here: Arc::clone(&place.spans), told }
+    }
+
+    /// Whether that `sketch` is here follows from stretches that were told.
+    pub(super) fn follows(&self, sketch: &Sketch) -> bool {
+        let mut columns = self.columns().into_iter();
         columns.any(|column| {
-            let Span { from, until } = place.spans.there(&column);
-            let sums = self.sums(place, &column, from);
+            let Span { from, until } = self.here.there(&column);
+            let sums = self.sums(&column, from);
             sums.is_none_or(|sums| sums.get(&until).is_some_and(|sums| sums.contains(sketch)))
         })
     }
 
-    /// Whether `is_bad` says so of any population that would follow if `sketch` at `place` were told too.
-    pub(super) fn would_expose(
-        &self,
-        place: &Place,
-        sketch: &Sketch,
-        is_bad: &dyn Fn(&Sketch) -> bool,
-    ) -> bool {
-        let mut columns = self.columns(place).into_iter();
+    /// Whether `is_bad` says so of any population that would follow if `sketch` were told of here too.
+    pub(super) fn would_expose(&self, sketch: &Sketch, is_bad: &dyn Fn(&Sketch) -> bool) -> bool {
+        let mut columns = self.columns().into_iter();
         columns.any(|column| {
-            let Span { from, until } = place.spans.there(&column);
+            let Span { from, until } = self.here.there(&column);
             if from >= until {
                 return false;
             }
-            let sums = self.sums(place, &column, from).zip(self.sums(place, &column, until));
+            let sums = self.sums(&column, from).zip(self.sums(&column, until));
             // More than is looked at is too much to tell.
             let Some((before, behind)) = sums else { return true };
             // Stays that were added or changed since.
@@ -320,11 +188,11 @@ impl Stretches {
         })
     }
 
-    /// Columns of which a stretch was asked for, of the set of `place` or now.
-    fn columns(&self, place: &Place) -> Vec<String> {
-        let of_set = self.told(place).map(|(spans, _)| &**spans);
+    /// Columns of which a stretch was asked for, before or now.
+    fn columns(&self) -> Vec<String> {
+        let told = self.told.iter().map(|(spans, _)| &**spans);
         let cut = |(_, (asked, _)): &(&String, &(Span, Span))| *asked != Span::ALL;
-        let each = of_set.chain([&*place.spans]).flat_map(|spans| spans.0.iter().filter(cut));
+        let each = told.chain([&*self.here]).flat_map(|spans| spans.0.iter().filter(cut));
         let mut names: Vec<String> = each.map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names.dedup();
@@ -346,11 +214,11 @@ impl Stretches {
         each.filter(|(asked, end)| asked != end && *end != i64::MAX && matters(*asked)).collect()
     }
 
-    /// What follows from `start` on, along `column` beside `place`; downwards with the opposite sign. `None` when
+    /// What follows from `start` on, along `column` beside here; downwards with the opposite sign. `None` when
     /// there are more stretches than [`MAX_STRETCHES`].
-    fn sums(&self, place: &Place, column: &str, start: i64) -> Option<Sums> {
-        let beside = self.told(place).filter(|(spans, _)| spans.is_beside(&place.spans, column));
-        let (mut told, mut seen, mut spans) = (Vec::new(), HashSet::new(), vec![&*place.spans]);
+    fn sums(&self, column: &str, start: i64) -> Option<Sums> {
+        let beside = self.told.iter().filter(|(spans, _)| spans.is_beside(&self.here, column));
+        let (mut told, mut seen, mut spans) = (Vec::new(), HashSet::new(), vec![&*self.here]);
         for (own, sketch) in beside {
             let stretch = (own.there(column), sketch);
             // Many questions may be about the same stretch, beyond the end of the data.

@@ -14,7 +14,7 @@ fn fixture() -> Fixture {
 type Change = (&'static str, fn(&mut Terms));
 
 /// One change for every field, and for every number inside.
-const CHANGES: [Change; 23] = [
+const CHANGES: [Change; 24] = [
     ("region", |t| t.region = "west".into()),
     ("nonce_a", |t| t.nonce_a[31] ^= 1),
     ("nonce_b", |t| t.nonce_b[0] ^= 1),
@@ -23,6 +23,7 @@ const CHANGES: [Change; 23] = [
     ("family", |t| t.family[0] ^= 1),
     ("request and family exchanged", |t| std::mem::swap(&mut t.request, &mut t.family)),
     ("round_key", |t| t.round_key[0] ^= 1),
+    ("veiled", |t| t.veiled[0] ^= 1),
     ("witness_key", |t| t.witness_key[0] ^= 1),
     ("floor.persons", |t| t.floor.persons -= 1),
     ("floor.stays", |t| t.floor.stays -= 1),
@@ -83,6 +84,7 @@ fn no_field_is_forgotten_by_the_changes_above() {
         request: _,
         family: _,
         round_key: _,
+        veiled: _,
         witness_key: _,
         floor: Floor { persons: _, stays: _, hospitals: _, dominance_e4: _ },
         roster: _,
@@ -103,6 +105,7 @@ fn no_field_is_forgotten_by_the_changes_above() {
         "floor.stays",
         "floor.hospitals",
         "floor.dominance_e4",
+        "veiled",
         "roster",
         "lifetime_ms",
     ] {

@@ -12,11 +12,12 @@ use privacy::growth::{Asked, Feature, GrowthAsk, Split, Tree};
 use privacy::open::Opened;
 use privacy::request::Claim;
 use privacy::sign::Context;
+use privacy::sketch::{Extent, Span};
 use privacy::step::Ask;
-use privacy::{Growth, Policy, ReleaseRequest, Scope, Step};
+use privacy::{Growth, Policy, ReleaseRequest, Scope, Step, Veil, VeilKey, Veiled};
 use proto::{
     Message, UploadProof, cells_part, encode_claim, encode_offer, encode_opened, encode_request,
-    encode_terms, encode_upload, to_record, v1,
+    encode_terms, encode_upload, encode_veiled, to_record, v1,
 };
 use query::question::Question;
 
@@ -123,7 +124,10 @@ fn round() -> Vec<Seed> {
     let Round { request, terms, signatures, key: round_key } = &parties.round;
     let mut proposal = encode_terms(terms);
     (proposal.nonce_b, proposal.witness_key) = (Vec::new(), Vec::new());
-    let offer = encode_offer(terms, signatures, request, round_key, &[7; 80], 5_000);
+    let extent = Extent { least: 0, most: 1_800_000_000, nulls: false };
+    let extents = [("stay.discharged_at".to_owned(), extent)].into();
+    let veil = Veil { key: VeilKey::from_slice(&[8; 32]).unwrap(), extents };
+    let offer = encode_offer(terms, signatures, request, (round_key, &veil), &[7; 80], 5_000);
     let with_roster = v1::Offer { roster: parties.signed_roster.to_bytes(), ..offer.clone() };
     let proof = UploadProof {
         hospital: "h-1".parse().unwrap(),
@@ -136,6 +140,14 @@ fn round() -> Vec<Seed> {
         sid: terms.sid().to_vec(),
         signature: signatures.coordinator.as_bytes().to_vec(),
         uploads: vec![upload.clone(); 3],
+        veiled: Some(encode_veiled(&Veiled {
+            key: [9; 32],
+            whole: Some(1),
+            cuts: vec![[2, 3]],
+            along: Some(4),
+            spans: [("a".to_owned(), (Span::ALL, Span { from: 0, until: 9 }))].into(),
+            tags: Vec::new(),
+        })),
     };
     let names = NameKey::new(round_key).unwrap();
     let sealed = pack(&names, ["K35.80|47.01", "I10"]).unwrap();

@@ -1,5 +1,7 @@
 //! The published round: what a second implementation computes, byte for byte.
 
+use std::collections::BTreeMap;
+
 use model::HospitalId;
 use model::moments::Scale;
 use zeroize::Zeroizing;
@@ -13,8 +15,9 @@ use crate::policy::Policy;
 use crate::request::{ReleaseRequest, RequestParts, Scope};
 use crate::roster::{HospitalKeys, Roster, SignedRoster};
 use crate::sign::{SigningKey, hex};
-use crate::sketch::{MARK_BYTES, Mark, Population, Sketch};
+use crate::sketch::{Extent, Frame, MARK_BYTES, Mark, Population, Sketch, Span};
 use crate::terms::{Floor, Signatures, Terms};
+use crate::veil::{Veil, VeilKey, Veiled};
 
 /// Made by `testdata/round.py`, which shares no code with this crate.
 const PUBLISHED: &str = include_str!("../../../testdata/round.txt");
@@ -81,6 +84,29 @@ fn guard_key() -> GuardKey {
     GuardSecret::new(Zeroizing::new([0x32; 32])).key(&terms().sid())
 }
 
+fn frame() -> Frame {
+    let span = Span { from: 1_704_067_200, until: 1_711_929_600 };
+    Frame {
+        base: [0x34; 32],
+        pins: [("stay.payer".into(), "UEBMI".into())].into(),
+        dimensions: vec![Some("stay.drg_code".into()), Some("stay.sex".into())],
+        has_whole: true,
+        spans: [("stay.discharged_at".into(), span)].into(),
+        extents: BTreeMap::new(),
+        told_apart: Vec::new(),
+    }
+}
+
+fn veil() -> Veil {
+    let extent = Extent { least: 1_706_745_600, most: 1_800_000_000, nulls: false };
+    let extents = [("stay.discharged_at".into(), extent)].into();
+    Veil { key: VeilKey::new(Zeroizing::new([0x33; 32])), extents }
+}
+
+fn veiled(request: &ReleaseRequest) -> Veiled {
+    veil().over(&frame(), request, &Shape::of(request).unwrap(), &round_key()).unwrap()
+}
+
 fn terms() -> Terms {
     let request = request();
     Terms {
@@ -90,6 +116,7 @@ fn terms() -> Terms {
         request: request.hash(),
         family: request.family(),
         round_key: round_key().commitment(),
+        veiled: veiled(&request).hash(),
         witness_key: [0x43; 32],
         floor: Floor { persons: 11, stays: 11, hospitals: 3, dominance_e4: 5_625 },
         roster: roster().hash(),
@@ -146,11 +173,13 @@ fn upload(hospital: &HospitalId, seed: u8) -> Concealed {
         terms: terms().vouched(&roster(), &signatures()).unwrap(),
         round_key: round_key(),
         guard_key: guard_key(),
+        veil: veil(),
     };
     let round = admit_round(offer, &Policy::answering(), hospital, crate::Leave::None).unwrap();
     let (groups, population) = (groups(hospital), Population::Cells(sketches(hospital)));
     let partial = Partial::new(round.admitted().clone(), groups, population, 1_000, false);
-    conceal(partial, &round, &Seed::new(Zeroizing::new([seed; 32])))
+    let partial = partial.framed(frame());
+    conceal(partial, &round, &Seed::new(Zeroizing::new([seed; 32]))).unwrap()
 }
 
 #[test]
@@ -159,6 +188,7 @@ fn hashes_names_and_signatures_are_the_published_ones() {
     assert_eq!(published("request"), [[hex(&terms.request)]]);
     assert_eq!(published("family"), [[hex(&terms.family)]]);
     assert_eq!(published("roster"), [[hex(&terms.roster)]]);
+    assert_eq!(published("veiled"), [[hex(&terms.veiled)]]);
     assert_eq!(published("sid"), [[hex(&terms.sid())]]);
     let Signatures { coordinator, witness } = signatures();
     let expected =
@@ -183,6 +213,13 @@ fn order_and_coefficients_are_the_published_ones() {
     let lines = guard.into_iter().enumerate().map(line("guard"));
     let lines: Vec<_> = lines.chain(values.into_iter().enumerate().map(line("value"))).collect();
     assert_eq!(published("coefficient"), lines);
+}
+
+#[test]
+fn tags_are_the_published_ones() {
+    let veiled = veiled(&request());
+    let tags = veiled.whole.into_iter().chain(veiled.tags).map(|tag| format!("{tag:032x}"));
+    assert_eq!(published("tags"), [tags.collect::<Vec<_>>()]);
 }
 
 #[test]

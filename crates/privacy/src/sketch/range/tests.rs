@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::super::tests::People;
-use super::super::{Known, Role, Told};
+use super::super::{Extent, Frame, Known, Role, Told};
 use super::*;
 
 const MONTH: &str = "stay.discharged_at";

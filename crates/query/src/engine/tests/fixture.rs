@@ -13,7 +13,7 @@ use privacy::request::RequestParts;
 use privacy::roster::{HospitalKeys, Roster, SignedRoster};
 use privacy::sign::SigningKey;
 use privacy::terms::Signatures;
-use privacy::{Floor, Offer, Shape, Terms, admit, admit_round};
+use privacy::{Floor, Offer, Shape, Terms, Veil, VeilKey, admit, admit_round};
 
 use super::super::*;
 use crate::catalog::{arrow_schema, arrow_type};
@@ -193,6 +193,7 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
         request: request.hash(),
         family: request.family(),
         round_key: round_key.commitment(),
+        veiled: [0; 32],
         witness_key: [3; 32],
         floor: Floor::of(&open_policy()).unwrap(),
         roster: roster.hash(),
@@ -204,6 +205,7 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
     let guard_key = GuardSecret::from_slice(&[6; 32]).unwrap().key(&terms.sid());
     let request = salted(request, terms.sid());
     let terms = terms.vouched(&roster, &signatures).unwrap();
-    let offer = Offer { request, terms, round_key, guard_key };
+    let veil = Veil { key: VeilKey::from_slice(&[7; 32]).unwrap(), extents: BTreeMap::new() };
+    let offer = Offer { request, terms, round_key, guard_key, veil };
     admit_round(offer, &open_policy(), &own, privacy::Leave::None).unwrap().admitted().clone()
 }

@@ -1,0 +1,76 @@
+//! What an answer leaves over: a total, less the groups that are told.
+//!
+//! A group that is withheld, because with earlier stretches it would tell of few, must not follow from the total
+//! instead. A total may be known from another question at any time, so for each choice of groups the total less
+//! these is a population of its own, with stretches of its own: those in which the total and all of these groups
+//! were told. Only some choices matter: the groups that are told now, and of them those that were told in an
+//! earlier stretch.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::range::{Beside, Stretches};
+use super::{Known, Place, Sketch, Spans};
+
+/// A group of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Group<'a> {
+    pub(crate) place: Option<&'a Place>,
+    pub(crate) sketch: &'a Sketch,
+    /// Whether the answer tells it.
+    pub(crate) is_told: bool,
+}
+
+/// What was told of a group, by stretch.
+type Told<'a> = HashMap<&'a Arc<Spans>, &'a Sketch>;
+
+fn less<'a>(whole: &Sketch, groups: impl Iterator<Item = &'a Sketch>) -> Sketch {
+    groups.fold(whole.clone(), |rest, group| rest.without(group))
+}
+
+impl Known {
+    /// Whether the `whole` less some of the groups that an answer tells would, together with stretches that were
+    /// told before, tell about up to `most` persons, or of a population that hides others.
+    pub(crate) fn rest_would_follow(
+        &self,
+        (whole, all): (&Place, &Sketch),
+        groups: &[Group<'_>],
+        most: usize,
+    ) -> bool {
+        let stretches = self.stretches();
+        let wholes = stretches.told(whole);
+        let told: Vec<(&Sketch, Told<'_>)> = groups
+            .iter()
+            .filter(|group| group.is_told)
+            .filter_map(|group| Some((group.sketch, by_stretch(stretches, group.place?))))
+            .collect();
+        if most == 0 {
+            return false;
+        }
+        let mut choices: BTreeSet<Vec<usize>> = BTreeSet::from([(0..told.len()).collect()]);
+        for (spans, _) in wholes {
+            let in_it = (0..told.len()).filter(|one| told[*one].1.contains_key(spans));
+            choices.insert(in_it.collect());
+        }
+        choices.into_iter().any(|choice| {
+            let now = less(all, choice.iter().map(|one| told[*one].0));
+            let mut edges = Vec::new();
+            for (spans, whole) in wholes {
+                let parts = choice.iter().map(|one| told[*one].1.get(spans).copied());
+                if let Some(parts) = parts.collect::<Option<Vec<_>>>() {
+                    edges.push((Arc::clone(spans), less(whole, parts.into_iter())));
+                }
+            }
+            // When one group is all that is left, what was told of it by itself counts too.
+            let alone = groups.iter().filter(|group| *group.sketch == now);
+            let own = alone.filter_map(|group| group.place);
+            edges.extend(own.flat_map(|place| stretches.known_of(place)));
+            let rest = Beside::new(whole, edges);
+            rest.would_expose(&now, &|sketch| self.is_too_few(sketch, most))
+        })
+    }
+}
+
+fn by_stretch<'a>(stretches: &'a Stretches, place: &Place) -> Told<'a> {
+    stretches.told(place).iter().map(|(spans, sketch)| (spans, sketch)).collect()
+}
