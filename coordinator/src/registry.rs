@@ -9,9 +9,9 @@ use futures::future::join_all;
 use model::{HospitalId, Peer, Role};
 use privacy::Floor;
 use privacy::sketch::Extent;
-use proto::decode_extents;
 use proto::v1;
 use proto::v1::node_client::NodeClient;
+use proto::{decode_constants, decode_extents};
 use service::connect::{ConnectOptions, Line, explain};
 use service::{Clock, ConnectFailure, Connector, ReloadingIdentity};
 use tokio::time::timeout;
@@ -140,6 +140,13 @@ impl Site {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let told = known.description.as_ref().map(|told| told.extents.clone());
         told.and_then(|told| decode_extents(told).ok()).unwrap_or_default()
+    }
+
+    /// Columns that have one value in all of its rows, as far as it tells.
+    pub(crate) fn constants(&self) -> Option<BTreeMap<String, String>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = known.description.as_ref()?.constants.clone();
+        decode_constants(told).ok()
     }
 
     /// Notes that the hospital has answered, or why not.

@@ -33,7 +33,7 @@ use crate::gathered::{Gathered, Settled, on_thread, revealed};
 use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
 use crate::upload::{Expected, upload};
-use crate::veil::{acquaint, extents, heard_anew};
+use crate::veil::{acquaint, constants, extents, heard_anew};
 use crate::witness::{Countersigned, Witness, WitnessError};
 
 /// Memory for the uploads of one round; more are added up as they come and cannot be held back.
@@ -308,7 +308,8 @@ impl Rounds {
             return Err(quorum_failure(hospitals.len(), FEWEST_HOSPITALS));
         }
         acquaint(sites, &self.clock).await;
-        let veil = Veil { key: self.veil_key.clone(), extents: extents(sites) };
+        let (extents, constants) = (extents(sites), constants(sites));
+        let veil = Veil { key: self.veil_key.clone(), extents, constants };
         let veiled = frame.and_then(|frame| veil.over(frame, request, shape, &round_key));
         let left = until.saturating_duration_since(self.clock.monotonic());
         let demanded = sites.iter().filter_map(|site| site.floor());

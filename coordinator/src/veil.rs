@@ -34,6 +34,17 @@ pub(crate) fn extents(sites: &[Arc<Site>]) -> BTreeMap<String, Extent> {
     all
 }
 
+/// Columns that have one value in all rows of all `sites`; none unless all have told.
+pub(crate) fn constants(sites: &[Arc<Site>]) -> BTreeMap<String, String> {
+    let each: Option<Vec<_>> = sites.iter().map(|site| site.constants()).collect();
+    let mut each = each.unwrap_or_default().into_iter();
+    let mut all = each.next().unwrap_or_default();
+    for own in each {
+        all.retain(|column, label| own.get(column) == Some(label));
+    }
+    all
+}
+
 /// Asks hospitals to describe themselves again whose data lie elsewhere than they last told. Whether there are any.
 pub(crate) async fn heard_anew(absent: &[(Arc<Site>, Absence)], clock: &Clock) -> bool {
     let lies_elsewhere = |absence: &Absence| {

@@ -9,7 +9,8 @@ use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
-use proto::{decode_project, encode_extents};
+use proto::{decode_project, encode_constants, encode_extents};
+use query::engine::ComputeError;
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
 use service::role::{RoleError, identify, listen};
@@ -175,9 +176,9 @@ impl Node for Service {
             response.drg_schemes.clone_from(&schemes);
             response.dip_list = manifest.dip_list.as_ref().map(dip_list).unwrap_or_default();
             response.tables = table_sizes(&engine, &policy);
-            let months = engine.months().await;
-            let months = months.map_err(|error| internal_status("reading the snapshot", &error))?;
-            response.extents = encode_extents(&months);
+            let unread = |error: ComputeError| internal_status("reading the snapshot", &error);
+            response.extents = encode_extents(&engine.months().await.map_err(unread)?);
+            response.constants = encode_constants(&engine.scheme().await.map_err(unread)?);
             if request.get_ref().code_lists {
                 let lists = code_lists(&self.desk, &self.code_lists, &engine, &policy).await;
                 response.code_lists.clone_from(&lists);

@@ -23,7 +23,10 @@ pub use round::{
     decode_sid, decode_signature, decode_terms, decode_upload, encode_checkpoint, encode_offer,
     encode_opened, encode_terms, encode_upload,
 };
-pub use veil::{decode_extents, decode_veiled, encode_extents, encode_veiled};
+pub use veil::{
+    decode_constants, decode_extents, decode_veiled, encode_constants, encode_extents,
+    encode_veiled,
+};
 
 /// Largest message of either service, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;

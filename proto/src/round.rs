@@ -12,7 +12,7 @@ use privacy::{Floor, ReleaseRequest, Shape, Sid, Sketched, Terms, Veil};
 
 use crate::chunks::{is_set, pack};
 use crate::request::{decode_request, encode_request};
-use crate::veil::{decode_veil, encode_extents};
+use crate::veil::{decode_veil, encode_veil};
 use crate::{CHUNK_BYTES, v1};
 
 /// Places of one message.
@@ -133,7 +133,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
             sketched: encode_sketched(terms.shape.sketched()).into(),
         }),
         lifetime_ms: terms.lifetime_ms,
-        veiled: terms.veiled.to_vec(),
+        veiled: if terms.veiled == [0; 32] { Vec::new() } else { terms.veiled.to_vec() },
     }
 }
 
@@ -165,7 +165,10 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         request: bytes32(&wire.request, "request")?,
         family: bytes32(&wire.family, "family")?,
         round_key: bytes32(&wire.round_key, "round_key")?,
-        veiled: bytes32(&wire.veiled, "veiled")?,
+        veiled: match wire.veiled.as_slice() {
+            [] => [0; 32],
+            veiled => bytes32(veiled, "veiled")?,
+        },
         witness_key: later(&wire.witness_key, "witness_key")?,
         floor: Floor {
             persons: floor.persons,
@@ -199,10 +202,7 @@ pub fn encode_offer(
         round_key: round_key.as_bytes().to_vec(),
         guard_key: sealed_guard_key.to_vec(),
         roster: Vec::new(),
-        veil: Some(v1::Veil {
-            key: veil.key.as_bytes().to_vec(),
-            extents: encode_extents(&veil.extents),
-        }),
+        veil: Some(encode_veil(veil)),
     }
 }
 

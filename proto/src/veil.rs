@@ -40,9 +40,41 @@ pub fn decode_extents(wire: Vec<v1::Extent>) -> Result<BTreeMap<String, Extent>,
     whole.ok_or_else(|| malformed("extents"))
 }
 
+/// Constants as they travel.
+#[must_use]
+pub fn encode_constants(constants: &BTreeMap<String, String>) -> Vec<v1::Constant> {
+    let constant = |(column, label): (&String, &String)| v1::Constant {
+        column: column.clone(),
+        label: label.clone(),
+    };
+    constants.iter().map(constant).collect()
+}
+
+/// Parses constants.
+///
+/// # Errors
+/// A [`Refusal`] with code `request`.
+pub fn decode_constants(wire: Vec<v1::Constant>) -> Result<BTreeMap<String, String>, Refusal> {
+    let count = wire.len();
+    let is_short = |one: &v1::Constant| one.column.len().max(one.label.len()) <= MAX_NAME_BYTES;
+    let all_short = wire.iter().all(is_short);
+    let constants: BTreeMap<_, _> = wire.into_iter().map(|one| (one.column, one.label)).collect();
+    let is_one = all_short && constants.len() == count && count <= MAX_COLUMNS;
+    if is_one { Ok(constants) } else { Err(malformed("constants")) }
+}
+
+pub(crate) fn encode_veil(veil: &Veil) -> v1::Veil {
+    v1::Veil {
+        key: veil.key.as_bytes().to_vec(),
+        extents: encode_extents(&veil.extents),
+        constants: encode_constants(&veil.constants),
+    }
+}
+
 pub(crate) fn decode_veil(wire: v1::Veil) -> Result<Veil, Refusal> {
     let key = VeilKey::from_slice(&wire.key).ok_or_else(|| malformed("veil"))?;
-    Ok(Veil { key, extents: decode_extents(wire.extents)? })
+    let constants = decode_constants(wire.constants)?;
+    Ok(Veil { key, extents: decode_extents(wire.extents)?, constants })
 }
 
 fn encode_tag(tag: Option<u128>) -> Vec<u8> {
@@ -145,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn constants_come_back_and_damage_is_refused() {
+        let constants = BTreeMap::from([("stay.drg_scheme".to_owned(), "G@1".to_owned())]);
+        let wire = encode_constants(&constants);
+        assert_eq!(decode_constants(wire.clone()), Ok(constants));
+        assert!(decode_constants([wire.clone(), wire.clone()].concat()).is_err());
+        let long = v1::Constant { label: "a".repeat(MAX_NAME_BYTES + 1), ..wire[0].clone() };
+        assert!(decode_constants(vec![long]).is_err());
+    }
+
+    #[test]
     fn extents_come_back_and_damage_is_refused() {
         let extent = Extent { least: -5, most: i64::MAX, nulls: true };
         let extents = BTreeMap::from([("stay.admitted_at".to_owned(), extent)]);
@@ -153,7 +195,7 @@ mod tests {
         assert!(decode_extents([wire.clone(), wire.clone()].concat()).is_err());
         let backwards = v1::Extent { most: -6, ..wire[0].clone() };
         assert!(decode_extents(vec![backwards]).is_err());
-        let veil = v1::Veil { key: vec![1; 31], extents: wire };
+        let veil = v1::Veil { key: vec![1; 31], extents: wire, constants: Vec::new() };
         assert!(decode_veil(veil).is_err());
     }
 }

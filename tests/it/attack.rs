@@ -4,6 +4,7 @@
 //! sums with the same stays, spread over three hospitals.
 
 mod absent_not_zero;
+mod adversary;
 mod conditional;
 mod cut_points;
 mod differencing;

@@ -256,7 +256,11 @@ impl World {
             terms: terms.vouched(&roster, &agreed.signatures).unwrap(),
             round_key: agreed.round_key.clone(),
             guard_key,
-            veil: Veil { key: VeilKey::new(Zeroizing::new([70; 32])), extents: BTreeMap::new() },
+            veil: Veil {
+                key: VeilKey::new(Zeroizing::new([70; 32])),
+                extents: BTreeMap::new(),
+                constants: BTreeMap::new(),
+            },
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
         let policy = Policy { pooled, ..Policy::answering() };

@@ -152,7 +152,7 @@ pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Result<Concealed
 /// The terms are bound to where the hospital itself finds that the request's cells stand.
 fn check_places(partial: &Partial, round: &Round) -> Result<(), Refusal> {
     let veiled = partial.frame().map(|frame| {
-        round.veil.covers(&frame.extents)?;
+        round.veil.covers(frame)?;
         let request = round.admitted.request();
         Ok(round.veil.over(frame, request, &round.terms.shape, &round.round_key))
     });

@@ -418,7 +418,11 @@ impl Fixture {
 
 /// A veil that hides nothing, because nothing is known of where these rounds stand.
 pub(crate) fn veil() -> Veil {
-    Veil { key: VeilKey::new(Zeroizing::new([9; 32])), extents: BTreeMap::new() }
+    Veil {
+        key: VeilKey::new(Zeroizing::new([9; 32])),
+        extents: BTreeMap::new(),
+        constants: BTreeMap::new(),
+    }
 }
 
 /// The verdict when nothing was told before.

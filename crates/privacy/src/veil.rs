@@ -41,6 +41,8 @@ pub struct Veil {
     pub key: VeilKey,
     /// For columns of which it is known, the values that they have in the region.
     pub extents: BTreeMap<String, Extent>,
+    /// Columns that have one value in all of the region's rows.
+    pub constants: BTreeMap<String, String>,
 }
 
 /// Where the cells of a round stand, as the witness is told.
@@ -145,7 +147,9 @@ impl Veil {
         shape: &Shape,
         round_key: &RoundKey,
     ) -> Option<Veiled> {
-        let frame = Frame { extents: self.extents.clone(), ..frame.clone() };
+        let (extents, constants) = (self.extents.clone(), self.constants.clone());
+        let mut frame = Frame { extents, constants, ..frame.clone() };
+        frame.pins.retain(|column, label| self.constants.get(column) != Some(label));
         let pins = frame.pins.iter().map(|(column, label)| self.key.label(column, Some(label)));
         let whole = pins.fold(self.key.base(&frame.base), u128::wrapping_add);
         let tags = match shape.sketched() {
@@ -200,7 +204,9 @@ impl Veil {
     /// What each place of a dimension adds to the whole's sum.
     fn labels(&self, frame: &Frame, domains: &[Domain], at: usize) -> Vec<u128> {
         let (domain, column) = (&domains[at], frame.dimensions[at].as_ref());
-        // Of two dimensions of one column the last one decides; where they differ there is nobody.
+        // Of two dimensions of one column the last one decides; where they differ there is nobody. A label that
+        // all rows have tells nothing.
+        let constant = column.and_then(|column| self.constants.get(column));
         let again = |column: &String| frame.dimensions[at + 1..].contains(&Some(column.clone()));
         let column = column.filter(|column| !again(column));
         let pinned = column.and_then(|column| {
@@ -214,6 +220,9 @@ impl Veil {
         let label = |place: usize| {
             let code = domain.code(place);
             let Some(column) = column else { return 0 };
+            if code.is_some() && code.as_ref() == constant {
+                return 0;
+            }
             let is_one = domain.is_named(place) && code.as_deref() != Some(OTHER);
             let label = if is_one { code.as_deref() } else { Some(beside.as_str()) };
             self.key.label(column, label).wrapping_sub(pinned.unwrap_or_default())
@@ -221,20 +230,22 @@ impl Veil {
         (0..domain.size()).map(label).collect()
     }
 
-    /// Checks, as a node, that the `own` data lie where the coordinator says that the region's do.
-    pub(crate) fn covers(&self, own: &BTreeMap<String, Extent>) -> Result<(), Refusal> {
+    /// Checks, as a node, that its data lie where the coordinator says that the region's do, as far as `own` knows.
+    pub(crate) fn covers(&self, own: &Frame) -> Result<(), Refusal> {
+        let has = |(column, label): (&String, &String)| own.constants.get(column) == Some(label);
+        let own = &own.extents;
         let lies_within = |(column, stated): (&String, &Extent)| {
             own.get(column).is_none_or(|own| {
                 stated.least <= own.least && own.most <= stated.most && (stated.nulls || !own.nulls)
             })
         };
-        if self.extents.iter().all(lies_within) {
+        if self.extents.iter().all(lies_within) && self.constants.iter().all(has) {
             return Ok(());
         }
         Err(Refusal::new(
             RefusalCode::Offer,
             EXTENTS,
-            "The hospital has months that the coordinator does not know of yet.",
+            "The hospital has months, or values, that the coordinator does not know of yet.",
             "Ask again: the coordinator has the hospital describe itself first.",
         ))
     }

@@ -311,21 +311,17 @@ impl Engine {
     }
 
     /// The groups of a question.
-    async fn cells(
-        &self,
-        prepared: &Prepared,
-        admitted: Admitted,
-    ) -> Result<Partial, ComputeError> {
+    async fn cells(&self, plan: &Prepared, admitted: Admitted) -> Result<Partial, ComputeError> {
         let (noisy, domains) = (admitted.noisy(), admitted.request().domains().iter());
         let marks = admitted.is_compared().then(|| Arc::clone(&self.marks));
-        let mut spec = prepared.spec(&admitted, domains.map(Domain::places).collect(), marks);
+        let mut spec = plan.spec(&admitted, domains.map(Domain::places).collect(), marks);
         if let Some(noisy) = noisy {
             spec.inputs.iter_mut().for_each(|input| input.bound = noisy.rule().bound(input));
         } else {
-            spec.shares = self.shares(prepared, &admitted).await?;
+            spec.shares = self.shares(plan, &admitted).await?;
         }
-        let kernel = self.run(prepared, &spec).await?;
-        let (selected, selective) = (kernel.selected_persons(), prepared.checked.selective);
+        let kernel = self.run(plan, &spec).await?;
+        let (selected, selective) = (kernel.selected_persons(), plan.checked.selective);
         let (groups, population) = kernel.into_parts().map_err(refuse_kernel)?;
         Ok(Partial::new(admitted, groups, population, selected, selective))
     }

@@ -104,6 +104,7 @@ pub(crate) fn month(number: u8) -> Place {
         has_whole: true,
         spans: BTreeMap::from([(column(), month)]),
         extents: BTreeMap::from([(column(), Extent { least: 0, most: 9, nulls: true })]),
+        constants: BTreeMap::new(),
         told_apart: Vec::new(),
     }
     .whole()

@@ -229,7 +229,7 @@ async fn the_same_in_other_words(way: Way, region: &Region) {
         assert_eq!(refusal(region.ask(&sql).await).code, RefusalCode::Differencing, "{sql}");
     }
     // Beside a group that all are in, and, where the party knows the data, a condition that everybody meets.
-    let mut others = vec![("", ", 'x'")];
+    let mut others = vec![("", ", 'x'"), (" AND drg_scheme = 'unnamed'", "")];
     if way == Way::Own {
         others.push((" AND age_years >= 0", ""));
     }
@@ -256,12 +256,13 @@ async fn quarters_do_not_tell_the_rest_of_a_year_either() {
         for from in [1, 4, 7] {
             assert_eq!(way.told(&region, &between(from, from + 3)).await, ALL);
         }
-        assert_eq!(way.told(&region, &between(1, 13)).await, ["DC1"]);
+        let year = way.told(&region, &between(1, 13)).await;
+        assert!(year == ["DB1"] || year == ["DC1"], "{way:?} {year:?}");
         // Of half a year nothing can be told: with the other groups, of which everything follows by now, its
         // total would tell of the first one.
         let half = way.told(&region, &between(7, 13)).await;
         assert!(!half.contains(&"DA1".to_owned()), "{way:?} {half:?}");
-        assert_eq!(way.told(&region, "").await, ["DC1"]);
+        assert_eq!(way.told(&region, "").await, year);
     }
 }
 

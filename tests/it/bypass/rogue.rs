@@ -66,7 +66,11 @@ impl Rogue {
     }
 
     fn veil(&self) -> Veil {
-        Veil { key: VeilKey::new(self.key.derive("veil")), extents: BTreeMap::new() }
+        Veil {
+            key: VeilKey::new(self.key.derive("veil")),
+            extents: BTreeMap::new(),
+            constants: BTreeMap::new(),
+        }
     }
 
     /// What the terms are bound to when `request` is about all stays by group.
@@ -78,6 +82,7 @@ impl Rogue {
             has_whole: true,
             spans: BTreeMap::new(),
             extents: BTreeMap::new(),
+            constants: BTreeMap::new(),
             told_apart: Vec::new(),
         };
         let shape = Shape::of(request).unwrap();

@@ -83,7 +83,11 @@ impl<'a> Chair<'a> {
         let roster = signed.verify(&authority, REGION).unwrap();
         let key = region.pki().signing_key(&peer(Role::Coordinator, "main")).unwrap();
         // The coordinator's own, who says nothing of where the data lie.
-        let veil = Veil { key: VeilKey::new(key.derive("veil")), extents: BTreeMap::new() };
+        let veil = Veil {
+            key: VeilKey::new(key.derive("veil")),
+            extents: BTreeMap::new(),
+            constants: BTreeMap::new(),
+        };
         Self { region, key, roster, frames: Mutex::default(), veil }
     }
 

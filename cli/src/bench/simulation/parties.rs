@@ -193,7 +193,11 @@ impl Parties {
             terms,
             round_key: self.round_key.clone(),
             guard_key: self.guard_key.clone(),
-            veil: Veil { key: VeilKey::new(secret("veil").into()), extents: BTreeMap::new() },
+            veil: Veil {
+                key: VeilKey::new(secret("veil").into()),
+                extents: BTreeMap::new(),
+                constants: BTreeMap::new(),
+            },
         };
         let round =
             admit_round(offer, &self.policy, &first.id, privacy::Leave::None).map_err(wrong)?;

@@ -68,6 +68,8 @@ pub struct Frame {
     pub spans: BTreeMap<String, Span>,
     /// The values that columns have in this snapshot.
     pub extents: BTreeMap<String, Extent>,
+    /// Columns that have one value in all rows of this snapshot: conditions on it are none.
+    pub constants: BTreeMap<String, String>,
     /// For each measure, by which conditions it tells rows apart; empty where there are none.
     pub told_apart: Vec<String>,
 }
@@ -99,7 +101,13 @@ impl Frame {
     /// The place of the rows as a whole.
     #[must_use]
     pub fn whole(&self) -> Place {
-        self.at(&self.pins, Arc::new(self.standing()))
+        self.at(&self.telling(self.pins.clone()), Arc::new(self.standing()))
+    }
+
+    /// Those that some rows do not meet.
+    fn telling(&self, mut pins: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        pins.retain(|column, label| self.constants.get(column) != Some(label));
+        pins
     }
 
     /// The place of the group with these labels in the `whole`; `None` when it has more or fewer than there are
@@ -121,7 +129,7 @@ impl Frame {
                 pins.insert(column.clone(), label);
             }
         }
-        Some(pins)
+        Some(self.telling(pins))
     }
 
     /// The place of those of a group whom a measure treats alike: they meet this combination of its conditions.

@@ -18,7 +18,7 @@ fn key(byte: u8) -> VeilKey {
 
 fn veil() -> Veil {
     let extents = [(MONTH.to_owned(), Extent { least: 100, most: 199, nulls: false })].into();
-    Veil { key: key(1), extents }
+    Veil { key: key(1), extents, constants: BTreeMap::new() }
 }
 
 fn round_key(byte: u8) -> RoundKey {
@@ -33,6 +33,7 @@ fn frame(pins: &[(&str, &str)]) -> Frame {
         has_whole: true,
         spans: [(MONTH.to_owned(), Span { from: 120, until: i64::MAX })].into(),
         extents: BTreeMap::new(),
+        constants: BTreeMap::new(),
         told_apart: Vec::new(),
     }
 }

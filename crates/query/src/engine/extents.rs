@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array as _, AsArray as _};
+use arrow::array::{Array as _, ArrayRef, AsArray as _};
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
-use model::schema::{Column, ColumnType, table};
+use model::schema::{Column, ColumnType, DRG_SCHEME, Kind, table};
 use privacy::Partial;
 use privacy::sketch::{Extent, Frame};
 use time::OffsetDateTime;
@@ -21,8 +21,15 @@ use crate::walk::is_ordered;
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) largest: largest::Kept,
-    /// By column, as a relation names it.
-    extents: OnceCell<BTreeMap<String, Extent>>,
+    values: OnceCell<Values>,
+}
+
+/// The values that columns have, by their names in a relation.
+#[derive(Debug, Clone, Default)]
+struct Values {
+    extents: BTreeMap<String, Extent>,
+    /// Of columns that have one value in all rows.
+    constants: BTreeMap<String, String>,
 }
 
 /// The table whose columns are looked at.
@@ -57,12 +64,23 @@ impl Engine {
         if !partial.admitted().is_compared() {
             return Ok(partial);
         }
-        let extents = self.extents().await?.clone();
-        Ok(partial.framed(Frame { extents, ..prepared.frame.clone() }))
+        let Values { extents, constants } = self.values().await?.clone();
+        Ok(partial.framed(Frame { extents, constants, ..prepared.frame.clone() }))
     }
 
-    async fn extents(&self) -> Result<&BTreeMap<String, Extent>, ComputeError> {
-        self.found.extents.get_or_try_init(|| self.find_extents()).await
+    async fn values(&self) -> Result<&Values, ComputeError> {
+        self.found.values.get_or_try_init(|| self.find_values()).await
+    }
+
+    /// The grouper scheme that all stays have, by its column; none when there are several, or stays without. No
+    /// other value that all stays have is told to anybody.
+    ///
+    /// # Errors
+    /// [`ComputeError::Engine`] when the snapshot cannot be read.
+    pub async fn scheme(&self) -> Result<BTreeMap<String, String>, ComputeError> {
+        let mut constants = self.values().await?.constants.clone();
+        constants.retain(|column, _| *column == format!("{STAY}.{DRG_SCHEME}"));
+        Ok(constants)
     }
 
     /// The months in which the times of stays lie, from the start of the first to the end of the last: in seconds
@@ -71,7 +89,7 @@ impl Engine {
     /// # Errors
     /// [`ComputeError::Engine`] when the snapshot cannot be read.
     pub async fn months(&self) -> Result<BTreeMap<String, Extent>, ComputeError> {
-        let mut months = self.extents().await?.clone();
+        let mut months = self.values().await?.extents.clone();
         months.retain(|name, _| times().any(|column| *name == full_name(column)));
         for extent in months.values_mut() {
             extent.least = month_of(extent.least).map_or(i64::MIN, |(start, _)| start);
@@ -80,37 +98,85 @@ impl Engine {
         Ok(months)
     }
 
-    async fn find_extents(&self) -> Result<BTreeMap<String, Extent>, ComputeError> {
-        let columns = table(STAY).into_iter().flat_map(|table| table.columns);
-        let columns: Vec<_> = columns.filter(|column| is_ordered(column)).collect();
-        let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+    async fn find_values(&self) -> Result<Values, ComputeError> {
+        let columns = || table(STAY).into_iter().flat_map(|table| table.columns);
+        let ordered: Vec<_> = columns().filter(|column| is_ordered(column)).collect();
+        let is_text = |column: &&Column| column.column_type == ColumnType::Text;
+        let texts: Vec<_> =
+            columns().filter(is_text).filter(|column| column.kind == Kind::Dimension).collect();
+        let names: Vec<_> = ordered.iter().chain(&texts).map(|column| column.name).collect();
         let state = self.context.state();
         let plan = plan_query(&state, &format!("SELECT {} FROM {STAY}", names.join(", "))).await?;
         let plan = state.create_physical_plan(&plan).await.map_err(|error| failed(&error))?;
         let mut stream =
             execute_stream(plan, self.context.task_ctx()).map_err(|error| failed(&error))?;
         let mut extents = BTreeMap::<String, Extent>::new();
+        let mut constants: Vec<Constant> = vec![Constant::Unseen; texts.len()];
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| failed(&error))?;
-            for (column, values) in columns.iter().zip(batch.columns()) {
-                let wrong = || ComputeError::Engine(format!("{} is no number", column.name));
-                let whole = cast(values, &DataType::Int64).map_err(|_| wrong())?;
-                let whole = whole.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-                // What is not whole was cut.
-                let slack =
-                    i64::from(matches!(column.column_type, ColumnType::Money | ColumnType::Float));
+            let (numbers, codes) = batch.columns().split_at(ordered.len());
+            for (column, values) in ordered.iter().zip(numbers) {
                 let nobody = Extent { least: i64::MAX, most: i64::MIN, nulls: false };
                 let extent = extents.entry(full_name(column)).or_insert(nobody);
-                extent.nulls |= values.null_count() > 0;
-                if let (Some(least), Some(most)) = (min(whole), max(whole)) {
-                    extent.least = extent.least.min(least - slack);
-                    extent.most = extent.most.max(most + slack);
-                }
+                *extent = widened(*extent, column, values)?;
+            }
+            for (constant, values) in constants.iter_mut().zip(codes) {
+                constant.see(values)?;
             }
         }
         // A column without values has no stretch.
         extents.retain(|_, extent| extent.least <= extent.most);
-        Ok(extents)
+        let constants =
+            texts.iter().zip(constants).filter_map(|(column, constant)| match constant {
+                Constant::Always(label) => Some((full_name(column), label)),
+                Constant::Unseen | Constant::Never => None,
+            });
+        Ok(Values { extents, constants: constants.collect() })
+    }
+}
+
+/// The extent with these values too.
+fn widened(extent: Extent, column: &Column, values: &ArrayRef) -> Result<Extent, ComputeError> {
+    let wrong = || ComputeError::Engine(format!("{} is no number", column.name));
+    let whole = cast(values, &DataType::Int64).map_err(|_| wrong())?;
+    let whole = whole.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+    // What is not whole was cut.
+    let slack = i64::from(matches!(column.column_type, ColumnType::Money | ColumnType::Float));
+    let nulls = extent.nulls || values.null_count() > 0;
+    Ok(match (min(whole), max(whole)) {
+        (Some(least), Some(most)) => Extent {
+            least: extent.least.min(least - slack),
+            most: extent.most.max(most + slack),
+            nulls,
+        },
+        _ => Extent { nulls, ..extent },
+    })
+}
+
+/// Whether a column has one value in all rows.
+#[derive(Debug, Clone)]
+enum Constant {
+    Unseen,
+    Always(String),
+    Never,
+}
+
+impl Constant {
+    /// Looks at further rows.
+    fn see(&mut self, values: &ArrayRef) -> Result<(), ComputeError> {
+        if matches!(self, Self::Never) || values.is_empty() {
+            return Ok(());
+        }
+        let text = cast(values, &DataType::Utf8)
+            .map_err(|error| ComputeError::Engine(error.to_string()))?;
+        let text = text.as_string::<i32>();
+        let label = match self {
+            Self::Always(label) => label.clone(),
+            _ => text.iter().next().flatten().unwrap_or_default().to_owned(),
+        };
+        let is_one = text.iter().all(|value| value == Some(label.as_str()));
+        *self = if is_one { Self::Always(label) } else { Self::Never };
+        Ok(())
     }
 }
 

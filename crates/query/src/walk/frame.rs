@@ -191,7 +191,7 @@ impl CheckedRequest {
         let base = sha256(others.join("\n").as_bytes());
         // After a join the whole counts a stay once for each group, so it is not what stands there.
         let has_whole = self.checked.one_row_per_stay;
-        let (extents, told_apart) = (BTreeMap::new(), Vec::new());
-        Ok(Frame { base, pins, dimensions, has_whole, spans, extents, told_apart })
+        let (extents, constants, told_apart) = Default::default();
+        Ok(Frame { base, pins, dimensions, has_whole, spans, extents, constants, told_apart })
     }
 }

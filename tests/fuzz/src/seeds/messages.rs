@@ -126,7 +126,8 @@ fn round() -> Vec<Seed> {
     (proposal.nonce_b, proposal.witness_key) = (Vec::new(), Vec::new());
     let extent = Extent { least: 0, most: 1_800_000_000, nulls: false };
     let extents = [("stay.discharged_at".to_owned(), extent)].into();
-    let veil = Veil { key: VeilKey::from_slice(&[8; 32]).unwrap(), extents };
+    let veil =
+        Veil { key: VeilKey::from_slice(&[8; 32]).unwrap(), extents, constants: BTreeMap::new() };
     let offer = encode_offer(terms, signatures, request, (round_key, &veil), &[7; 80], 5_000);
     let with_roster = v1::Offer { roster: parties.signed_roster.to_bytes(), ..offer.clone() };
     let proof = UploadProof {

@@ -93,6 +93,7 @@ fn frame() -> Frame {
         has_whole: true,
         spans: [("stay.discharged_at".into(), span)].into(),
         extents: BTreeMap::new(),
+        constants: BTreeMap::new(),
         told_apart: Vec::new(),
     }
 }
@@ -100,7 +101,8 @@ fn frame() -> Frame {
 fn veil() -> Veil {
     let extent = Extent { least: 1_706_745_600, most: 1_800_000_000, nulls: false };
     let extents = [("stay.discharged_at".into(), extent)].into();
-    Veil { key: VeilKey::new(Zeroizing::new([0x33; 32])), extents }
+    let constants = BTreeMap::new();
+    Veil { key: VeilKey::new(Zeroizing::new([0x33; 32])), extents, constants }
 }
 
 fn veiled(request: &ReleaseRequest) -> Veiled {

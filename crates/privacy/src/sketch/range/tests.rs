@@ -22,6 +22,7 @@ fn frame(span: Span) -> Frame {
         has_whole: true,
         spans: BTreeMap::from([(MONTH.to_owned(), span)]),
         extents: BTreeMap::new(),
+        constants: BTreeMap::new(),
         told_apart: Vec::new(),
     }
 }

@@ -205,7 +205,11 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
     let guard_key = GuardSecret::from_slice(&[6; 32]).unwrap().key(&terms.sid());
     let request = salted(request, terms.sid());
     let terms = terms.vouched(&roster, &signatures).unwrap();
-    let veil = Veil { key: VeilKey::from_slice(&[7; 32]).unwrap(), extents: BTreeMap::new() };
+    let veil = Veil {
+        key: VeilKey::from_slice(&[7; 32]).unwrap(),
+        extents: BTreeMap::new(),
+        constants: BTreeMap::new(),
+    };
     let offer = Offer { request, terms, round_key, guard_key, veil };
     admit_round(offer, &open_policy(), &own, privacy::Leave::None).unwrap().admitted().clone()
 }
