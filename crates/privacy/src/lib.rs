@@ -14,8 +14,9 @@
 //! [`Released`], and `Offer` → [`Round`] → [`Partial`] → [`Concealed`]. Only `Released` and
 //! `Concealed` have a wire form, so nothing that skipped the rules can be encoded.
 //!
-//! Pairs of sums that differ by a few persons are not both told ([`sketch`]), and what is withheld does not
-//! follow from a total, nor in a hospital's own tables from the margins.
+//! Pairs of sums that differ by a few persons are not both told ([`sketch`]), nor stretches from which a few
+//! follow; of regional sums the witness learns under other names where they stand ([`veil`]). What is withheld
+//! does not follow from a total, nor in a hospital's own tables from the margins.
 //!
 //! Where a hospital admits it, its own cells are told with [`noise`] instead, and none of these rules is needed.
 //!

@@ -16,6 +16,10 @@
 //! the minimum does not pass, and a request whose whole population does so is not opened at all,
 //! nor one that with an earlier whole and an earlier cell leaves so few ([`mod@crate::sketch`]).
 //!
+//! *Stretches.* Where the cells stand among others it is told under names that it cannot read
+//! ([`mod@crate::veil`]). A cell does not pass when with earlier stretches of its group it would tell of fewer, and
+//! more groups are withheld when the total less those that pass would.
+//!
 //! *Complementary suppression.* When the groups that do not pass are together too few to be told, they
 //! would follow from a total and the groups that do; so the smallest of these is withheld as well,
 //! until the withheld are enough. So it is when some of the withheld were told before. All that is

@@ -149,6 +149,13 @@ impl Veil {
     ) -> Option<Veiled> {
         let (extents, constants) = (self.extents.clone(), self.constants.clone());
         let mut frame = Frame { extents, constants, ..frame.clone() };
+        // Of a region's rows some are of hospitals with an attribute, and some are not.
+        let mut base = Writer::new("consilium/base/v1");
+        base.bytes(&frame.base);
+        frame.locals.iter().for_each(|condition| base.text(condition));
+        frame.base = base.hash();
+        let locals = frame.dimensions.iter_mut().zip(&frame.local_dimensions);
+        locals.for_each(|(column, local)| *column = column.take().or_else(|| local.clone()));
         frame.pins.retain(|column, label| self.constants.get(column) != Some(label));
         let pins = frame.pins.iter().map(|(column, label)| self.key.label(column, Some(label)));
         let whole = pins.fold(self.key.base(&frame.base), u128::wrapping_add);

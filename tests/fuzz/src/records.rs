@@ -101,6 +101,8 @@ pub(crate) fn month(number: u8) -> Place {
         base: [number; 32],
         pins: BTreeMap::new(),
         dimensions: Vec::new(),
+        locals: Vec::new(),
+        local_dimensions: Vec::new(),
         has_whole: true,
         spans: BTreeMap::from([(column(), month)]),
         extents: BTreeMap::from([(column(), Extent { least: 0, most: 9, nulls: true })]),

@@ -79,6 +79,8 @@ impl Rogue {
             base: privacy::sha256(b"FROM stay"),
             pins: BTreeMap::new(),
             dimensions: vec![Some("stay.drg_code".to_owned())],
+            locals: Vec::new(),
+            local_dimensions: Vec::new(),
             has_whole: true,
             spans: BTreeMap::new(),
             extents: BTreeMap::new(),

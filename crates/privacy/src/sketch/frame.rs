@@ -62,6 +62,10 @@ pub struct Frame {
     pub pins: BTreeMap<String, String>,
     /// For each dimension of the groups, its column; `None` when it is the same for all of a hospital's rows.
     pub dimensions: Vec<Option<String>>,
+    /// Conditions on attributes of the hospital: of one hospital's rows all meet them or none, of a region's not.
+    pub locals: Vec<String>,
+    /// For each dimension that is an attribute of the hospital, its column.
+    pub local_dimensions: Vec<Option<String>>,
     /// Whether the sketch of the whole counts each stay once.
     pub has_whole: bool,
     /// Stretches that conditions cut out.
@@ -97,11 +101,27 @@ pub(crate) struct Cut {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Spans(pub(super) BTreeMap<String, (Span, Span)>);
 
+impl Cut {
+    fn new(of: [u8; 32], column: &str) -> Self {
+        let mut along = Writer::new("consilium/cut/v1");
+        along.bytes(&of);
+        along.text(column);
+        Self { of, along: along.hash() }
+    }
+}
+
 impl Frame {
     /// The place of the rows as a whole.
     #[must_use]
     pub fn whole(&self) -> Place {
-        self.at(&self.telling(self.pins.clone()), Arc::new(self.standing()))
+        let pins = self.telling(self.pins.clone());
+        let cut = |column: &String| {
+            let mut others = pins.clone();
+            others.remove(column);
+            Cut::new(self.set(&others), column)
+        };
+        let (set, cuts) = (self.set(&pins), pins.keys().map(cut).collect());
+        Place { set, spans: Arc::new(self.standing()), cuts }
     }
 
     /// Those that some rows do not meet.
@@ -114,7 +134,17 @@ impl Frame {
     /// dimensions.
     #[must_use]
     pub fn group(&self, whole: &Place, key: &[Option<String>]) -> Option<Place> {
-        Some(self.at(&self.labelled(key)?, Arc::clone(&whole.spans)))
+        let set = self.set(&self.labelled(key)?);
+        if set == whole.set {
+            return Some(whole.clone());
+        }
+        // Groups by several columns are groups of each other's margins too, and too many to be kept as such.
+        let mut columns = self.dimensions.iter().flatten();
+        let cuts = match (columns.next(), columns.next()) {
+            (Some(column), None) => vec![Cut::new(whole.set, column)],
+            _ => Vec::new(),
+        };
+        Some(Place { set, spans: Arc::clone(&whole.spans), cuts })
     }
 
     fn labelled(&self, key: &[Option<String>]) -> Option<BTreeMap<String, String>> {
@@ -144,21 +174,7 @@ impl Frame {
         let mut pins = self.labelled(key)?;
         // No column is called so.
         pins.insert(format!("\0{conditions}"), combination.to_string());
-        Some(self.at(&pins, Arc::clone(&whole.spans)))
-    }
-
-    /// The place of those with these labels, a group of all sets that have one label less.
-    fn at(&self, pins: &BTreeMap<String, String>, spans: Arc<Spans>) -> Place {
-        let cut = |column: &String| {
-            let mut others = pins.clone();
-            others.remove(column);
-            let of = self.set(&others);
-            let mut along = Writer::new("consilium/cut/v1");
-            along.bytes(&of);
-            along.text(column);
-            Cut { of, along: along.hash() }
-        };
-        Place { set: self.set(pins), spans, cuts: pins.keys().map(cut).collect() }
+        Some(Place { set: self.set(&pins), spans: Arc::clone(&whole.spans), cuts: Vec::new() })
     }
 
     fn set(&self, pins: &BTreeMap<String, String>) -> [u8; 32] {

@@ -30,6 +30,8 @@ fn frame(pins: &[(&str, &str)]) -> Frame {
         base: [7; 32],
         pins: pins.iter().map(|(c, l)| ((*c).to_owned(), (*l).to_owned())).collect(),
         dimensions: vec![Some("stay.drg_code".to_owned())],
+        locals: Vec::new(),
+        local_dimensions: Vec::new(),
         has_whole: true,
         spans: [(MONTH.to_owned(), Span { from: 120, until: i64::MAX })].into(),
         extents: BTreeMap::new(),
@@ -89,6 +91,30 @@ fn all_codes_beside_a_list_are_one_population_of_that_list() {
     assert_ne!(other(&CODES), veil().key.label("stay.drg_code", Some(OTHER)));
     let after_a_join = Frame { has_whole: false, ..frame };
     assert_eq!(over(&after_a_join, &CODES, 1).whole, None);
+}
+
+#[test]
+fn what_all_rows_have_is_no_condition_and_what_hospitals_have_is_one() {
+    let plain = over(&frame(&[]), &CODES, 1);
+    let scheme = frame(&[("stay.drg_scheme", "G@1")]);
+    assert_ne!(over(&scheme, &CODES, 1).whole, plain.whole);
+    let constants = BTreeMap::from([("stay.drg_scheme".to_owned(), "G@1".to_owned())]);
+    let request = costs_by(&CODES);
+    let shape = Shape::of(&request).unwrap();
+    let knowing = Veil { constants, ..veil() };
+    let under = |frame: &Frame| knowing.over(frame, &request, &shape, &round_key(1)).unwrap();
+    assert_eq!(under(&scheme), plain);
+    assert_ne!(under(&frame(&[("stay.drg_scheme", "G@2")])).whole, plain.whole);
+    // Of a region's rows only some are of tertiary hospitals.
+    let tier = Frame { locals: vec!["tier = 'tertiary'".to_owned()], ..frame(&[]) };
+    assert_ne!(over(&tier, &CODES, 1).whole, plain.whole);
+    let by_tier = Frame {
+        dimensions: vec![None],
+        local_dimensions: vec![Some("stay.hospital_tier".to_owned())],
+        ..frame(&[])
+    };
+    let tags = over(&by_tier, &CODES, 1).tags;
+    assert_eq!(tags.iter().collect::<std::collections::BTreeSet<_>>().len(), tags.len());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! `discharged_at >= '2024-01-01' AND discharged_at < '2024-04-01' AND sex = '1'` is a stretch of
 //! `stay.discharged_at` of the set with a pin on `stay.sex`; so is that group of the same stretch by sex.
-//! Conditions on attributes of the hospital hold for all of its rows or for none, and are left out.
+//! Conditions on attributes of the hospital hold for all of its rows or for none, and stand apart.
 
 use std::collections::BTreeMap;
 
@@ -163,11 +163,11 @@ impl CheckedRequest {
     /// # Errors
     /// A [`Refusal`] when an expression has no SQL form.
     pub(crate) fn frame(&self) -> Result<Frame, Refusal> {
-        let mut others = Vec::new();
+        let (mut others, mut locals) = (Vec::new(), Vec::new());
         let (mut pins, mut spans) = (BTreeMap::new(), BTreeMap::new());
         for filter in &self.relation.filters {
             match self.relation.part(filter) {
-                Part::Local => {}
+                Part::Local => locals.push(text(filter)?),
                 Part::Stretch(column, span) => {
                     let known = spans.entry(column).or_insert(Span::ALL);
                     *known = known.and(span);
@@ -188,10 +188,28 @@ impl CheckedRequest {
             None => text(expr).map(Some),
         };
         let dimensions = self.dimensions.iter().map(dimension).collect::<Result<_, Refusal>>()?;
+        let local = |expr: &Expr| {
+            let (name, column) = self.relation.name(expr)?;
+            (column.kind == Kind::Local).then_some(name)
+        };
+        let local_dimensions = self.dimensions.iter().map(local).collect();
+        locals.sort_unstable();
+        locals.dedup();
         let base = sha256(others.join("\n").as_bytes());
         // After a join the whole counts a stay once for each group, so it is not what stands there.
         let has_whole = self.checked.one_row_per_stay;
         let (extents, constants, told_apart) = Default::default();
-        Ok(Frame { base, pins, dimensions, has_whole, spans, extents, constants, told_apart })
+        Ok(Frame {
+            base,
+            pins,
+            dimensions,
+            locals,
+            local_dimensions,
+            has_whole,
+            spans,
+            extents,
+            constants,
+            told_apart,
+        })
     }
 }

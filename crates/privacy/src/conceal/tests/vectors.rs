@@ -90,6 +90,8 @@ fn frame() -> Frame {
         base: [0x34; 32],
         pins: [("stay.payer".into(), "UEBMI".into())].into(),
         dimensions: vec![Some("stay.drg_code".into()), Some("stay.sex".into())],
+        locals: Vec::new(),
+        local_dimensions: Vec::new(),
         has_whole: true,
         spans: [("stay.discharged_at".into(), span)].into(),
         extents: BTreeMap::new(),

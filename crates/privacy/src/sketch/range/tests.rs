@@ -19,6 +19,8 @@ fn frame(span: Span) -> Frame {
         base: [7; 32],
         pins: BTreeMap::new(),
         dimensions: vec![Some("stay.drg_code".to_owned())],
+        locals: Vec::new(),
+        local_dimensions: Vec::new(),
         has_whole: true,
         spans: BTreeMap::from([(MONTH.to_owned(), span)]),
         extents: BTreeMap::new(),
