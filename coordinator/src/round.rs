@@ -142,13 +142,6 @@ fn refused(refusal: Refusal) -> RoundFailure {
     RoundFailure::Refused(Box::new(refusal))
 }
 
-/// How a round went.
-enum Led {
-    Told(Box<Outcome>),
-    /// The data of a hospital lie elsewhere than it had told; it has told again.
-    Moved,
-}
-
 /// Terms that both authorities have signed.
 struct Agreed {
     terms: Terms,
@@ -188,24 +181,25 @@ impl Rounds {
         until: Instant,
         progress: &ProgressSender,
     ) -> Result<Outcome, RoundFailure> {
-        match self.lead_one(registry, without, asked, until, progress).await? {
-            Led::Told(outcome) => return Ok(*outcome),
-            Led::Moved => {}
+        for is_last in [false, true] {
+            let led = self.lead_one((registry, without), asked, until, progress, is_last);
+            if let Some(outcome) = led.await? {
+                return Ok(outcome);
+            }
         }
-        match self.lead_one(registry, without, asked, until, progress).await? {
-            Led::Told(outcome) => Ok(*outcome),
-            Led::Moved => Err(internal("a hospital describes its data in two ways")),
-        }
+        Err(internal("no round was led"))
     }
 
+    /// `None` when the data of a hospital lie elsewhere than it had told, and it has told again; the last time it is
+    /// only missing.
     async fn lead_one(
         &self,
-        registry: &Registry,
-        without: &[(Arc<Site>, Absence)],
+        (registry, without): (&Registry, &[(Arc<Site>, Absence)]),
         asked: Asked<'_>,
         until: Instant,
         progress: &ProgressSender,
-    ) -> Result<Led, RoundFailure> {
+        is_last: bool,
+    ) -> Result<Option<Outcome>, RoundFailure> {
         let request = asked.request;
         let shape = Shape::of(request).map_err(too_large)?;
         let roster = self.standing.roster().map_err(internal)?;
@@ -225,8 +219,8 @@ impl Rounds {
         let patience = left - left / OPEN_SHARE;
         let (gathered, mut absent) =
             self.gather(&agreed, request, &sites, patience, progress).await?;
-        if heard_anew(&absent, &self.clock).await {
-            return Ok(Led::Moved);
+        if heard_anew(&absent, &self.clock).await && !is_last {
+            return Ok(None);
         }
         absent.extend(strangers.into_iter().map(|site| (site, Absence::Identity)));
         absent.extend(without.iter().cloned());
@@ -270,7 +264,7 @@ impl Rounds {
         let sid = agreed.sid;
         let outcome =
             Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key };
-        Ok(Led::Told(Box::new(outcome)))
+        Ok(Some(outcome))
     }
 
     /// The memory that a round's uploads may take at a time, out of what all rounds share.

@@ -188,6 +188,6 @@ async fn without_a_budget_the_mean_of_many_answers_with_noise_hides_nobody() {
         rho_hospital_year_micro: 100 * MICRO,
         ..Noise::default()
     };
-    let (right, deviation) = told_apart(&world, plenty, 2 * MICRO).await;
+    let (right, deviation) = told_apart(&world, plenty, MICRO).await;
     assert!(right + 2 >= 2 * FEW && deviation < 0.5, "{right} of {}, {deviation}", 2 * FEW);
 }

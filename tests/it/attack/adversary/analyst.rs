@@ -157,7 +157,7 @@ impl<'a> Analyst<'a> {
     /// mean the same, as many as the budget lasts for; and the deviation of that mean.
     pub(super) async fn noisy_difference(&mut self, person: &Known, rho_micro: u64) -> (f64, f64) {
         let (mut sum, mut variance, mut pairs) = (0.0, 0.0, 0.0);
-        for words in 0..25 {
+        for words in 0..49 {
             let mut heard = Vec::new();
             for condition in [person.many(), person.all_but(&person.many())] {
                 let sql = format!(
