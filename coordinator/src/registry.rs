@@ -87,10 +87,20 @@ impl Absence {
     }
 }
 
+/// Where a hospital's data lie.
+#[derive(Debug)]
+pub(crate) struct Values {
+    /// The months of times.
+    pub(crate) extents: BTreeMap<String, Extent>,
+    /// Columns that have one value in all rows.
+    pub(crate) constants: BTreeMap<String, String>,
+}
+
 /// What is known of a hospital.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub(crate) description: Option<v1::DescribeResponse>,
+    values: Option<Arc<Values>>,
     pub(crate) last_seen: Option<SystemTime>,
     pub(crate) absence: Option<Absence>,
 }
@@ -135,18 +145,15 @@ impl Site {
         floor.is_sane().then_some(floor)
     }
 
-    /// The months that its data lie in, as far as it tells.
-    pub(crate) fn extents(&self) -> BTreeMap<String, Extent> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = known.description.as_ref().map(|told| told.extents.clone());
-        told.and_then(|told| decode_extents(told).ok()).unwrap_or_default()
+    /// Where its data lie, as far as it tells.
+    pub(crate) fn values(&self) -> Option<Arc<Values>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).values.clone()
     }
 
-    /// Columns that have one value in all of its rows, as far as it tells.
-    pub(crate) fn constants(&self) -> Option<BTreeMap<String, String>> {
+    /// Whether nothing was ever heard of it.
+    pub(crate) fn is_stranger(&self) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = known.description.as_ref()?.constants.clone();
-        decode_constants(told).ok()
+        known.description.is_none() && known.absence.is_none()
     }
 
     /// Notes that the hospital has answered, or why not.
@@ -174,6 +181,22 @@ impl Site {
         v1::ProjectAt { hospital: self.id.to_string(), considered, reason }
     }
 
+    /// A description with what it says of where the data lie.
+    fn read(
+        &self,
+        mut told: v1::DescribeResponse,
+    ) -> Result<(v1::DescribeResponse, Values), Absence> {
+        let extents = decode_extents(std::mem::take(&mut told.extents));
+        let constants = decode_constants(std::mem::take(&mut told.constants));
+        match (extents, constants) {
+            (Ok(extents), Ok(constants)) => Ok((told, Values { extents, constants })),
+            (Err(refusal), _) | (_, Err(refusal)) => {
+                tracing::warn!(hospital = %self.id, %refusal, "a description was not usable");
+                Err(Absence::Failed)
+            }
+        }
+    }
+
     /// Asks the hospital to describe itself, and remembers it.
     pub(crate) async fn describe(
         &self,
@@ -184,15 +207,16 @@ impl Site {
         let mut client = self.client();
         let answer = timeout(limit, client.describe(v1::DescribeRequest { code_lists })).await;
         let outcome = match answer {
-            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Ok(response)) => self.read(response.into_inner()),
             Ok(Err(status)) => Err(Absence::of(&status)),
             Err(_) => Err(Absence::Deadline),
         };
         self.note(outcome.as_ref().map(|_| ()).map_err(Clone::clone), clock.now());
-        let mut description = outcome.ok()?;
+        let (mut description, values) = outcome.ok()?;
         let full = description.clone();
         description.code_lists.clear();
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).description = Some(description);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        (known.description, known.values) = (Some(description), Some(Arc::new(values)));
         Some(full)
     }
 }

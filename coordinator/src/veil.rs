@@ -13,34 +13,34 @@ use crate::registry::{Absence, Site};
 
 /// Asks those to describe themselves of whom nothing was ever heard.
 pub(crate) async fn acquaint(sites: &[Arc<Site>], clock: &Clock) {
-    let is_stranger = |site: &&Arc<Site>| {
-        let known = site.known();
-        known.description.is_none() && known.absence.is_none()
-    };
-    join_all(sites.iter().filter(is_stranger).map(|site| site.describe(clock, false))).await;
+    let strangers = sites.iter().filter(|site| site.is_stranger());
+    join_all(strangers.map(|site| site.describe(clock, false))).await;
 }
 
 /// Where the data of all `sites` together begin and end, as far as they have told.
 pub(crate) fn extents(sites: &[Arc<Site>]) -> BTreeMap<String, Extent> {
     let mut all = BTreeMap::<String, Extent>::new();
-    for (column, own) in sites.iter().flat_map(|site| site.extents()) {
-        let joined = all.get(&column).map_or(own, |other| Extent {
-            least: own.least.min(other.least),
-            most: own.most.max(other.most),
-            nulls: own.nulls || other.nulls,
-        });
-        all.insert(column, joined);
+    for values in sites.iter().filter_map(|site| site.values()) {
+        for (column, own) in &values.extents {
+            let joined = all.get(column).map_or(*own, |other| Extent {
+                least: own.least.min(other.least),
+                most: own.most.max(other.most),
+                nulls: own.nulls || other.nulls,
+            });
+            all.insert(column.clone(), joined);
+        }
     }
     all
 }
 
 /// Columns that have one value in all rows of all `sites`; none unless all have told.
 pub(crate) fn constants(sites: &[Arc<Site>]) -> BTreeMap<String, String> {
-    let each: Option<Vec<_>> = sites.iter().map(|site| site.constants()).collect();
-    let mut each = each.unwrap_or_default().into_iter();
-    let mut all = each.next().unwrap_or_default();
+    let each: Option<Vec<_>> = sites.iter().map(|site| site.values()).collect();
+    let mut each = each.into_iter().flatten();
+    let Some(first) = each.next() else { return BTreeMap::new() };
+    let mut all = first.constants.clone();
     for own in each {
-        all.retain(|column, label| own.get(column) == Some(label));
+        all.retain(|column, label| own.constants.get(column) == Some(label));
     }
     all
 }

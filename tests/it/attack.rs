@@ -34,6 +34,9 @@ use tonic::Status;
 /// The hospitals of [`spread`]: as few as can hide in a sum.
 const SPREAD: [&str; 3] = ["h-1", "h-2", "h-3"];
 
+/// The grouper scheme of all stays.
+const SCHEME: &str = "CHS-DRG@2.0";
+
 /// A region of one hospital with these stays under the default policy, for questions by hospital.
 async fn hospital(stays: Vec<Stay>) -> Region {
     hospital_under(Policy::answering(), stays).await
@@ -42,7 +45,8 @@ async fn hospital(stays: Vec<Stay>) -> Region {
 async fn hospital_under(policy: Policy, stays: Vec<Stay>) -> Region {
     let folder = tempfile::tempdir().unwrap();
     let source = fixture::write(folder.path(), "h-1", stays);
-    let hospital = HospitalSource::small("h-1", source);
+    let mapping = fixture::mapping_with(folder.path(), SCHEME);
+    let hospital = HospitalSource { mapping, ..HospitalSource::small("h-1", source) };
     Region::builder().hospitals([hospital]).policy(policy).start().await.unwrap()
 }
 
@@ -54,9 +58,11 @@ async fn spread(stays: Vec<Stay>) -> Region {
 
 async fn spread_under(policy: Policy, stays: Vec<Stay>) -> Region {
     let folder = tempfile::tempdir().unwrap();
+    let mapping = fixture::mapping_with(folder.path(), SCHEME);
     let hospitals = SPREAD.into_iter().enumerate().map(|(turn, id)| {
         let own = stays.iter().skip(turn).step_by(SPREAD.len()).cloned();
-        HospitalSource::small(id, fixture::write(folder.path(), id, own))
+        let source = fixture::write(folder.path(), id, own);
+        HospitalSource { mapping: mapping.clone(), ..HospitalSource::small(id, source) }
     });
     Region::builder().hospitals(hospitals).policy(policy).start().await.unwrap()
 }

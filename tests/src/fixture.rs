@@ -101,6 +101,24 @@ pub fn mapping() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/small").to_owned()
 }
 
+/// The folder of the same mapping with a grouper scheme, made in `folder`.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn mapping_with(folder: &Path, scheme: &str) -> String {
+    let made = folder.join(scheme);
+    std::fs::create_dir(&made).expect("a folder without it");
+    for entry in std::fs::read_dir(mapping()).expect("the mapping") {
+        let path = entry.expect("a file of the mapping").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let named = format!("    '{scheme}' AS drg_scheme,\n    drg_code,");
+        let text = text.replace("    drg_code,", &named);
+        std::fs::write(made.join(path.file_name().expect("a name")), text).expect("a copy");
+    }
+    made.to_str().expect("a path in Unicode").to_owned()
+}
+
 /// Writes `stays` to `folder/name.csv`.
 ///
 /// # Panics

@@ -168,8 +168,9 @@ impl Veil {
             let sum = whole.wrapping_sub(self.key.label(column, Some(label)));
             [self.key.tag(sum), self.key.cut(sum, column)]
         };
-        let along = match frame.dimensions.as_slice() {
-            [Some(column)] if !frame.pins.contains_key(column) => Some(self.key.cut(whole, column)),
+        let mut columns = frame.dimensions.iter().flatten();
+        let along = match (columns.next(), columns.next()) {
+            (Some(column), None) => Some(self.key.cut(whole, column)),
             _ => None,
         };
         let hidden = |(column, spans): (&String, &_)| (self.key.column(column), *spans);
@@ -321,6 +322,9 @@ impl VeiledPlaces<'_> {
     /// Of a cell.
     pub(crate) fn cell(&self, index: usize) -> Option<Place> {
         let tag = self.veiled.tags.get(index).filter(|tag| **tag != 0)?;
+        if self.veiled.whole == Some(*tag) {
+            return self.whole();
+        }
         let cut = self.veiled.whole.zip(self.veiled.along);
         let cut = cut.map(|(whole, along)| self.veiled.cut(whole, along));
         let set = self.veiled.set(*tag);

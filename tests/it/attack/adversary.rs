@@ -16,6 +16,7 @@ use privacy::{Dominance, Noise, Policy};
 use tests::fixture;
 use tests::{HospitalSource, Region};
 
+use super::{SCHEME, SPREAD};
 use analyst::{Analyst, Attack};
 use world::{Known, World};
 
@@ -26,8 +27,8 @@ const TARGETS: usize = 200;
 /// Patients of the smaller attacks.
 const FEW: usize = 5;
 /// How often it is guessed rightly that a person was a patient by who knows that it is as likely as not, and how many
-/// patients there are without the person: of eleven that are expected ten to twelve are one in eight, and half of
-/// that is gained. Exact counts give so much away, and no rule on exact counts takes it back; noise does.
+/// patients to expect without the person: where eleven are expected, no number comes in more than one case in eight,
+/// and half of that is gained. Exact counts give so much away, and no rule on exact counts takes it back; noise does.
 const BY_COUNTS: f64 = 0.56;
 /// A normal deviation that is exceeded once in a hundred times.
 const ONE_IN_A_HUNDRED: f64 = 2.326;
@@ -43,8 +44,10 @@ fn at_least(successes: usize, of: usize) -> f64 {
 
 async fn region(world: &World, policy: Policy) -> Region {
     let folder = tempfile::tempdir().unwrap();
-    let hospitals = world.hospitals.iter().zip(["h-1", "h-2", "h-3"]).map(|(stays, id)| {
-        HospitalSource::small(id, fixture::write(folder.path(), id, stays.clone()))
+    let mapping = fixture::mapping_with(folder.path(), SCHEME);
+    let hospitals = world.hospitals.iter().zip(SPREAD).map(|(stays, id)| {
+        let source = fixture::write(folder.path(), id, stays.clone());
+        HospitalSource { mapping: mapping.clone(), ..HospitalSource::small(id, source) }
     });
     // The number of questions is not what protects here.
     let usage = Usage { requests_per_day: 10 * QUESTIONS as u64 };

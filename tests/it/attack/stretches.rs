@@ -12,7 +12,7 @@ use tests::Region;
 use tests::fixture::{self, Stay};
 
 use super::usage::restart;
-use super::{SPREAD, hospital_under, refusal, spread_under, stays};
+use super::{SCHEME, SPREAD, hospital_under, refusal, spread_under, stays};
 
 /// Four stays of the first group in the last quarter, sixty of each group in any other.
 const FEW: u32 = 4;
@@ -107,6 +107,8 @@ fn between(from: u32, until: u32) -> String {
     format!("WHERE discharged_at >= '{}' AND discharged_at < '{}'", end(from), end(until))
 }
 
+/// A condition that everybody meets.
+const ONLY_SCHEME: &str = " AND drg_scheme = 'CHS-DRG@2.0'";
 const ALL: [&str; 3] = ["DA1", "DB1", "DC1"];
 
 /// What an asker has heard, as equations over each group in each quarter.
@@ -127,6 +129,14 @@ impl Heard {
             quarters.clone().for_each(|quarter| row[group * 4 + quarter] = 1);
         }
         self.0.push(row);
+    }
+
+    /// Each of these groups by itself.
+    fn hears_of<T: AsRef<str>>(&mut self, told: &[T], quarters: &std::ops::Range<usize>) -> usize {
+        let is_told = |place: &usize| told.iter().any(|group| group.as_ref() == ALL[*place]);
+        let places: Vec<usize> = (0..ALL.len()).filter(is_told).collect();
+        places.iter().for_each(|place| self.hears(&[*place], quarters.clone()));
+        places.len()
     }
 
     /// Whether the secret is a linear combination of what was heard: elimination modulo a prime.
@@ -178,10 +188,7 @@ async fn whatever_is_asked_about_quarters_in_whatever_order_the_last_one_stays_h
             let condition = between(end(quarters.start), end(quarters.end));
             if by_group {
                 let groups = way.told(&region, &condition).await;
-                let is_told = |place: &usize| groups.iter().any(|group| group == ALL[*place]);
-                let places: Vec<usize> = (0..3).filter(is_told).collect();
-                numbers += places.len();
-                places.iter().for_each(|place| heard.hears(&[*place], quarters.clone()));
+                numbers += heard.hears_of(&groups, &quarters);
             } else if way.total(&region, &condition).await {
                 numbers += 1;
                 heard.hears(&[0, 1, 2], quarters.clone());
@@ -229,10 +236,12 @@ async fn the_same_in_other_words(way: Way, region: &Region) {
         assert_eq!(refusal(region.ask(&sql).await).code, RefusalCode::Differencing, "{sql}");
     }
     // Beside a group that all are in, and, where the party knows the data, a condition that everybody meets.
-    let mut others = vec![("", ", 'x'"), (" AND drg_scheme = 'unnamed'", "")];
+    let mut others = vec![("", ", 'x'"), (ONLY_SCHEME, "")];
     if way == Way::Own {
         others.push((" AND age_years >= 0", ""));
     }
+    let first = format!("{}{ONLY_SCHEME}", between(1, 4));
+    assert_eq!(way.told(region, &first).await, ALL, "everybody meets it");
     for (condition, group) in others {
         let hospital = way.hospital();
         let sql = format!(
@@ -258,11 +267,21 @@ async fn quarters_do_not_tell_the_rest_of_a_year_either() {
         }
         let year = way.told(&region, &between(1, 13)).await;
         assert!(year == ["DB1"] || year == ["DC1"], "{way:?} {year:?}");
-        // Of half a year nothing can be told: with the other groups, of which everything follows by now, its
-        // total would tell of the first one.
-        let half = way.told(&region, &between(7, 13)).await;
-        assert!(!half.contains(&"DA1".to_owned()), "{way:?} {half:?}");
         assert_eq!(way.told(&region, "").await, year);
+        // Nor with half a year, and with all totals.
+        let half = way.told(&region, &between(7, 13)).await;
+        let mut heard = Heard::default();
+        for (quarters, groups) in [(0..4, &year), (2..4, &half)] {
+            heard.hears_of(groups, &quarters);
+            heard.hears(&[0, 1, 2], quarters);
+        }
+        for quarter in 0..3 {
+            heard.hears_of(&ALL, &(quarter..quarter + 1));
+        }
+        assert!(!heard.solves(), "{way:?} {year:?} {half:?}");
+        // The year's first group would: this is no vacuous check.
+        heard.hears(&[0], 0..4);
+        assert!(heard.solves());
     }
 }
 
@@ -290,7 +309,8 @@ async fn a_month_that_a_hospital_has_only_now_is_asked_about_with_it() {
     let late: Vec<Stay> = all.into_iter().step_by(SPREAD.len()).collect();
     let source = fixture::write(region.folder(), "late", late);
     let site = Arc::clone(&region.sites()[0]);
-    let ingest = move || site.ingest(&source, &fixture::mapping()).unwrap();
+    let mapping = fixture::mapping_with(region.folder(), SCHEME);
+    let ingest = move || site.ingest(&source, &mapping).unwrap();
     tokio::task::spawn_blocking(ingest).await.unwrap();
     restart(&region, "h-1").await;
     let answer = region.ask("SELECT drg_code, count(*) AS n FROM stay GROUP BY 1").await.unwrap();

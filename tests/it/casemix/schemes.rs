@@ -1,7 +1,5 @@
 //! Groups of unlike grouper schemes are neither added up nor compared.
 
-use std::path::{Path, PathBuf};
-
 use model::RefusalCode;
 use tests::fixture::{self, Stay};
 use tests::{HospitalSource, Region};
@@ -9,30 +7,16 @@ use tests::{HospitalSource, Region};
 use super::json;
 use crate::client::{consilium, user_folder};
 
-/// The small mapping, with a grouper scheme.
-fn mapping(folder: &Path, name: &str, scheme: &str) -> PathBuf {
-    let made = folder.join(name);
-    std::fs::create_dir(&made).unwrap();
-    for entry in std::fs::read_dir(fixture::mapping()).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let scheme = format!("    '{scheme}' AS drg_scheme,\n    drg_code,");
-        let text = text.replace("    drg_code,", &scheme);
-        std::fs::write(made.join(path.file_name().unwrap()), text).unwrap();
-    }
-    made
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn unlike_groupers_are_refused_with_both_names() {
     let folder = tempfile::tempdir().unwrap();
-    let old = mapping(folder.path(), "old", "CHS-DRG@1.1");
-    let new = mapping(folder.path(), "new", "CHS-DRG@2.0");
+    let old = fixture::mapping_with(folder.path(), "CHS-DRG@1.1");
+    let new = fixture::mapping_with(folder.path(), "CHS-DRG@2.0");
     let hospitals = ["h-1", "h-2", "h-3", "h-4", "h-5", "h-6"].into_iter().enumerate();
     let hospitals = hospitals.map(|(index, id)| {
         let source = fixture::write(folder.path(), id, (0..40).map(Stay::plain));
         let mapping = if index < 3 { &old } else { &new };
-        let mapping = mapping.to_str().unwrap().to_owned();
+        let mapping = mapping.clone();
         HospitalSource { mapping, ..HospitalSource::small(id, source) }
     });
     let region = Region::builder().hospitals(hospitals).start().await.unwrap();

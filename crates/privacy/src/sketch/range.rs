@@ -22,7 +22,7 @@ pub(super) struct Stretches {
     of_set: HashMap<[u8; 32], Vec<(Arc<Spans>, Sketch)>>,
     /// Each once: an answer has many groups.
     spans: HashSet<Arc<Spans>>,
-    /// The groups of a set by one column, by [`Cut::along`].
+    /// The groups of a set by one column, by [`super::Cut::along`].
     groups: HashMap<[u8; 32], Groups>,
     len: usize,
 }

@@ -171,11 +171,12 @@ impl Constant {
             .map_err(|error| ComputeError::Engine(error.to_string()))?;
         let text = text.as_string::<i32>();
         let label = match self {
-            Self::Always(label) => label.clone(),
-            _ => text.iter().next().flatten().unwrap_or_default().to_owned(),
+            Self::Always(label) => Some(label.clone()),
+            Self::Unseen | Self::Never => text.iter().next().flatten().map(str::to_owned),
         };
-        let is_one = text.iter().all(|value| value == Some(label.as_str()));
-        *self = if is_one { Self::Always(label) } else { Self::Never };
+        // A row without a value is one that a condition leaves out.
+        let label = label.filter(|label| text.iter().all(|value| value == Some(label.as_str())));
+        *self = label.map_or(Self::Never, Self::Always);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use proto::{encode_claim, v1};
 use query::pack::{Arguments, Pack};
 use tests::{Answer, Region, put};
 
+use super::super::SCHEME;
 use super::world::{GROUPS, Known};
 
 /// What one question with noise costs, in millionths of rho: a tenth of a year's budget.
@@ -222,7 +223,7 @@ impl<'a> Analyst<'a> {
             let has = |name: &str| {
                 Pack::named(pack).unwrap().text().contains(&format!("name = \"{name}\""))
             };
-            let plain = [None, Some(("scheme", "unnamed")), Some(("tier", "tertiary"))];
+            let plain = [None, Some(("scheme", SCHEME)), Some(("tier", "tertiary"))];
             let ways = plain.iter().filter(|more| more.is_none_or(|(name, _)| has(name)));
             let ways: Vec<_> = ways.collect();
             for (span, more) in
