@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use model::Role;
 use node::ingest::{DipList, IngestReport, IngestRequest};
 use privacy::Policy;
+use record::Archive;
+use record::ledger::ReleaseRow;
 
 use crate::party::Party;
 use crate::pki::{Pki, now};
@@ -90,6 +92,15 @@ impl Site {
     #[must_use]
     pub fn config_path(&self) -> PathBuf {
         self.party.config_path()
+    }
+
+    /// What the hospital's ledger says that it released, at most the last thousand. Blocks.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn releases(&self) -> anyhow::Result<Vec<ReleaseRow>> {
+        let file = self.folder().join("data").join(record::FILE);
+        Ok(Archive::open(&file)?.releases(1_000)?)
     }
 
     /// Puts `policy` in the place of the policy file, at once.
@@ -204,6 +215,15 @@ impl Site {
     /// When there is a fault and the node is no process.
     pub async fn start_to_crash(&self, fault: Option<&str>) -> anyhow::Result<()> {
         self.party.start(fault).await
+    }
+
+    /// Stops its node and starts it again.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart(&self) -> anyhow::Result<()> {
+        self.stop().await;
+        self.start().await
     }
 
     /// Drains and stops the node; its port and folder stay.

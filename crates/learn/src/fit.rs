@@ -9,16 +9,18 @@
 //! Sources: McCullagh and Nelder (1989), section 2.5; Firth, *Biometrika* 80 (1993) 27; ridge
 //! standard errors: Gray, *JASA* 87 (1992) 942; sandwich: White, *Econometrica* 50 (1982) 1.
 
+mod equations;
 mod error;
 mod estimate;
 mod secant;
 mod sums;
 
-use model::glm::{Dispersion, Family};
+use model::glm::{Dispersion, Family, Link};
 use privacy::Step;
 use privacy::step::{Ask, At, Block, Column, Scalar};
 
-use crate::linear::{Factor, Symmetric};
+use crate::linear::Symmetric;
+use equations::{Equations, definite, in_errors, left_over};
 pub use error::{FitError, Separated};
 pub use estimate::{Coefficient, Estimate};
 use secant::Secants;
@@ -33,6 +35,9 @@ pub const MAX_STEPS: u32 = 60;
 /// A step is the last when no coefficient moves by more than this share of its standard error; the
 /// next one would move it by about the square of that.
 const QUADRATIC: f64 = 1e-5;
+/// A step is also the last when the two before let expect that no coefficient would be further than this
+/// from the estimate, in standard errors; whether that is so, the last step shows.
+const LEFT_OVER: f64 = 1e-6;
 /// The same where convergence is only linear.
 const LINEAR: f64 = 1e-9;
 /// A move below which no progress is rounding.
@@ -202,6 +207,7 @@ impl Fit {
         match self.stage {
             Stage::Start => self.start(sums)?,
             Stage::Newton => self.newton(sums)?,
+            Stage::Final if self.is_short_of(sums)? => self.newton(sums)?,
             Stage::Final => return self.finish(sums).map(Some),
         }
         Ok(None)
@@ -224,7 +230,10 @@ impl Fit {
         self.penalise(&mut information);
         let factor = definite(&information).ok_or(FitError::Indefinite)?;
         self.at.coefficients = factor.solve(&score);
-        self.stage = Stage::Newton;
+        let Step { family, link, .. } = self.problem.step;
+        // Least squares are solved at once.
+        let is_linear = (family, link) == (Family::Gaussian, Link::Identity) && self.is_exact();
+        self.stage = if is_linear { Stage::Final } else { Stage::Newton };
         Ok(())
     }
 
@@ -339,6 +348,7 @@ impl Fit {
                 self.at.log_shape = halve(self.at.log_shape, before.log_shape);
                 self.halvings += 1;
                 self.moved /= 2.0;
+                self.stage = Stage::Newton;
                 self.trace.push(Trace { objective, moved: self.moved, halved: true });
                 return Ok(());
             }
@@ -363,26 +373,12 @@ impl Fit {
 
     /// One step of Newton's method.
     fn advance(&mut self, sums: &Sums, objective: f64) -> Result<(), FitError> {
-        let canonical = self.problem.step.family.is_canonical(self.problem.step.link);
-        let block = if canonical { Block::Expected } else { Block::Observed };
-        let (mut information, withheld) = sums.information(block)?;
+        let Equations { information, score, withheld } = self.equations(sums)?;
         self.withheld_pairs = self.withheld_pairs.max(withheld);
-        let mut score = sums.column(Block::Score, &self.problem.names)?;
         if self.problem.firth {
             let factor = definite(&information).ok_or(FitError::Indefinite)?;
             self.inverse = factor.inverse().values().to_vec();
             self.leverage_at.clone_from(&self.at.coefficients);
-        }
-        self.penalise(&mut information);
-        for ((score, column), beta) in
-            score.iter_mut().zip(&self.problem.step.columns).zip(&self.at.coefficients)
-        {
-            if Self::is_penalised(column) {
-                *score -= self.problem.ridge * beta;
-            }
-        }
-        if self.has_shape() {
-            (information, score) = self.with_shape(sums, &information, score)?;
         }
         let whole = information.factor();
         let quadratic = whole.is_some() && self.is_exact() && !self.problem.firth;
@@ -398,11 +394,7 @@ impl Fit {
             let scale = (LARGEST_MOVE / largest).min(1.0);
             moves.iter_mut().for_each(|one| *one *= scale);
         }
-        let inverse = factor.inverse();
-        let in_errors = |(index, moved): (usize, &f64)| {
-            moved.abs() / inverse.at(index, index).max(f64::MIN_POSITIVE).sqrt()
-        };
-        let moved = moves.iter().enumerate().map(in_errors).fold(0.0f64, f64::max);
+        let moved = in_errors(&moves, &factor);
         self.trace.push(Trace { objective, moved, halved: false });
         self.before = Some((self.at.clone(), objective));
         for (beta, step) in self.at.coefficients.iter_mut().zip(&moves) {
@@ -418,10 +410,13 @@ impl Fit {
         self.check_divergence()?;
         // A step that does not get smaller any more has met the rounding of contributions.
         let stalled = moved > 0.8 * self.moved && moved < STALLED;
+        let near = if quadratic {
+            moved <= QUADRATIC || left_over(self.moved, moved) <= LEFT_OVER
+        } else {
+            moved <= LINEAR
+        };
+        self.stage = if near || stalled { Stage::Final } else { Stage::Newton };
         self.moved = moved;
-        if moved <= (if quadratic { QUADRATIC } else { LINEAR }) || stalled {
-            self.stage = Stage::Final;
-        }
         Ok(())
     }
 
@@ -439,26 +434,6 @@ impl Fit {
         if names.is_empty() { Ok(()) } else { Err(FitError::Separation(names)) }
     }
 
-    /// Information and score with the logarithm of the shape as a further parameter.
-    fn with_shape(
-        &self,
-        sums: &Sums,
-        information: &Symmetric,
-        mut score: Vec<f64>,
-    ) -> Result<(Symmetric, Vec<f64>), FitError> {
-        let shape = libm::exp(self.at.log_shape);
-        let slope = sums.scalar(Scalar::ShapeScore)?;
-        let bend = sums.scalar(Scalar::ShapeObserved)?;
-        let mut larger = information.bordered();
-        let last = information.size();
-        for (index, cross) in sums.column(Block::Cross, &self.problem.names)?.iter().enumerate() {
-            larger.set(index, last, shape * cross);
-        }
-        larger.set(last, last, shape * shape * bend - shape * slope);
-        score.push(shape * slope);
-        Ok((larger, score))
-    }
-
     fn finish(&self, sums: &Sums) -> Result<Estimate, FitError> {
         if sums.scalar(Scalar::Clamped)? > 0.0 {
             return Err(FitError::Clamped);
@@ -468,24 +443,6 @@ impl Fit {
         let finite = values.all(f64::is_finite) && estimate.deviance.is_finite();
         if finite { Ok(estimate) } else { Err(FitError::NotConverged { steps: self.steps }) }
     }
-}
-
-/// The factor of a matrix, or, where it is not definite, of the nearest that is by a multiple of
-/// its diagonal.
-fn definite(matrix: &Symmetric) -> Option<Factor> {
-    let mut extra = 0.0;
-    for _ in 0..16 {
-        let mut larger = matrix.clone();
-        for index in 0..matrix.size() {
-            let diagonal = matrix.at(index, index).abs().max(1e-12);
-            larger.add(index, index, extra * diagonal);
-        }
-        if let Some(factor) = larger.factor() {
-            return Some(factor);
-        }
-        extra = if extra > 0.0 { extra * 4.0 } else { 1e-4 };
-    }
-    None
 }
 
 #[cfg(test)]

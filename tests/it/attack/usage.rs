@@ -6,7 +6,6 @@ use model::{RefusalCode, Role};
 use privacy::Policy;
 use proto::encode_request;
 use query::question::Planner;
-use record::Archive;
 use record::ledger::ReleaseRow;
 use tests::{Answer, Region, USER, ask, peer};
 use tonic::{Code, Status};
@@ -53,14 +52,12 @@ fn code(outcome: Result<Answer, Status>) -> RefusalCode {
 
 /// What the hospital's ledger says that it released on behalf of `asker`.
 fn released(region: &Region, hospital: &str, asker: &str) -> Vec<ReleaseRow> {
-    let file = region.site(hospital).folder().join("data").join(record::FILE);
-    let rows = Archive::open(&file).unwrap().releases(1_000).unwrap();
+    let rows = region.site(hospital).releases().unwrap();
     rows.into_iter().filter(|row| row.asker == asker).collect()
 }
 
 pub(super) async fn restart(region: &Region, hospital: &str) {
-    region.site(hospital).stop().await;
-    region.site(hospital).start().await.unwrap();
+    region.site(hospital).restart().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,6 +191,48 @@ fn every_family_converges_and_partitions_change_no_bit() {
 }
 
 #[test]
+fn the_last_step_is_expected_and_one_that_comes_too_early_goes_on() {
+    let stays = made_up(20_000);
+    let formula = "total_cost ~ severity + sex + log(los_days)";
+    let problem = problem(formula, Family::Gamma, Link::Log);
+    let columns = columns(&problem, &[0, 1], &[0, 1]);
+    let usual = run(&problem, &stays, &columns, 3, 1).unwrap();
+    let moves: Vec<f64> = usual.trace.iter().map(|trace| trace.moved).collect();
+    let [.., earlier, last] = moves[..] else { panic!("{moves:?}") };
+    assert!(last > QUADRATIC, "{last} is short, and no step was saved");
+    assert!(left_over(earlier, last) <= LEFT_OVER);
+    let mut fit = Fit::new(problem);
+    let mut finals = 0;
+    let found = loop {
+        if fit.steps == 2 {
+            // As if the first steps had been misleading.
+            fit.stage = Stage::Final;
+        }
+        finals += u32::from(fit.stage == Stage::Final);
+        if let Some(found) = fit.take(&sums(&fit.step(), &stays, &columns, 3, 1)).unwrap() {
+            break found;
+        }
+    };
+    assert_eq!((finals, found.trace.len()), (2, usual.trace.len()));
+    assert_eq!(bits(&found), bits(&usual), "a step that tells more moves no further");
+}
+
+#[test]
+fn least_squares_take_two_steps() {
+    let stays = made_up(1_000);
+    let formula = "log(total_cost) ~ severity + log(los_days)";
+    for ridge in [0.0, 10.0] {
+        let problem = Problem { ridge, ..problem(formula, Family::Gaussian, Link::Identity) };
+        let columns = columns(&problem, &[0], &[0, 1]);
+        let found = run(&problem, &stays, &columns, 3, 1).unwrap();
+        assert_eq!((found.steps, found.trace.len()), (2, 0));
+        let withheld = Problem { told_all: false, ..problem };
+        let same = run(&withheld, &stays, &columns, 3, 1).unwrap();
+        assert_eq!(bits(&same), bits(&found));
+    }
+}
+
+#[test]
 fn withheld_pairs_change_the_errors_and_not_the_estimate() {
     let mut stays = made_up(2_000);
     // Almost nobody is both c and M.

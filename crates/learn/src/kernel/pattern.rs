@@ -4,17 +4,18 @@ use privacy::few::Few;
 
 use super::Plan;
 
+/// Design columns of most patterns: the intercept, a level of each factor, and some numbers.
+const USUAL_COLUMNS: usize = 8;
+
 /// What such stays have in common, and who they are about.
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) key: u64,
-    /// Design columns whose levels such stays have, ascending.
-    columns: Vec<u16>,
-    /// Whether each of these is other than zero.
-    nonzero: Vec<bool>,
+    /// Design columns whose levels such stays have, ascending, and whether each is other than zero.
+    columns: Vec<(u16, bool)>,
     /// For each product of numbers, the sum of the coefficients of the columns made of it.
     coefficients: Vec<f64>,
-    /// The same of the coefficients before.
+    /// The same of the coefficients before; empty unless they are needed.
     before: Vec<f64>,
     /// For each pair of products, the same of the inverse information; empty unless it is needed.
     inverse: Vec<f64>,
@@ -29,23 +30,24 @@ impl Pattern {
     pub(super) fn new(key: u64, plan: &Plan) -> Self {
         let step = plan.step();
         let products = plan.products();
-        let (mut columns, mut nonzero) = (Vec::new(), Vec::new());
+        let mut columns = Vec::with_capacity(USUAL_COLUMNS);
         for (index, column) in (0u16..).zip(&step.columns) {
             let here = column.levels.iter().all(|(factor, place)| {
                 plan.place_in(key, usize::from(*factor)) == u64::from(*place)
             });
             let numbers = &products[plan.product_of(usize::from(index))];
             if here {
-                columns.push(index);
-                nonzero.push(numbers.iter().all(|number| plan.is_nonzero_in(key, *number)));
+                let nonzero = numbers.iter().all(|number| plan.is_nonzero_in(key, *number));
+                columns.push((index, nonzero));
             }
         }
         let by_product = |values: &[f64]| {
-            let mut sums = vec![0.0; products.len()];
-            for (column, value) in
-                columns.iter().map(|c| (usize::from(*c), values.get(usize::from(*c))))
-            {
-                sums[plan.product_of(column)] += value.copied().unwrap_or(0.0);
+            let mut sums = Vec::new();
+            if !values.is_empty() {
+                sums.resize(products.len(), 0.0);
+                for column in columns.iter().map(|(column, _)| usize::from(*column)) {
+                    sums[plan.product_of(column)] += values[column];
+                }
             }
             sums
         };
@@ -55,8 +57,8 @@ impl Pattern {
         let mut inverse = Vec::new();
         if !step.at.inverse.is_empty() {
             inverse.resize(count * count, 0.0);
-            for (&j, &k) in columns.iter().flat_map(|j| columns.iter().map(move |k| (j, k))) {
-                let (j, k) = (usize::from(j), usize::from(k));
+            let own = || columns.iter().map(|(column, _)| usize::from(*column));
+            for (j, k) in own().flat_map(|j| own().map(move |k| (j, k))) {
                 inverse[plan.product_of(j) * count + plan.product_of(k)] +=
                     step.at.inverse[j * step.columns.len() + k];
             }
@@ -64,7 +66,6 @@ impl Pattern {
         Self {
             key,
             columns,
-            nonzero,
             coefficients,
             before,
             inverse,
@@ -96,7 +97,7 @@ impl Pattern {
 
     /// Design columns whose levels such stays have, ascending, and whether each is other than zero.
     pub(super) fn columns(&self) -> impl Iterator<Item = (usize, bool)> + Clone {
-        self.columns.iter().map(|column| usize::from(*column)).zip(self.nonzero.iter().copied())
+        self.columns.iter().map(|(column, nonzero)| (usize::from(*column), *nonzero))
     }
 
     /// Pairs of these, `j <= k`, and whether their product is other than zero.

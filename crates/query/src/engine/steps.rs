@@ -40,11 +40,15 @@ impl Engine {
         for stream in self.streams(prepared).await? {
             kernels.spawn(consume_step(stream, empty()));
         }
-        let mut whole = empty();
+        let mut whole: Option<StepKernel> = None;
         while let Some(joined) = kernels.join_next().await {
             let kernel = joined.map_err(|error| ComputeError::Engine(error.to_string()))??;
-            whole.merge(&kernel).map_err(refuse_kernel)?;
+            match &mut whole {
+                None => whole = Some(kernel),
+                Some(whole) => whole.merge(&kernel).map_err(refuse_kernel)?,
+            }
         }
+        let whole = whole.unwrap_or_else(empty);
         let selected = whole.selected_persons();
         let selective = prepared.checked.selective;
         let (groups, population) = whole.into_parts();
