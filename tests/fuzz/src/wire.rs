@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use model::HospitalId;
+use model::{HospitalId, RefusalCode};
 use privacy::blind::GuardSecret;
 use privacy::domain::MAX_CELLS;
 use privacy::open::Opened;
@@ -86,8 +86,14 @@ fn request(bytes: &[u8]) {
             }
         }
         Scope::PerHospital => {
-            let admitted = privacy::admit(request.clone(), &Policy::answering(), Leave::None);
-            assert!(admitted.is_ok_and(|admitted| *admitted.request() == request));
+            match privacy::admit(request.clone(), &Policy::answering(), Leave::None) {
+                Ok(admitted) => assert_eq!(*admitted.request(), request),
+                // The policy has no budget for noise.
+                Err(refusal) => {
+                    assert_eq!(refusal.code, RefusalCode::Budget, "{refusal:?}");
+                    assert!(request.rho_micro().is_some());
+                }
+            }
         }
     }
 }
