@@ -9,7 +9,6 @@
 mod cluster;
 mod expect;
 mod levels;
-mod memory;
 mod order;
 mod run;
 mod trees;
@@ -28,14 +27,13 @@ use model::glm::{Family, Link, Transform};
 use num_traits::ToPrimitive as _;
 use privacy::sign::hex;
 use privacy::step::Number;
-use privacy::{Combined, Fitting, Floor, Project, Scope};
+use privacy::{Combined, Fitting, Floor, Scope};
 use proto::v1;
 use query::question::Question;
 use service::clock::rfc3339;
 use tokio::sync::mpsc;
 
 use crate::ask::{AskError, Asker, Who};
-use crate::lists::stamp;
 use crate::progress::millis;
 use crate::registry::{Absence, Site};
 use crate::round::Asked;
@@ -43,8 +41,6 @@ use crate::state::State;
 
 pub(crate) use expect::expect;
 use levels::{Found, find};
-pub(crate) use memory::Memory;
-use memory::{Key, Remembered};
 use order::{Order, refuse, sentence};
 pub(crate) use run::{run, text_of};
 
@@ -80,8 +76,6 @@ struct Roster {
     sids: Vec<String>,
     bytes: u64,
     restarts: u32,
-    /// Whether hospitals or data have changed since levels were asked for.
-    has_changed: bool,
     notes: Vec<String>,
 }
 
@@ -128,8 +122,9 @@ impl Fitter<'_> {
             let reason = "A model is over the region and names no hospital.";
             return Err(refuse("hospital_id", reason));
         }
+        let mut found = find(self).await?;
         let mut roster = Roster::default();
-        let (ended, found) = self.with_levels(&question, &mut roster).await?;
+        let ended = self.settle(&question, &mut found, &mut roster).await?;
         let created_at = rfc3339(clock.now());
         let order = self.order;
         let floor = self.floor();
@@ -172,50 +167,6 @@ impl Fitter<'_> {
         })
     }
 
-    /// The fit over the levels of an earlier one, as long as hospitals and snapshots are the same, else over
-    /// levels that are asked for.
-    async fn with_levels(
-        &self,
-        question: &Question,
-        roster: &mut Roster,
-    ) -> Result<(Ended, Found), AskError> {
-        let key = self.key();
-        let memory = &self.state.levels;
-        if let Some(Remembered { mut found, snapshots }) = memory.recall(&key) {
-            roster.snapshots = snapshots;
-            match self.settle(question, &mut found, roster, true).await {
-                Ok(Some(ended)) => return Ok((ended, found)),
-                Ok(None) => {}
-                // Nothing was told yet: what is wrong may be how old the levels are.
-                Err(AskError::Refused(_)) if roster.sids.is_empty() => {}
-                Err(error) => return Err(error),
-            }
-            *roster = Roster { bytes: roster.bytes, ..Roster::default() };
-        }
-        let asked = find(self, &key.questions).await?;
-        let mut found = asked.clone();
-        let ended = self.settle(question, &mut found, roster, false).await?;
-        let ended = ended.ok_or_else(|| AskError::Internal("a fit has no end".to_owned()))?;
-        if !roster.has_changed {
-            let snapshots = roster.snapshots.clone();
-            // Asking may have told of other snapshots.
-            memory.remember(self.key(), Remembered { found: asked, snapshots });
-        }
-        Ok((ended, found))
-    }
-
-    /// What levels of this fit depend on.
-    fn key(&self) -> Key {
-        Key {
-            user: self.who.user.to_owned(),
-            project: self.who.project.as_ref().map(Project::hash),
-            questions: levels::questions(self.order),
-            stamp: stamp(&self.state.registry),
-            references: self.order.formula.references.clone(),
-            floor: self.floor(),
-        }
-    }
-
     async fn plan(&self, sql: &str) -> Result<Arc<Question>, AskError> {
         self.state.plan(sql).await.map_err(|refusal| AskError::Refused(Box::new(refusal)))
     }
@@ -241,27 +192,21 @@ impl Fitter<'_> {
         schemes
     }
 
-    /// Attempts over rosters and levels until one of them ends. Nothing when the levels are those of an
-    /// earlier fit (`remembered`) and hospitals or data have changed since.
+    /// Attempts over rosters and levels until one of them ends.
     async fn settle(
         &self,
         question: &Question,
         found: &mut Found,
         roster: &mut Roster,
-        remembered: bool,
-    ) -> Result<Option<Ended>, AskError> {
+    ) -> Result<Ended, AskError> {
         loop {
             let attempt = match self.order.trees {
                 None => self.attempt(question, found, roster).await?,
                 Some(options) => self.grow(question, found, options, roster).await?,
             };
             let why = match attempt {
-                Attempt::Ended(ended) => return Ok(Some(*ended)),
-                Attempt::Changed(_) if remembered => return Ok(None),
-                Attempt::Changed(why) => {
-                    roster.has_changed = true;
-                    why
-                }
+                Attempt::Ended(ended) => return Ok(*ended),
+                Attempt::Changed(why) => why,
                 Attempt::Rare(names) => {
                     if !found.merge(&names) {
                         let error = FitError::Rare(names);
@@ -425,7 +370,7 @@ impl Roster {
             (None, None, Some(id)) => Some(format!("{id} has come")),
             (None, None, None) => None,
         };
-        if self.sids.is_empty() || why.is_some() {
+        if is_first || why.is_some() {
             // Whoever is not in this sum stays out, so that the next rounds are over the same.
             self.without = absent;
             self.snapshots = snapshots;

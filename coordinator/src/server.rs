@@ -31,7 +31,7 @@ use crate::codes::Name;
 use crate::config::Config;
 use crate::encode::ipc_parts;
 use crate::explain::explain;
-use crate::fit::{self, Memory};
+use crate::fit;
 use crate::lists::Lists;
 use crate::models::Models;
 use crate::noisy;
@@ -132,7 +132,6 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
         deadline,
         clock,
         models,
-        levels: Memory::default(),
         projects,
         planned,
     };

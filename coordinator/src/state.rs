@@ -17,7 +17,6 @@ use tonic::Status;
 use crate::ask::{Answer, AskError, Asker, Who};
 use crate::catalog::catalog;
 use crate::explain::Size;
-use crate::fit::Memory;
 use crate::lists::Lists;
 use crate::models::Models;
 use crate::projects::{ProjectError, Projects};
@@ -39,7 +38,6 @@ pub(crate) struct State {
     pub(crate) deadline: Duration,
     pub(crate) clock: Clock,
     pub(crate) models: Models,
-    pub(crate) levels: Memory,
     pub(crate) projects: Projects,
     pub(crate) planned: Mutex<HashMap<String, Arc<Question>>>,
 }

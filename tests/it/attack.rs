@@ -18,6 +18,7 @@ mod noise;
 mod persons_not_rows;
 mod policy_owner;
 mod policy_unset;
+mod reconstruction;
 mod same_bits;
 mod selectivity;
 mod stretches;

@@ -31,8 +31,6 @@ use crate::run::{Context, runtime};
 
 /// Persons that the yardstick tells apart; it withholds nothing.
 const CAP: u32 = 1;
-/// A column that is never negative.
-const STAYED: &str = "los_days";
 
 /// The result, as `--format json` prints it.
 #[derive(Debug, Serialize)]
@@ -48,11 +46,9 @@ struct Report {
     rounds: usize,
     /// Bytes that hospitals sent for one fit.
     bytes_received: u64,
-    /// From the command to the model card, levels of factors asked for.
+    /// From the command to the model card, levels included.
     federated_ms: Times,
-    /// The same of a fit whose levels are known from an earlier one.
-    again_ms: Times,
-    /// Median over the rounds of such a fit.
+    /// Median over rounds.
     round_ms: f64,
     /// Rows in memory to the estimate.
     pooled_ms: Times,
@@ -61,8 +57,6 @@ struct Report {
     pooled_steps: u32,
     /// Federated to pooled with reading.
     ratio: f64,
-    /// The same of a fit whose levels are known.
-    again_ratio: f64,
     /// Pairs of terms that were withheld in the federated fit.
     withheld_pairs: usize,
     /// Largest difference of a coefficient, in standard errors.
@@ -85,22 +79,20 @@ pub(super) fn run(
     queries.shutdown_background();
     print(&report, args.format, context, || {
         format!(
-            "{} hospitals, {} stays, {} parameters: {} rounds, {} bytes\nfederated {:.1} ms; with levels known \
-             {:.1} ms, a round {:.1} ms\npooled {:.1} ms in {} steps, and {:.1} ms to read   ratio {:.2}; with \
-             levels known {:.2}\nlargest difference {:.1e} standard errors, {} pairs withheld",
+            "{} hospitals, {} stays, {} parameters: {} rounds, {} bytes\nfederated {:.1} ms, a round {:.1} \
+             ms\npooled {:.1} ms in {} steps, and {:.1} ms to read   ratio {:.2}\nlargest difference {:.1e} \
+             standard errors, {} pairs withheld",
             report.hospitals,
             report.stays,
             report.parameters,
             report.rounds,
             report.bytes_received,
             report.federated_ms.median,
-            report.again_ms.median,
             report.round_ms,
             report.pooled_ms.median,
             report.pooled_steps,
             report.pooled_read_ms,
             report.ratio,
-            report.again_ratio,
             report.largest_difference,
             report.withheld_pairs
         )
@@ -129,26 +121,20 @@ async fn measure(
     let started = clock.monotonic();
     let rows = Rows::read(&card, &session).await?;
     let read = clock.monotonic().duration_since(started);
-    let (mut apart, mut again, mut together) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut apart, mut together) = (Vec::new(), Vec::new());
     let mut estimate = None;
-    for index in 0..args.repeat {
+    for _ in 0..args.repeat {
         let started = clock.monotonic();
         estimate = Some(rows.fit(&card)?);
         together.push(clock.monotonic().duration_since(started));
         let started = clock.monotonic();
-        // All stays, in words of which no levels are known.
-        let condition = format!("{STAYED} > -{}", index + 1);
-        client.fit(FitRequest { condition, ..request.clone() }, None, |_| ()).await?;
-        apart.push(clock.monotonic().duration_since(started));
-        let started = clock.monotonic();
         card = client.fit(request.clone(), None, |_| ()).await?;
-        again.push(clock.monotonic().duration_since(started));
+        apart.push(clock.monotonic().duration_since(started));
     }
     running.stop().await;
     let estimate: Estimate =
         estimate.ok_or_else(|| Failure::Internal("nothing was measured".to_owned()))?;
     let (federated_ms, pooled_ms) = (Times::of(&apart), Times::of(&together));
-    let again_ms = Times::of(&again);
     let rounds = card.provenance.rounds.len();
     let difference = card.coefficients.iter().zip(&estimate.coefficients);
     let difference =
@@ -164,11 +150,10 @@ async fn measure(
         cores: cores(),
         rounds,
         bytes_received: card.provenance.bytes_received,
-        round_ms: again_ms.median / num_traits::ToPrimitive::to_f64(&rounds).unwrap_or(f64::NAN),
+        round_ms: federated_ms.median
+            / num_traits::ToPrimitive::to_f64(&rounds).unwrap_or(f64::NAN),
         ratio: federated_ms.median / whole,
-        again_ratio: again_ms.median / whole,
         federated_ms,
-        again_ms,
         pooled_ms,
         pooled_read_ms: milliseconds(read),
         pooled_steps: estimate.steps,

@@ -17,7 +17,6 @@ use privacy::Domain;
 use privacy::domain::OTHER;
 use tokio::sync::mpsc;
 
-use super::order::Order;
 use super::{Fitter, refuse, unit};
 use crate::ask::AskError;
 
@@ -48,8 +47,9 @@ struct Row {
     mean: Option<f64>,
 }
 
-/// The questions by which levels are found: about the fit as a whole, then about each factor.
-pub(super) fn questions(order: &Order) -> Vec<String> {
+/// Asks for the size of the fit and for the levels of its factors.
+pub(super) async fn find(fitter: &Fitter<'_>) -> Result<Found, AskError> {
+    let order = fitter.order;
     let response = match &order.formula.outcome {
         Outcome::Event(name) => format!("sum(CASE WHEN {name} THEN 1 ELSE 0 END)"),
         Outcome::Number(name, _) => format!("sum({name})"),
@@ -60,18 +60,15 @@ pub(super) fn questions(order: &Order) -> Vec<String> {
         Outcome::Number(name, _) => format!("avg({name})"),
     };
     let whole = format!("SELECT count(*) AS stays, {mean} AS response FROM stay{filter}");
-    let of_factor = |factor: &str| {
+    let factors = order.formula.factors();
+    let of_factor = |factor: &&str| {
         format!(
             "SELECT {factor}, count(*) AS stays, {response} AS response FROM stay{filter} GROUP BY \
              {factor}"
         )
     };
-    std::iter::once(whole).chain(order.formula.factors().into_iter().map(of_factor)).collect()
-}
-
-/// Asks for the size of the fit and for the levels of its factors.
-pub(super) async fn find(fitter: &Fitter<'_>, questions: &[String]) -> Result<Found, AskError> {
-    let factors = fitter.order.formula.factors();
+    let questions: Vec<String> =
+        std::iter::once(whole).chain(factors.iter().map(of_factor)).collect();
     // At the same time: one waits for the slowest hospital once.
     let answers = join_all(questions.iter().map(|sql| ask(fitter, sql))).await;
     let mut answers = answers.into_iter();

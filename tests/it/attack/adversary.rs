@@ -18,6 +18,7 @@ use tests::{HospitalSource, Region};
 
 use super::{SCHEME, SPREAD};
 use analyst::{Analyst, Attack};
+pub(super) use world::small_hospital;
 use world::{Known, World};
 
 /// Questions of the whole attack.

@@ -3,7 +3,7 @@
 use privacy::step::{Block, Scalar};
 
 use super::sums::Sums;
-use super::{Fit, FitError, LEFT_OVER, QUADRATIC};
+use super::{Fit, FitError, LEFT_OVER, QUADRATIC, Trace};
 use crate::linear::{Factor, Symmetric};
 
 /// Information and score, with penalty and shape.
@@ -35,18 +35,29 @@ impl Fit {
         Ok(Equations { information, score, withheld })
     }
 
-    /// Whether what was to be the last step stands further from the estimate than was expected. Where pairs
-    /// are withheld, or Firth's correction moves the score, or the step before was short, nothing was
-    /// expected.
-    pub(super) fn is_short_of(&self, sums: &Sums) -> Result<bool, FitError> {
-        if !self.is_exact() || self.problem.firth || self.moved <= QUADRATIC {
-            return Ok(false);
+    /// Takes the move that the sums of the last step call for, so that the estimate is as exact as after one
+    /// step more. False when it is longer than was expected: then the step was not the last. Where pairs
+    /// are withheld, or Firth's correction moves the score, nothing was expected.
+    pub(super) fn close(&mut self, sums: &Sums) -> Result<bool, FitError> {
+        if !self.is_exact() || self.problem.firth {
+            return Ok(true);
         }
         let Equations { information, score, .. } = self.equations(sums)?;
-        let Some(factor) = information.factor() else { return Ok(false) };
-        let left = in_errors(&factor.solve(&score), &factor);
-        // A step that is not smaller than the last has met the rounding of contributions.
-        Ok(left > LEFT_OVER && left < self.moved)
+        let was_short = self.moved <= QUADRATIC;
+        let Some(factor) = information.factor() else { return Ok(was_short) };
+        let moves = factor.solve(&score);
+        let moved = in_errors(&moves, &factor);
+        if moved.is_nan() || moved > LEFT_OVER {
+            return Ok(was_short);
+        }
+        for (here, by) in self.at.coefficients.iter_mut().zip(&moves) {
+            *here += by;
+        }
+        if self.has_shape() {
+            self.at.log_shape += moves[self.problem.step.columns.len()];
+        }
+        self.trace.push(Trace { objective: self.objective(sums)?, moved, halved: false });
+        Ok(true)
     }
 
     /// Information and score with the logarithm of the shape as a further parameter.
@@ -79,12 +90,13 @@ pub(super) fn in_errors(moves: &[f64], factor: &Factor) -> f64 {
     moves.iter().enumerate().map(in_errors).fold(0.0f64, f64::max)
 }
 
-/// How far from the estimate a step of length `moved` leads when the one before it was `earlier`: each step
-/// of a quadratic method leaves about the same multiple of its square. Infinite before that
-/// can be told.
+/// How far from the estimate a step of length `moved` leads when the one before it was `earlier`. Near the
+/// estimate an error `e` becomes about `C e²` (Nocedal and Wright, *Numerical Optimization*, 2nd ed. (2006),
+/// theorem 3.5), steps are as long as the error before them, and so `C = moved / earlier²`.
+/// Infinite before that can be told.
 pub(super) fn left_over(earlier: f64, moved: f64) -> f64 {
     if earlier.is_finite() && moved < earlier {
-        moved * (moved / earlier) * (moved / earlier)
+        (moved / earlier) * (moved / earlier) * moved
     } else {
         f64::INFINITY
     }

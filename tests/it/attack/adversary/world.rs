@@ -138,6 +138,12 @@ fn stay(number: u32, rng: &mut StdRng) -> Stay {
     }
 }
 
+/// The stays of a small hospital.
+pub(crate) fn small_hospital(seed: u64, stays: u32) -> Vec<Stay> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    (0..stays).map(|number| stay(number, &mut rng)).collect()
+}
+
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);

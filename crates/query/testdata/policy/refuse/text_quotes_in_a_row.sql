@@ -1,0 +1,2 @@
+-- clause: text
+SELECT count(*) FROM stay WHERE drg_code = 'K''''1'
