@@ -38,8 +38,8 @@ const QUADRATIC: f64 = 1e-5;
 /// The same where convergence is only linear.
 const LINEAR: f64 = 1e-9;
 /// A step is also the last when the two before let expect that no coefficient would be further than this
-/// from the estimate, in standard errors. Whether that is so the last step shows, and takes that move too:
-/// what it says beside the coefficients is off by less than a hundredth of this.
+/// from the estimate, in standard errors for dispersion 1. Whether that is so the last step shows, and takes
+/// that move too: coefficients and deviance are off by its square, standard errors by its order.
 const LEFT_OVER: f64 = 1e-6;
 /// A move below which no progress is rounding.
 const STALLED: f64 = 1e-6;

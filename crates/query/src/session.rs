@@ -167,7 +167,14 @@ pub(crate) fn engine(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext
 /// A [`Refusal`] that depends on the text and the catalogue only.
 pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<LogicalPlan, Refusal> {
     let dialect = state.config_options().sql_parser.dialect;
-    if operators(sql, dialect) > MAX_OPERATORS {
+    let tokens = tokens(sql, dialect);
+    if tokens.iter().any(is_misread) {
+        let reason = "A text with two quotes in a row, or with a quote behind a backslash, cannot be asked \
+                      for, nor a name with a quote.";
+        let instead = "Use LIKE 'prefix%', up to the quote.";
+        return Err(Refusal::new(RefusalCode::Clause, "text", reason, instead));
+    }
+    if operators(&tokens) > MAX_OPERATORS {
         return Err(Refusal::new(
             RefusalCode::Bounds,
             "SQL",
@@ -210,7 +217,8 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
 /// no single query.
 #[must_use]
 pub fn readable(sql: &str) -> Option<String> {
-    if operators(sql, Dialect::Generic) > MAX_OPERATORS {
+    let tokens = tokens(sql, Dialect::Generic);
+    if operators(&tokens) > MAX_OPERATORS || tokens.iter().any(is_misread) {
         return None;
     }
     let dialect = dialect_from_str(Dialect::Generic)?;
@@ -221,13 +229,43 @@ pub fn readable(sql: &str) -> Option<String> {
     }
 }
 
+/// What a text is made of. What cannot be cut into tokens cannot be parsed either, and the parser says why.
+fn tokens(sql: &str, dialect: Dialect) -> Vec<Token> {
+    let Some(dialect) = dialect_from_str(dialect) else { return Vec::new() };
+    Tokenizer::new(dialect.as_ref(), sql).tokenize().unwrap_or_default()
+}
+
+/// Whether the writer of SQL would write a token so that it reads back as something else: it takes two quotes
+/// in a row, and a quote behind a backslash, for escaped already. What is checked, what is run and what a
+/// steward reads are written by it, and the end of such a text would be read as SQL.
+fn is_misread(token: &Token) -> bool {
+    match token {
+        Token::SingleQuotedString(text) => text.contains("''") || text.contains("\\'"),
+        Token::Word(word) => word.quote_style.is_some_and(|quote| word.value.contains(quote)),
+        // Other ways of quoting.
+        Token::DoubleQuotedString(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::NationalStringLiteral(text)
+        | Token::UnicodeStringLiteral(text)
+        | Token::TripleSingleQuotedString(text)
+        | Token::TripleDoubleQuotedString(text)
+        | Token::SingleQuotedRawStringLiteral(text)
+        | Token::DoubleQuotedRawStringLiteral(text)
+        | Token::TripleSingleQuotedRawStringLiteral(text)
+        | Token::TripleDoubleQuotedRawStringLiteral(text)
+        | Token::SingleQuotedByteStringLiteral(text)
+        | Token::DoubleQuotedByteStringLiteral(text)
+        | Token::TripleSingleQuotedByteStringLiteral(text)
+        | Token::TripleDoubleQuotedByteStringLiteral(text) => text.contains(['\'', '"']),
+        Token::DollarQuotedString(text) => text.value.contains(['\'', '"']),
+        _ => false,
+    }
+}
+
 /// Operators of a text, as its parser will see them but counted without parsing: a chain of
 /// thousands becomes a tree so deep that walking it overflows the stack. Nesting in parentheses is
 /// bounded by the parser itself.
-fn operators(sql: &str, dialect: Dialect) -> usize {
-    let Some(dialect) = dialect_from_str(dialect) else { return 0 };
-    // What cannot be cut into tokens cannot be parsed either, and the parser says why.
-    let tokens = Tokenizer::new(dialect.as_ref(), sql).tokenize().unwrap_or_default();
+fn operators(tokens: &[Token]) -> usize {
     tokens.iter().filter(|token| is_operator(token)).count()
 }
 
@@ -338,7 +376,7 @@ mod tests {
         }
         let union = format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(3_000));
         assert_eq!(plan_query(&state, &union).await.unwrap_err().code, RefusalCode::Bounds);
-        let count = |sql: &str| operators(sql, Dialect::Generic);
+        let count = |sql: &str| operators(&tokens(sql, Dialect::Generic));
         assert_eq!(count("a AND b or c + 1 -- d and e"), 3);
         assert_eq!(count("a IN ('or+and-*', 'it''s || ::') /* and */"), 1);
         assert_eq!(count("'a\\' OR 1 = 1 OR 'b'"), 3, "a backslash ends no text");
@@ -347,6 +385,26 @@ mod tests {
         let list = format!("SELECT 1 WHERE 'a' IN ({})", codes.join(", "));
         assert!(plan_query(&state, &list).await.is_ok(), "texts hold no operators");
         assert!(plan_query(&state, "SELECT 1 WHERE 1 = 1 OR 2 = 2").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_would_be_written_as_something_else_is_not_planned() {
+        let state = SessionContext::new().state();
+        for sql in [
+            r"SELECT 1 WHERE 1 IN (SELECT 1 WHERE 'a' = 'x\'')) OR (1 = 1) -- ')",
+            r#"SELECT 1 WHERE 1 IN (SELECT 1 AS "a\"" FROM (SELECT 1)) OR (1 = 1) --" FROM t)"#,
+            "SELECT 'a''''b'",
+            r"SELECT E'a\'b'",
+            "SELECT N'a''b'",
+        ] {
+            let refusal = plan_query(&state, sql).await.unwrap_err();
+            assert_eq!((refusal.code, &*refusal.subject), (RefusalCode::Clause, "text"), "{sql}");
+            assert_eq!(readable(sql), None, "{sql}");
+        }
+        for sql in ["SELECT 'it''s'", r"SELECT 'a\b'", r#"SELECT "a b" FROM (SELECT 1 AS "a b")"#] {
+            assert!(plan_query(&state, sql).await.is_ok(), "{sql}");
+            assert!(readable(sql).is_some(), "{sql}");
+        }
     }
 
     #[test]

@@ -87,7 +87,10 @@ fn request(bytes: &[u8]) {
         }
         Scope::PerHospital => {
             match privacy::admit(request.clone(), &Policy::answering(), Leave::None) {
-                Ok(admitted) => assert_eq!(*admitted.request(), request),
+                Ok(admitted) => {
+                    assert_eq!(*admitted.request(), request);
+                    assert!(request.rho_micro().is_none());
+                }
                 // The policy has no budget for noise.
                 Err(refusal) => {
                     assert_eq!(refusal.code, RefusalCode::Budget, "{refusal:?}");

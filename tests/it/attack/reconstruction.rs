@@ -1,17 +1,19 @@
-//! Everything that is published of a small hospital, put together.
+//! All tables of counts and costs of a small hospital, put together.
 //!
 //! Whoever collects all tables, and knows of every patient everything but group and cost, solves them for
 //! these (Dinur and Nissim 2003; Garfinkel, Abowd and Martindale, *ACM Queue* 16 (2018) 28). That this
-//! pins nobody is shown by what it would have to rule out: for each stay *another hospital* that would have
-//! published the same numbers, in which the stay has another group, or a cost that is far from its own.
+//! pins nobody is shown by what it would have to rule out: for each stay *another hospital* that agrees with
+//! every number that was told, in which the stay has another group, or a cost that is far from its own. (That
+//! the rules would have withheld the same of that hospital is not shown.)
 //! With the minimum off the same tables tell the costs of many.
 
+use model::RefusalCode;
 use privacy::policy::Minimum;
 use privacy::{Dominance, Policy};
 use tests::fixture::Stay;
 
 use super::adversary::small_hospital;
-use super::hospital_under;
+use super::{hospital_under, refusal};
 
 const STAYS: u32 = 300;
 /// A guess within this of a cost has found it.
@@ -78,8 +80,15 @@ async fn published(policy: Policy, stays: &[Stay]) -> Vec<Cell> {
                  discharged_at >= '2024-{from:02}-01' AND discharged_at < '{year}-{next:02}-01' \
                  GROUP BY {names}hospital_id"
             );
-            // A question may be refused as a whole, which tells nothing.
-            let Ok(answer) = region.ask(&sql).await else { continue };
+            let answer = match region.ask(&sql).await {
+                Ok(answer) => answer,
+                // A question may be refused as a whole, which tells nothing.
+                refused => {
+                    let code = refusal(refused).code;
+                    assert_eq!(code, RefusalCode::Differencing, "{sql}");
+                    continue;
+                }
+            };
             for row in answer.rows() {
                 let labels = columns.iter().copied().zip(row[1..].iter().cloned()).collect();
                 let cell = Cell { span, labels, cost: row[columns.len() + 2].parse().ok() };

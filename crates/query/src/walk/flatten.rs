@@ -333,7 +333,7 @@ pub(super) fn text(expr: &Expr) -> Result<String, Refusal> {
     });
     if is_misread.unwrap_or(true) {
         let reason = "A text with two quotes in a row, or with a quote behind a backslash, cannot be asked for.";
-        return Err(clause("text", reason, "Use LIKE, with _ in the place of a quote."));
+        return Err(clause("text", reason, "Use LIKE 'prefix%', up to the quote."));
     }
     let sql = Unparser::new(&Canonical).expr_to_sql(expr).map(|sql| sql.to_string());
     sql.map_err(|_| clause("expression", "An expression has no SQL form.", "Simplify it."))
