@@ -375,6 +375,7 @@ impl Fit {
         }
         self.at.coefficients.fill(0.0);
         self.at.coefficients[0] = flat;
+        self.stage = Stage::Newton;
         Ok(())
     }
 
@@ -402,6 +403,9 @@ impl Fit {
             moves.iter_mut().for_each(|one| *one *= scale);
         }
         let moved = in_errors(&moves, &factor);
+        if moved.is_nan() {
+            return Err(FitError::NotConverged { steps: self.steps });
+        }
         self.trace.push(Trace { objective, moved, halved: false });
         self.before = Some((self.at.clone(), objective));
         for (beta, step) in self.at.coefficients.iter_mut().zip(&moves) {

@@ -171,7 +171,7 @@ pub(crate) async fn plan_query(state: &SessionState, sql: &str) -> Result<Logica
     if tokens.iter().any(is_misread) {
         let reason = "A text with two quotes in a row, or with a quote behind a backslash, cannot be asked \
                       for, nor a name with a quote.";
-        let instead = "Use LIKE 'prefix%', up to the quote.";
+        let instead = "Write texts as 'text', and LIKE 'prefix%' up to such a place.";
         return Err(Refusal::new(RefusalCode::Clause, "text", reason, instead));
     }
     if operators(&tokens) > MAX_OPERATORS {
@@ -235,30 +235,20 @@ fn tokens(sql: &str, dialect: Dialect) -> Vec<Token> {
     Tokenizer::new(dialect.as_ref(), sql).tokenize().unwrap_or_default()
 }
 
+/// Ways of quoting.
+const QUOTES: [char; 3] = ['\'', '"', '`'];
+
 /// Whether the writer of SQL would write a token so that it reads back as something else: it takes two quotes
 /// in a row, and a quote behind a backslash, for escaped already. What is checked, what is run and what a
 /// steward reads are written by it, and the end of such a text would be read as SQL.
 fn is_misread(token: &Token) -> bool {
     match token {
         Token::SingleQuotedString(text) => text.contains("''") || text.contains("\\'"),
-        Token::Word(word) => word.quote_style.is_some_and(|quote| word.value.contains(quote)),
-        // Other ways of quoting.
-        Token::DoubleQuotedString(text)
-        | Token::EscapedStringLiteral(text)
-        | Token::NationalStringLiteral(text)
-        | Token::UnicodeStringLiteral(text)
-        | Token::TripleSingleQuotedString(text)
-        | Token::TripleDoubleQuotedString(text)
-        | Token::SingleQuotedRawStringLiteral(text)
-        | Token::DoubleQuotedRawStringLiteral(text)
-        | Token::TripleSingleQuotedRawStringLiteral(text)
-        | Token::TripleDoubleQuotedRawStringLiteral(text)
-        | Token::SingleQuotedByteStringLiteral(text)
-        | Token::DoubleQuotedByteStringLiteral(text)
-        | Token::TripleSingleQuotedByteStringLiteral(text)
-        | Token::TripleDoubleQuotedByteStringLiteral(text) => text.contains(['\'', '"']),
-        Token::DollarQuotedString(text) => text.value.contains(['\'', '"']),
-        _ => false,
+        // It may be written with another quote than it was read with.
+        Token::Word(word) => word.quote_style.is_some() && word.value.contains(QUOTES),
+        Token::Whitespace(_) => false,
+        // Texts that are quoted in any other way.
+        other => other.to_string().contains(QUOTES),
     }
 }
 
@@ -394,8 +384,10 @@ mod tests {
             r"SELECT 1 WHERE 1 IN (SELECT 1 WHERE 'a' = 'x\'')) OR (1 = 1) -- ')",
             r#"SELECT 1 WHERE 1 IN (SELECT 1 AS "a\"" FROM (SELECT 1)) OR (1 = 1) --" FROM t)"#,
             "SELECT 'a''''b'",
+            "SELECT 1 WHERE 1 IN (SELECT 1 AS `a\\\"` FROM (SELECT 1)) OR (1 = 1)",
             r"SELECT E'a\'b'",
             "SELECT N'a''b'",
+            "SELECT $$a''b$$",
         ] {
             let refusal = plan_query(&state, sql).await.unwrap_err();
             assert_eq!((refusal.code, &*refusal.subject), (RefusalCode::Clause, "text"), "{sql}");

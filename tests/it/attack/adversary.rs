@@ -18,8 +18,8 @@ use tests::{HospitalSource, Region};
 
 use super::{SCHEME, SPREAD};
 use analyst::{Analyst, Attack};
-pub(super) use world::small_hospital;
 use world::{Known, World};
+pub(super) use world::{los_band, small_hospital};
 
 /// Questions of the whole attack.
 const QUESTIONS: usize = 10_000;

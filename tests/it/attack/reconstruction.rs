@@ -12,7 +12,8 @@ use privacy::policy::Minimum;
 use privacy::{Dominance, Policy};
 use tests::fixture::Stay;
 
-use super::adversary::small_hospital;
+use super::adversary::{los_band, small_hospital};
+use super::stretches::between;
 use super::{hospital_under, refusal};
 
 const STAYS: u32 = 300;
@@ -32,12 +33,13 @@ const TABLES: [&[&str]; 8] = [
     &["sex", "los_band"],
     &["drg_code", "sex", "los_band"],
 ];
-/// First and last month.
-const SPANS: [(u8, u8); 8] = [(1, 12), (1, 3), (4, 6), (7, 9), (10, 12), (1, 6), (7, 12), (4, 9)];
+/// First month, and the one after the last.
+const SPANS: [(u32, u32); 8] =
+    [(1, 13), (1, 4), (4, 7), (7, 10), (10, 13), (1, 7), (7, 13), (4, 10)];
 
 /// A cell that was told: who is in it, and the sum of costs where that was told too.
 struct Cell {
-    span: (u8, u8),
+    span: (u32, u32),
     labels: Vec<(&'static str, String)>,
     cost: Option<f64>,
 }
@@ -49,16 +51,7 @@ impl Cell {
             "sex" => stay.sex == value,
             _ => los_band(stay.los_days) == value,
         };
-        (self.span.0..=self.span.1).contains(&stay.month) && self.labels.iter().all(label)
-    }
-}
-
-fn los_band(days: u32) -> &'static str {
-    match days {
-        1 => "1",
-        2..=3 => "2-3",
-        4..=7 => "4-7",
-        _ => "8-14",
+        (self.span.0..self.span.1).contains(&stay.month.into()) && self.labels.iter().all(label)
     }
 }
 
@@ -72,13 +65,11 @@ async fn published(policy: Policy, stays: &[Stay]) -> Vec<Cell> {
     let mut told = Vec::new();
     for span in SPANS {
         for columns in TABLES {
-            let (from, next) = (span.0, span.1 % 12 + 1);
-            let year = if span.1 == 12 { 2025 } else { 2024 };
             let names: String = columns.iter().map(|name| format!("{name}, ")).collect();
+            let condition = between(span.0, span.1);
             let sql = format!(
-                "SELECT hospital_id, {names}count(*) AS n, sum(total_cost) AS cost FROM stay WHERE \
-                 discharged_at >= '2024-{from:02}-01' AND discharged_at < '{year}-{next:02}-01' \
-                 GROUP BY {names}hospital_id"
+                "SELECT hospital_id, {names}count(*) AS n, sum(total_cost) AS cost FROM stay \
+                 {condition} GROUP BY {names}hospital_id"
             );
             let answer = match region.ask(&sql).await {
                 Ok(answer) => answer,
@@ -104,7 +95,7 @@ async fn published(policy: Policy, stays: &[Stay]) -> Vec<Cell> {
     told
 }
 
-/// Stays for which no hospital with the same publications was found in which they have another group. Tried
+/// Stays for which no hospital that agrees with what was told was found in which they have another group. Tried
 /// are all ways of two stays exchanging group and cost.
 fn without_another_group(told: &[Cell], stays: &[Stay]) -> usize {
     let with_those_of =

@@ -102,7 +102,7 @@ impl Way {
     }
 }
 
-fn between(from: u32, until: u32) -> String {
+pub(super) fn between(from: u32, until: u32) -> String {
     let end = |month: u32| format!("{}-{:02}-01", 2024 + (month - 1) / 12, (month - 1) % 12 + 1);
     format!("WHERE discharged_at >= '{}' AND discharged_at < '{}'", end(from), end(until))
 }

@@ -81,13 +81,14 @@ impl Fit {
     }
 }
 
-/// The largest of `moves`, in standard errors.
+/// The largest of `moves`, in standard errors; NaN when one of them is.
 pub(super) fn in_errors(moves: &[f64], factor: &Factor) -> f64 {
     let inverse = factor.inverse();
     let in_errors = |(index, moved): (usize, &f64)| {
         moved.abs() / inverse.at(index, index).max(f64::MIN_POSITIVE).sqrt()
     };
-    moves.iter().enumerate().map(in_errors).fold(0.0f64, f64::max)
+    let larger = |most: f64, one: f64| if one.is_nan() || one > most { one } else { most };
+    moves.iter().enumerate().map(in_errors).fold(0.0, larger)
 }
 
 /// How far from the estimate a step of length `moved` leads when the one before it was `earlier`. Near the

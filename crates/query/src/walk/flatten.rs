@@ -316,25 +316,11 @@ impl Relation {
 /// expression for every name, which took a third of the planning of a small question.
 struct Canonical;
 
-/// Whether the writer of SQL would say another text: it takes two quotes in a row, and a quote behind a
-/// backslash, for escaped already.
-fn is_misread(text: &str) -> bool {
-    text.contains("''") || text.contains("\\'")
-}
-
 /// The SQL of an expression.
 ///
 /// # Errors
-/// A [`Refusal`] when it has none, or one that would be read as another expression.
+/// A [`Refusal`] when it has none.
 pub(super) fn text(expr: &Expr) -> Result<String, Refusal> {
-    let is_misread = expr.exists(|expr| match expr {
-        Expr::Literal(value, _) => Ok(value.try_as_str().flatten().is_some_and(is_misread)),
-        _ => Ok(false),
-    });
-    if is_misread.unwrap_or(true) {
-        let reason = "A text with two quotes in a row, or with a quote behind a backslash, cannot be asked for.";
-        return Err(clause("text", reason, "Use LIKE 'prefix%', up to the quote."));
-    }
     let sql = Unparser::new(&Canonical).expr_to_sql(expr).map(|sql| sql.to_string());
     sql.map_err(|_| clause("expression", "An expression has no SQL form.", "Simplify it."))
 }

@@ -8,7 +8,7 @@ use query::pack::{Arguments, Pack};
 use tests::{Answer, Region, put};
 
 use super::super::SCHEME;
-use super::world::{GROUPS, Known};
+use super::world::{GROUPS, Known, los_band};
 
 /// What one question with noise costs, in millionths of rho: a tenth of a year's budget.
 const RHO: u64 = 5_000;
@@ -184,7 +184,7 @@ impl<'a> Analyst<'a> {
                    date_trunc('month', discharged_at) AS month, sum(total_cost) AS cost \
                    FROM stay GROUP BY 1, 2, 3, 4, 5, 6";
         let rows = self.rows(sql.to_owned(), None).await;
-        let like = [target.drg, target.sex, target.los_band()];
+        let like = [target.drg, target.sex, los_band(target.los_days)];
         let age = (target.age / 5 * 5).to_string();
         let month = format!("2024-{:02}-01", target.month);
         let is_it = |row: &&Vec<String>| {

@@ -66,15 +66,6 @@ impl Known {
         }
     }
 
-    pub(super) const fn los_band(&self) -> &'static str {
-        match self.los_days {
-            1 => "1",
-            2..=3 => "2-3",
-            4..=7 => "4-7",
-            _ => "8-14",
-        }
-    }
-
     /// The conditions that the person meets, from the widest on.
     pub(super) fn conditions(&self) -> [String; 5] {
         let (year, next) = match self.month {
@@ -90,7 +81,7 @@ impl Known {
                 "discharged_at >= '2024-{:02}-01' AND discharged_at < '{year}-{next:02}-01'",
                 self.month
             ),
-            format!("los_band = '{}'", self.los_band()),
+            format!("los_band = '{}'", los_band(self.los_days)),
         ]
     }
 
@@ -135,6 +126,16 @@ fn stay(number: u32, rng: &mut StdRng) -> Stay {
         cost_cents: i64::from(cents(typical * (DEVIATION * normal).exp())),
         drug_cents: 1_000,
         ..Stay::plain(number)
+    }
+}
+
+/// The band of `los_band` in which so many days are.
+pub(crate) const fn los_band(days: u32) -> &'static str {
+    match days {
+        1 => "1",
+        2..=3 => "2-3",
+        4..=7 => "4-7",
+        _ => "8-14",
     }
 }
 
