@@ -268,6 +268,9 @@ pub struct BenchArgs {
     /// With --trees: levels of splits
     #[arg(long, value_name = "D", requires = "trees", default_value_t = 4)]
     pub depth: u32,
+    /// Measure comparing with earlier answers, on one hospital with all stays
+    #[arg(long, conflicts_with_all = ["pack", "fit", "source"])]
+    pub guard: bool,
     /// Every minimum is one, so that nothing is withheld
     #[arg(long)]
     pub open: bool,

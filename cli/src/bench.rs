@@ -14,6 +14,7 @@
 mod asked;
 mod bare;
 mod fit;
+mod guard;
 mod latency;
 mod masks;
 mod memory;
@@ -91,6 +92,9 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
             None => pack::run(args, &prepared, context),
         };
     }
+    if args.guard {
+        return guarded(args, context);
+    }
     let (witness, masks) = match args.no_simulation {
         true => (None, None),
         false => (Some(simulation::measure(args.cells, context)?), Some(masks::measure(context)?)),
@@ -123,6 +127,16 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
         report.node_rss_mb = Some(runtime()?.block_on(peak)?);
     }
     print(&report, args.format, context, || table(&report))
+}
+
+/// Measures the guard on one hospital with all stays.
+fn guarded(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
+    let temporary = tempfile::tempdir()
+        .map_err(|error| Failure::Internal(format!("no temporary folder: {error}")))?;
+    let root = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&root).map_err(Failure::output(&root))?;
+    let prepared = region(&root, "alone", 1, args.stays, context)?;
+    guard::run(args, &prepared, context)
 }
 
 fn region(

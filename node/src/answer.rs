@@ -155,11 +155,12 @@ impl Desk {
         let is_late = self.clock.monotonic() > until;
         match outcome {
             Ok(Ok(result)) if !is_late => Ok((ticket, result)),
-            Ok(Err(status)) => {
+            Ok(Err(status)) if !is_late => {
                 self.books.refund(ticket, "failed").await;
                 Err(status)
             }
-            Ok(Ok(_)) | Err(_) => {
+            // What fails too late is too late: how the work ended would tell more than that.
+            Ok(_) | Err(_) => {
                 self.books.refund(ticket, "deadline").await;
                 Err(Status::deadline_exceeded("the time for this question is over"))
             }

@@ -10,10 +10,14 @@
 //!    line as a whole is not enough.
 //! 2. The lines are equations whose unknowns are the withheld cells. An unknown that has only one
 //!    solution, found by elimination modulo a prime, is given company, and step 1 begins again.
+//! 3. So is, in tables with few withheld cells, one whose number of rows must lie in too narrow an interval
+//!    (`margins/intervals.rs`).
 //!
 //! A cell may follow from the margins alone, though nothing of the table is told; then it is for who tells the
 //! margins. Each time the smallest cell is withheld that does it. What was told before would hide nobody and is
 //! never chosen. A line of a single cell is that cell, and is withheld when its margin is asked for.
+
+mod intervals;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,12 +29,15 @@ const PRIME_BITS: u32 = 31;
 /// Most coefficients of the equations; of a larger table nothing is told.
 const MAX_COEFFICIENTS: usize = 1 << 23;
 
+/// Most withheld cells of a table whose intervals are looked at: some hundred linear programs.
+const MAX_INTERVALS: usize = 100;
+
 /// A cell of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     /// Its level in each dimension.
     pub(crate) place: Vec<u32>,
-    /// What withholding it costs.
+    /// What withholding it costs: its rows.
     pub(crate) cost: u64,
 }
 
@@ -41,6 +48,12 @@ pub(crate) trait Rule {
 
     /// Whether withholding the cell hides others: what was told before does not.
     fn hides(&self, cell: usize) -> bool;
+
+    /// How wide the interval must be in which the margins leave a withheld number of rows; 0 where that is not
+    /// what is withheld.
+    fn width(&self) -> u64 {
+        0
+    }
 }
 
 /// A table, by its lines.
@@ -87,10 +100,13 @@ impl<'a> Table<'a> {
             while let Some(line) = waiting.pop_first() {
                 self.complete(line, told, rule, &mut waiting);
             }
-            let Some(exposed) = self.exposed(told) else {
+            let Some(mut exposed) = self.exposed(told) else {
                 told.fill(false);
                 return;
             };
+            if exposed.is_empty() {
+                exposed = self.narrow(told, rule);
+            }
             let mut changed = false;
             for cell in exposed {
                 changed |= self.accompany(cell, told, rule, &mut waiting);
@@ -177,6 +193,22 @@ impl<'a> Table<'a> {
             near = next.difference(&seen).copied().collect();
         }
         false
+    }
+
+    /// The withheld cells whose number of rows nearly follows from the margins that can be told.
+    fn narrow(&self, told: &[bool], rule: &impl Rule) -> Vec<usize> {
+        let unknowns: Vec<usize> = (0..told.len()).filter(|cell| !told[*cell]).collect();
+        if rule.width() < 2 || unknowns.is_empty() || unknowns.len() > MAX_INTERVALS {
+            return Vec::new();
+        }
+        let place = |cell: &usize| unknowns.binary_search(cell).ok();
+        let withheld = |line: &Vec<usize>| line.iter().filter_map(place).collect::<Vec<_>>();
+        let lines = self.lines.iter().map(|line| (line, withheld(line)));
+        let lines = lines.filter(|(line, withheld)| !withheld.is_empty() && rule.is_enough(line));
+        let sums: Vec<Vec<usize>> = lines.map(|(_, withheld)| withheld).collect();
+        let rows: Vec<u64> = unknowns.iter().map(|cell| self.cells[*cell].cost).collect();
+        let narrow = intervals::narrow(&rows, &sums, rule.width());
+        narrow.into_iter().map(|place| unknowns[place]).collect()
     }
 
     /// The withheld cells that follow from the lines; `None` when there are too many to tell.

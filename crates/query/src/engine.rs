@@ -7,12 +7,15 @@ mod bounded;
 mod codes;
 mod extents;
 mod largest;
+mod limits;
 mod resident;
 mod steps;
 mod trees;
+mod unsketched;
 
 pub use codes::Codes;
 use extents::Found;
+pub use limits::{Limits, runtime};
 use resident::resident;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,8 +29,7 @@ use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
 use datafusion::execution::SessionState;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnv;
 
 /// The memory pool and spill folder that all snapshots of a node share.
 pub use datafusion::execution::runtime_env::RuntimeEnv as Runtime;
@@ -62,19 +64,6 @@ const MAX_PREPARED: usize = 256;
 const MAX_RUNS: u32 = 64;
 /// A table whose file is no larger is read once and kept in memory.
 const RESIDENT_BYTES: u64 = 4 << 20;
-
-/// What a node lends to its engine.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Partitions per question.
-    pub threads: usize,
-    /// Memory pool of all questions together, in bytes.
-    pub memory_bytes: usize,
-    /// Where sorts and joins may spill.
-    pub spill_folder: PathBuf,
-    /// Most bytes spilled at a time.
-    pub spill_bytes: u64,
-}
 
 /// Why there is no partial result.
 #[derive(Debug, thiserror::Error)]
@@ -135,21 +124,6 @@ impl std::fmt::Debug for Engine {
             .field("snapshot", &self.manifest.snapshot_id)
             .finish_non_exhaustive()
     }
-}
-
-/// The memory pool and spill folder that all snapshots of a node share.
-///
-/// # Errors
-/// [`ComputeError::Engine`] when the runtime cannot be set up.
-pub fn runtime(limits: &Limits) -> Result<Arc<RuntimeEnv>, ComputeError> {
-    let spill = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::Directories(vec![limits.spill_folder.clone()]))
-        .with_max_temp_directory_size(limits.spill_bytes);
-    RuntimeEnvBuilder::new()
-        .with_memory_limit(limits.memory_bytes, 1.0)
-        .with_disk_manager_builder(spill)
-        .build_arc()
-        .map_err(|error| ComputeError::Engine(error.strip_backtrace()))
 }
 
 /// A scan of one Parquet file of a governed table.
@@ -305,15 +279,22 @@ impl Engine {
                 self.step(&prepared, admitted, &steps::plan(&step)?).await?
             }
             Some(Fitting::Growth(growth)) => self.growth(&prepared, admitted, &growth).await?,
-            None => self.cells(&prepared, admitted).await?,
+            None => {
+                let marks = admitted.is_compared().then(|| Arc::clone(&self.marks));
+                self.cells(&prepared, admitted, marks).await?
+            }
         };
         self.framed(partial, &prepared).await
     }
 
-    /// The groups of a question.
-    async fn cells(&self, plan: &Prepared, admitted: Admitted) -> Result<Partial, ComputeError> {
+    /// The groups of a question, with who is behind them where there are `marks`.
+    async fn cells(
+        &self,
+        plan: &Prepared,
+        admitted: Admitted,
+        marks: Option<Arc<Marks>>,
+    ) -> Result<Partial, ComputeError> {
         let (noisy, domains) = (admitted.noisy(), admitted.request().domains().iter());
-        let marks = admitted.is_compared().then(|| Arc::clone(&self.marks));
         let mut spec = plan.spec(&admitted, domains.map(Domain::places).collect(), marks);
         if let Some(noisy) = noisy {
             spec.inputs.iter_mut().for_each(|input| input.bound = noisy.rule().bound(input));

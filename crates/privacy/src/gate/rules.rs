@@ -25,6 +25,10 @@ impl Rule for Sizes<'_> {
     fn hides(&self, cell: usize) -> bool {
         !self.gate.told_before[cell]
     }
+
+    fn width(&self) -> u64 {
+        self.gate.thresholds.stays.into()
+    }
 }
 
 /// One measure of the groups, which adds up so many amounts of money.

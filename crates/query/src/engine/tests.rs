@@ -111,6 +111,18 @@ async fn a_listing_discovers_the_labels_that_its_dimension_has() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_of_cells_without_populations() {
+    let engine = engine_in_memory();
+    let request = request("SELECT drg_code, count(*) FROM stay GROUP BY drg_code", &[]).await;
+    let told = |partial| {
+        let released = release(partial, &privacy::sketch::Known::default()).unwrap();
+        (released.groups().len(), released.told().len(), released.withheld_rows())
+    };
+    assert!(told(engine.compute(own(&request)).await.unwrap()).0 > 3);
+    assert_eq!(told(engine.compute_unsketched(own(&request)).await.unwrap()), (0, 0, 0));
+}
+
+#[tokio::test]
 async fn as_many_sets_as_declared_stand_behind_each_measure() {
     let engine = engine_in_memory();
     let measures = [
