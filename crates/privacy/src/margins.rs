@@ -100,16 +100,20 @@ impl<'a> Table<'a> {
             while let Some(line) = waiting.pop_first() {
                 self.complete(line, told, rule, &mut waiting);
             }
-            let Some(mut exposed) = self.exposed(told) else {
+            let Some(exposed) = self.exposed(told) else {
                 told.fill(false);
                 return;
             };
-            if exposed.is_empty() {
-                exposed = self.narrow(told, rule);
-            }
             let mut changed = false;
-            for cell in exposed {
-                changed |= self.accompany(cell, told, rule, &mut waiting);
+            for cell in &exposed {
+                changed |= self.accompany(*cell, told, rule, &mut waiting);
+            }
+            if exposed.is_empty() {
+                // One at a time: what widens the interval of one widens those of its neighbours.
+                changed = self
+                    .narrow(told, rule)
+                    .into_iter()
+                    .any(|cell| self.accompany(cell, told, rule, &mut waiting));
             }
             if !changed {
                 return;

@@ -19,6 +19,23 @@ impl Rule for Eleven<'_> {
     fn hides(&self, _cell: usize) -> bool {
         true
     }
+
+    fn width(&self) -> u64 {
+        11
+    }
+}
+
+/// The same, however closely withheld cells follow.
+struct AnyWidth<'a>(Eleven<'a>);
+
+impl Rule for AnyWidth<'_> {
+    fn is_enough(&self, cells: &[usize]) -> bool {
+        self.0.is_enough(cells)
+    }
+
+    fn hides(&self, _cell: usize) -> bool {
+        true
+    }
 }
 
 /// The cells of a table with these sizes, row after row; empty ones are not there.
@@ -90,6 +107,19 @@ fn a_small_cell_takes_a_rectangle_with_it() {
         cells.iter().zip(&told).filter(|(_, told)| !**told).map(|(cell, _)| cell.cost).collect();
     assert_eq!(withheld, [3, 40, 20, 30], "the cheapest of its row, of its column, and the corner");
     assert!(follow(&cells, &told).is_empty());
+}
+
+#[test]
+fn what_nearly_follows_is_given_company() {
+    // No withheld cell follows, and every margin hides eleven; but along the circle nothing can move by more than
+    // one, so each is told within two.
+    let cells = table(&[&[1, 10, 90], &[80, 10, 1], &[10, 70, 10]]);
+    let told: Vec<bool> = cells.iter().map(|cell| cell.cost >= 11).collect();
+    assert!(follow(&cells, &told).is_empty());
+    let narrow = Table::new(&cells).narrow(&told, &Eleven(&cells));
+    assert_eq!(narrow.len(), 6);
+    let left = cells.iter().zip(protected(&cells)).filter(|(_, told)| *told);
+    assert_eq!(left.map(|(cell, _)| cell.cost).collect::<Vec<_>>(), [90, 70], "the 80 is enough");
 }
 
 #[test]
@@ -309,6 +339,103 @@ fn elimination_and_bridges_agree() {
         expected.retain(|cell| !Table::new(&cells).lines_of[*cell].is_empty());
         assert_eq!(Table::new(&cells).exposed(&told), Some(expected));
     }
+}
+
+/// Withheld cells of a table with two dimensions that must lie in an interval narrower than eleven, by another way
+/// than a linear program: a number grows by what can flow from its row to its column when others become smaller
+/// and larger in turn, and shrinks by what can flow back (Cox, *JASA* 90 (1995) 1453).
+fn narrow_by_flow(cells: &[Cell], told: &[bool]) -> Vec<usize> {
+    const MOST: u64 = 1_000;
+    let table = Table::new(cells);
+    let free = table.lines.len();
+    let enough: Vec<bool> = table.lines.iter().map(|line| Eleven(cells).is_enough(line)).collect();
+    // The line of a cell along a dimension, where that has a margin.
+    let end = |cell: usize, dimension: usize| {
+        let own = table.lines_of[cell].iter().copied().filter(|line| enough[*line]);
+        let along = |line: &usize| {
+            let other = table.lines[*line].iter().find(|other| **other != cell);
+            other.is_some_and(|other| {
+                cells[*other].place[1 - dimension] == cells[cell].place[1 - dimension]
+            })
+        };
+        own.filter(along).next().unwrap_or(free)
+    };
+    let unknowns: Vec<usize> = (0..cells.len()).filter(|cell| !told[*cell]).collect();
+    let flow = |of: usize, from: usize, to: usize| {
+        let mut room = vec![vec![0; free + 1]; free + 1];
+        for cell in unknowns.iter().copied().filter(|cell| *cell != of) {
+            let (row, column) = (end(cell, 1), end(cell, 0));
+            room[row][column] += cells[cell].cost;
+            room[column][row] += MOST;
+        }
+        let mut flown = 0;
+        while flown < MOST {
+            let mut by = vec![usize::MAX; free + 1];
+            let mut next = vec![from];
+            while let Some(node) = next.pop() {
+                for other in 0..=free {
+                    if room[node][other] > 0 && by[other] == usize::MAX && other != from {
+                        by[other] = node;
+                        next.push(other);
+                    }
+                }
+            }
+            if by[to] == usize::MAX {
+                break;
+            }
+            let path = std::iter::successors(Some(to), |node| Some(by[*node]));
+            let path: Vec<usize> = path.take_while(|node| *node != from).collect();
+            let least = path.iter().map(|node| room[by[*node]][*node]).min().unwrap();
+            for node in path {
+                room[by[node]][node] -= least;
+                room[node][by[node]] += least;
+            }
+            flown += least;
+        }
+        flown
+    };
+    let is_narrow = |cell: &usize| {
+        let (row, column) = (end(*cell, 1), end(*cell, 0));
+        let is_free = row == column;
+        let width = flow(*cell, row, column) + flow(*cell, column, row).min(cells[*cell].cost);
+        !is_free && width < 11
+    };
+    unknowns.iter().copied().filter(is_narrow).collect()
+}
+
+#[test]
+fn intervals_are_those_of_flows_and_small_tables_have_wide_ones() {
+    let mut rng = StdRng::seed_from_u64(1_453);
+    let (mut narrow_before, mut more, mut without, mut all) = (0, 0, 0, 0);
+    let hidden = |cells: &[Cell], told: &[bool]| {
+        let large = cells.iter().zip(told).filter(|(cell, told)| cell.cost >= 11 && !**told);
+        large.count()
+    };
+    for _ in 0..150 {
+        let sides = [rng.random_range(2..8), rng.random_range(2..8)];
+        let cells = random(&mut rng, &sides);
+        let table = Table::new(&cells);
+        // What is withheld by chance, and what is withheld in the end.
+        let by_chance: Vec<bool> = cells.iter().map(|_| rng.random_bool(0.5)).collect();
+        let in_the_end = protected(&cells);
+        for told in [&by_chance, &in_the_end] {
+            let narrow = table.narrow(told, &Eleven(&cells));
+            assert_eq!(narrow, narrow_by_flow(&cells, told), "{cells:?} {told:?}");
+        }
+        narrow_before += table.narrow(&by_chance, &Eleven(&cells)).len();
+        let mut narrow = table.narrow(&in_the_end, &Eleven(&cells));
+        narrow.retain(|cell| connected(&table, *cell).iter().any(|cell| in_the_end[*cell]));
+        assert!(narrow.is_empty(), "{narrow:?} of {cells:?}");
+        let mut told: Vec<bool> = cells.iter().map(|cell| cell.cost >= 11).collect();
+        table.protect(&mut told, &AnyWidth(Eleven(&cells)));
+        without += hidden(&cells, &told);
+        (more, all) = (more + hidden(&cells, &in_the_end), all + cells.len());
+    }
+    println!(
+        "{more} of {all} cells were withheld beside the small ones, {without} if widths did not matter"
+    );
+    assert!(without <= more && more < 2 * without, "{without} {more}");
+    assert!(narrow_before > 100, "chance leaves narrow ones: {narrow_before}");
 }
 
 /// Tables of up to 300 by 60: a thousand with optimisation, a few without.
