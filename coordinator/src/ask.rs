@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use model::schema::DRG_SCHEME;
 use model::{Refusal, RefusalCode};
-use num_traits::ToPrimitive as _;
 use privacy::request::{ReleaseRequest, Scope};
 use privacy::{Claim, Combined, Domain, Project, Received};
 use proto::{Assembler, WireError, encode_request, v1};
-use query::question::{AnswerError, Approximation, Planner, Question};
+use query::question::{AnswerError, Planner, Question};
 use service::Clock;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Status;
 
-use crate::lists::Lists;
+use crate::lists::{LeftOut, Lists};
 use crate::noisy::{self, Noised};
 use crate::pooled::PooledReplies;
 use crate::progress::{ProgressSender, RETRY_PAUSE, count, millis};
+use crate::provenance::provenance;
 use crate::registry::{Absence, Registry, Site};
-use crate::round::{RoundFailure, Rounds};
+use crate::round::{RoundFailure, Rounds, Snapshots};
 
 /// Part of the deadline kept back for adding up and finishing.
 const FINISH_SHARE: u32 = 20;
@@ -43,6 +43,10 @@ pub(crate) struct Reply {
 pub(crate) struct Answer {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) provenance: v1::Provenance,
+    /// Whose snapshots each masked sum is over; of hospitals' own cells nothing.
+    pub(crate) over: Vec<Snapshots>,
+    /// Hospitals that are missing in some sum.
+    pub(crate) absent: LeftOut,
 }
 
 /// Why a question has no answer.
@@ -70,6 +74,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) rounds: &'a Rounds,
     pub(crate) lists: &'a Lists,
+    /// Hospitals that masked sums are without.
+    pub(crate) without: &'a [(Arc<Site>, Absence)],
 }
 
 /// The column of codes that belong to a DIP list.
@@ -110,13 +116,14 @@ impl Who<'_> {
 }
 
 /// What came back for all requests of a question.
-struct Gathered {
-    combined: Vec<Combined>,
-    present: Vec<Arc<Site>>,
-    absent: Vec<(Arc<Site>, Absence)>,
-    bytes: u64,
-    sids: Vec<String>,
-    noised: Option<Noised>,
+pub(crate) struct Gathered {
+    pub(crate) combined: Vec<Combined>,
+    pub(crate) present: Vec<Arc<Site>>,
+    pub(crate) absent: LeftOut,
+    pub(crate) bytes: u64,
+    pub(crate) sids: Vec<String>,
+    pub(crate) noised: Option<Noised>,
+    over: Vec<Snapshots>,
 }
 
 impl Asker<'_> {
@@ -157,7 +164,8 @@ impl Asker<'_> {
         };
         let mut provenance = provenance(question, &gathered);
         provenance.elapsed_ms = millis(self.clock.monotonic().duration_since(started));
-        Ok(Answer { batches, provenance })
+        let Gathered { over, absent, .. } = gathered;
+        Ok(Answer { batches, provenance, over, absent })
     }
 
     /// Groups of unlike grouper schemes, or of unlike DIP lists, are neither added up nor compared.
@@ -211,8 +219,8 @@ impl Asker<'_> {
         let measures = question.measures();
         let combined = vec![Combined::default(); measures.len()];
         let noised = who.rho_micro.map(|_| Noised::new(measures.len()));
-        let (present, sids) = (Vec::new(), Vec::new());
-        let mut gathered = Gathered { combined, present, absent, bytes: 0, sids, noised };
+        let (present, sids, over) = (Vec::new(), Vec::new(), Vec::new());
+        let mut gathered = Gathered { combined, present, absent, bytes: 0, sids, noised, over };
         for (site, reply) in answered {
             let is_noisy = |received: &Received| received.noise.is_some();
             if reply.parts.iter().any(|part| is_noisy(part) != who.rho_micro.is_some()) {
@@ -283,8 +291,8 @@ impl Asker<'_> {
 
 impl From<PooledReplies> for Gathered {
     fn from(replies: PooledReplies) -> Self {
-        let PooledReplies { combined, present, absent, bytes, sids } = replies;
-        Self { combined, present, absent, bytes, sids, noised: None }
+        let PooledReplies { combined, present, absent, bytes, sids, over } = replies;
+        Self { combined, present, absent, bytes, sids, noised: None, over }
     }
 }
 
@@ -298,104 +306,6 @@ impl From<RoundFailure> for AskError {
             RoundFailure::Internal(text) => Self::Internal(text),
         }
     }
-}
-
-fn provenance(question: &Question, gathered: &Gathered) -> v1::Provenance {
-    let Gathered { combined, present, absent, bytes, sids, noised } = gathered;
-    let missing = absent.iter().map(|(site, absence)| v1::Missing {
-        hospital: site.id.to_string(),
-        reason: absence.text(),
-    });
-    let sum = |of: fn(&Combined) -> u64| combined.iter().map(of).sum();
-    let pooled = question.scope() == Scope::Pooled;
-    let coverage = if noised.is_some() {
-        // How many rows are in groups that are not told is not told either.
-        None
-    } else if pooled {
-        masked_coverage(question, combined, present, absent)
-    } else {
-        coverage(combined, present, absent)
-    };
-    let mode = match noised {
-        Some(_) => "noisy",
-        None if pooled => "masked",
-        None => "clear",
-    };
-    v1::Provenance {
-        id: random_id(),
-        scope: question.scope().as_str().to_owned(),
-        mode: mode.to_owned(),
-        hospitals_asked: count(present.len() + absent.len()),
-        hospitals_answered: count(present.len()),
-        missing: missing.collect(),
-        stays_coverage: coverage,
-        cells_released: sum(|one| one.released_cells),
-        cells_withheld: sum(|one| one.withheld_cells),
-        measures_withheld: sum(|one| one.withheld_measures),
-        elapsed_ms: 0,
-        bytes_received: *bytes,
-        rounds: count(combined.len()),
-        sids: sids.clone(),
-        approximations: question.approximations(combined).into_iter().map(encode).collect(),
-        noise: noised.as_ref().map(Noised::encode).unwrap_or_default(),
-    }
-}
-
-fn encode(approximation: Approximation) -> v1::Approximation {
-    v1::Approximation {
-        aggregate: approximation.aggregate,
-        groups: approximation.groups,
-        exact: approximation.exact,
-        untold: approximation.untold,
-        largest_error: approximation.largest_error,
-        largest_relative_error: approximation.largest_relative_error,
-    }
-}
-
-/// Coverage of masked sums. Rows in withheld groups are told by the witness only when those groups
-/// together may be opened. For a question over whole tables the hospitals' sizes, which are
-/// public, tell the same; after a filter or join nothing does, and there is no coverage.
-fn masked_coverage(
-    question: &Question,
-    combined: &[Combined],
-    present: &[Arc<Site>],
-    absent: &[(Arc<Site>, Absence)],
-) -> Option<f64> {
-    let known = combined.iter().all(|one| one.withheld_rows_known);
-    if known {
-        return coverage(combined, present, absent);
-    }
-    let explained = question.explain();
-    let whole = |part: &query::question::Explained| !part.selective && part.one_row_per_stay;
-    if !explained.iter().all(whole) {
-        return None;
-    }
-    let released: u64 = combined.iter().map(|one| one.released_rows).sum();
-    let everybody = present.iter().chain(absent.iter().map(|(site, _)| site));
-    let stays = everybody.map(|site| site.rows("stay")).sum::<Option<u64>>()?;
-    let all = stays.to_f64()? * combined.len().to_f64()?;
-    Some(if stays == 0 { 1.0 } else { released.to_f64()? / all })
-}
-
-/// Released rows over all rows of the hospitals that answered, times their share of the region's
-/// stays. `None` when the size of some missing hospital is not known.
-fn coverage(
-    combined: &[Combined],
-    present: &[Arc<Site>],
-    absent: &[(Arc<Site>, Absence)],
-) -> Option<f64> {
-    let released: u64 = combined.iter().map(|one| one.released_rows).sum();
-    let withheld: u64 = combined.iter().map(|one| one.withheld_rows).sum();
-    let share = |part: u64, whole: u64| {
-        if whole == 0 { Some(1.0) } else { Some(part.to_f64()? / whole.to_f64()?) }
-    };
-    let within = share(released, released + withheld)?;
-    if absent.is_empty() {
-        return Some(within);
-    }
-    let there: u64 = present.iter().filter_map(|site| site.rows("stay")).sum();
-    let gone = absent.iter().map(|(site, _)| site.rows("stay")).sum::<Option<u64>>()?;
-    Some(within * share(there, there + gone)?)
 }
 
 async fn ask_site(
@@ -488,13 +398,4 @@ pub(crate) fn nobody(absent: &[(Arc<Site>, Absence)]) -> AskError {
         absent.len(),
         reasons.join(", ")
     ))
-}
-
-/// A name for an answer, from the system's random source.
-fn random_id() -> String {
-    use ring::rand::SecureRandom;
-    let mut bytes = [0u8; 12];
-    // Without randomness an answer is still an answer; its name is then all zeros.
-    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

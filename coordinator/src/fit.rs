@@ -1,5 +1,5 @@
 //! Fitting a model: the levels of its factors, then one masked round for each step, all over the
-//! same hospitals and the same snapshots.
+//! same hospitals and the same snapshots ([`roster`]).
 //!
 //! [`learn::fit::Fit`] says which sums it needs; this leads the rounds. When a hospital is lost or
 //! ingests anew in the middle, the fit begins again over those that are left: an estimate is never
@@ -9,11 +9,12 @@
 mod cluster;
 mod expect;
 mod levels;
+mod memory;
 mod order;
+mod roster;
 mod run;
 mod trees;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,6 @@ use learn::card::{CARD_FORMAT, Card, CoefficientCard, DesignCard, FitCard, Law, 
 use learn::design::Design;
 use learn::fit::{Fit, FitError, Problem, Sums};
 use learn::formula::Outcome;
-use model::HospitalId;
 use model::glm::{Family, Link, Transform};
 use num_traits::ToPrimitive as _;
 use privacy::sign::hex;
@@ -34,14 +34,17 @@ use service::clock::rfc3339;
 use tokio::sync::mpsc;
 
 use crate::ask::{AskError, Asker, Who};
+use crate::lists::stamp;
 use crate::progress::millis;
-use crate::registry::{Absence, Site};
-use crate::round::Asked;
+use crate::round::{Asked, Snapshots};
 use crate::state::State;
 
 pub(crate) use expect::expect;
 use levels::{Found, find};
+pub(crate) use memory::Memory;
+use memory::{Key, Remembered};
 use order::{Order, refuse, sentence};
+use roster::Roster;
 pub(crate) use run::{run, text_of};
 
 /// Times a fit begins again before it is given up.
@@ -68,17 +71,6 @@ struct Ended {
     fit: FitCard,
 }
 
-/// Who takes part, and what has been received so far.
-#[derive(Default)]
-struct Roster {
-    snapshots: BTreeMap<HospitalId, String>,
-    without: Vec<(Arc<Site>, Absence)>,
-    sids: Vec<String>,
-    bytes: u64,
-    restarts: u32,
-    notes: Vec<String>,
-}
-
 /// How one attempt over a fixed roster ended.
 enum Attempt {
     Ended(Box<Ended>),
@@ -102,8 +94,9 @@ impl Fitter<'_> {
         self.until.min(self.state.clock.monotonic() + self.state.deadline)
     }
 
-    fn asker(&self) -> Asker<'_> {
-        self.state.asker()
+    /// Asks hospitals but for those that the fit is without.
+    fn asker<'a>(&'a self, roster: &'a Roster) -> Asker<'a> {
+        Asker { without: &roster.without, ..self.state.asker() }
     }
 
     /// Fits, and tells the model card.
@@ -122,9 +115,8 @@ impl Fitter<'_> {
             let reason = "A model is over the region and names no hospital.";
             return Err(refuse("hospital_id", reason));
         }
-        let mut found = find(self).await?;
         let mut roster = Roster::default();
-        let ended = self.settle(&question, &mut found, &mut roster).await?;
+        let (ended, selected_stays) = self.settle(&question, &mut roster).await?;
         let created_at = rfc3339(clock.now());
         let order = self.order;
         let floor = self.floor();
@@ -156,7 +148,7 @@ impl Fitter<'_> {
                 snapshots,
                 left_out,
                 rounds: roster.sids,
-                selected_stays: found.stays,
+                selected_stays,
                 bytes_received: roster.bytes,
                 elapsed_ms: millis(elapsed),
                 restarts: roster.restarts,
@@ -192,41 +184,85 @@ impl Fitter<'_> {
         schemes
     }
 
-    /// Attempts over rosters and levels until one of them ends.
+    /// What the fit's levels depend on.
+    fn key(&self) -> Key {
+        Key {
+            user: self.who.user.to_owned(),
+            project: self.who.project.clone(),
+            questions: levels::questions(self.order),
+            references: self.order.formula.references.clone(),
+            stamp: stamp(&self.state.registry),
+            floor: self.floor(),
+        }
+    }
+
+    /// Attempts over rosters and levels until one of them ends, which is told with the number of stays that it is
+    /// about.
     async fn settle(
         &self,
         question: &Question,
-        found: &mut Found,
         roster: &mut Roster,
-    ) -> Result<Ended, AskError> {
+    ) -> Result<(Ended, u64), AskError> {
+        let key = self.key();
+        let recalled = self.state.levels.recall(&key);
+        let mut is_recalled = recalled.is_some();
+        // What the questions told, and what steps have made of it.
+        let mut known = recalled.map(|Remembered { found, over }| {
+            roster.begin(over);
+            (found.clone(), found)
+        });
         loop {
-            let attempt = match self.order.trees {
-                None => self.attempt(question, found, roster).await?,
-                Some(options) => self.grow(question, found, options, roster).await?,
+            let (told, found) = match known.take() {
+                Some(known) => known,
+                None => match find(self, roster).await? {
+                    Ok(found) => (found.clone(), found),
+                    Err(why) => {
+                        self.again(why, roster)?;
+                        continue;
+                    }
+                },
             };
-            let why = match attempt {
-                Attempt::Ended(ended) => return Ok(*ended),
-                Attempt::Changed(why) => why,
+            let attempt = match self.order.trees {
+                None => self.attempt(question, &found, roster).await?,
+                Some(options) => self.grow(question, &found, options, roster).await?,
+            };
+            match attempt {
+                Attempt::Ended(ended) => {
+                    let remembered = Remembered { over: roster.snapshots.clone(), found: told };
+                    self.state.levels.keep(key, remembered);
+                    return Ok((*ended, found.stays));
+                }
+                // What was recalled is no longer so, and nothing has been told yet.
+                Attempt::Changed(_) if is_recalled && roster.sids.is_empty() => {
+                    roster.begin(Snapshots::new());
+                }
+                Attempt::Changed(why) => self.again(why, roster)?,
                 Attempt::Rare(names) => {
+                    let mut found = found;
                     if !found.merge(&names) {
                         let error = FitError::Rare(names);
                         return Err(refuse("model", sentence(&error.to_string())));
                     }
-                    "levels with too few patients were merged".to_owned()
+                    self.again("levels with too few patients were merged".to_owned(), roster)?;
+                    known = Some((told, found));
                 }
-            };
-            roster.restarts += 1;
-            if roster.restarts > MAX_RESTARTS {
-                let reason =
-                    format!("The fit began {MAX_RESTARTS} times anew; last because {why}.");
-                return Err(refuse("model", reason));
             }
-            tracing::info!(why, "a fit begins again");
-            let told = v1::FitProgress { restarted: why, ..v1::FitProgress::default() };
-            let _ = self.progress.try_send(told);
-            roster.sids.clear();
-            roster.snapshots.clear();
+            is_recalled = false;
         }
+    }
+
+    /// Begins again, and says why; the roster stays as it is.
+    fn again(&self, why: String, roster: &mut Roster) -> Result<(), AskError> {
+        roster.restarts += 1;
+        if roster.restarts > MAX_RESTARTS {
+            let reason = format!("The fit began {MAX_RESTARTS} times anew; last because {why}.");
+            return Err(refuse("model", reason));
+        }
+        tracing::info!(why, "a fit begins again");
+        let told = v1::FitProgress { restarted: why, ..v1::FitProgress::default() };
+        let _ = self.progress.try_send(told);
+        roster.sids.clear();
+        Ok(())
     }
 
     fn problem(&self, design: &Design, found: &Found) -> Problem {
@@ -339,43 +375,6 @@ impl Fitter<'_> {
                 })));
             }
         }
-    }
-}
-
-impl Roster {
-    /// Fixes the roster with the first round; says what has changed in a later one.
-    fn changed(
-        &mut self,
-        snapshots: BTreeMap<HospitalId, String>,
-        absent: Vec<(Arc<Site>, Absence)>,
-    ) -> Option<String> {
-        let is_first = self.snapshots.is_empty();
-        // Who was held back because of another is not the reason.
-        let held_back = |id: &HospitalId| {
-            let mut own = absent.iter().filter(|(site, _)| site.id == *id);
-            own.any(|(_, absence)| *absence == Absence::HeldBack)
-        };
-        let mut gone: Vec<_> =
-            self.snapshots.keys().filter(|id| !snapshots.contains_key(*id)).collect();
-        gone.sort_by_key(|id| held_back(id));
-        let gone = gone.first().copied();
-        let anew = self
-            .snapshots
-            .iter()
-            .find(|(id, known)| snapshots.get(*id).is_some_and(|snapshot| snapshot != *known));
-        let come = snapshots.keys().find(|id| !is_first && !self.snapshots.contains_key(*id));
-        let why = match (gone, anew, come) {
-            (Some(id), ..) => Some(format!("{id} is not there any more")),
-            (None, Some((id, _)), _) => Some(format!("{id} has ingested anew")),
-            (None, None, Some(id)) => Some(format!("{id} has come")),
-            (None, None, None) => None,
-        };
-        if is_first || why.is_some() {
-            // Whoever is not in this sum stays out, so that the next rounds are over the same.
-            self.without = absent;
-            self.snapshots = snapshots;
-        }
-        why
     }
 }
 

@@ -23,6 +23,7 @@ mod notary;
 mod pooled;
 mod progress;
 mod projects;
+mod provenance;
 mod registry;
 mod round;
 mod server;

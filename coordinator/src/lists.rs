@@ -239,7 +239,7 @@ async fn names(site: &Site, request: v1::NameRequest) -> Option<v1::SealedNames>
 }
 
 /// The snapshots that the region holds, as far as hospitals have told.
-fn stamp(registry: &Registry) -> String {
+pub(crate) fn stamp(registry: &Registry) -> String {
     let mut stamp = String::new();
     for site in registry.sites() {
         let known = site.known().description.map(|one| one.snapshot_id).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::ask::{Asker, Who};
 use crate::lists::Search;
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Site};
-use crate::round::{Asked, Outcome, RoundFailure};
+use crate::round::{Asked, Outcome, RoundFailure, Snapshots};
 
 /// All rounds of a pooled question.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct PooledReplies {
     pub(crate) absent: Vec<(Arc<Site>, Absence)>,
     pub(crate) bytes: u64,
     pub(crate) sids: Vec<String>,
+    /// Whose snapshots each sum is over.
+    pub(crate) over: Vec<Snapshots>,
 }
 
 impl Asker<'_> {
@@ -39,7 +41,8 @@ impl Asker<'_> {
         let (rounds, registry, project) = (self.rounds, self.registry, who.project.as_ref());
         let now = self.clock.monotonic();
         let search = Search { rounds, registry, project, now, until, progress };
-        let (domains, without) = self.lists.domains(question, search).await?;
+        let (domains, mut without) = self.lists.domains(question, search).await?;
+        without.extend(self.without.iter().cloned());
         let requests = who
             .requests(question, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
@@ -69,6 +72,7 @@ impl PooledReplies {
             absent: Vec::new(),
             bytes: 0,
             sids: Vec::new(),
+            over: Vec::new(),
         };
         let mut seen: Vec<HospitalId> = Vec::new();
         for outcome in &outcomes {
@@ -87,6 +91,7 @@ impl PooledReplies {
             replies.bytes += outcome.bytes;
             replies.sids.push(hex(&outcome.sid));
             replies.combined.push(outcome.combined);
+            replies.over.push(outcome.snapshots);
         }
         replies.absent.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
         replies

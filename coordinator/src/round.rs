@@ -81,6 +81,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) frame: Option<&'a Frame>,
 }
 
+/// The snapshot of each hospital in a sum.
+pub(crate) type Snapshots = BTreeMap<HospitalId, String>;
+
 /// A round's result, and how it came about.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -89,8 +92,7 @@ pub(crate) struct Outcome {
     pub(crate) present: Vec<Arc<Site>>,
     pub(crate) absent: Vec<(Arc<Site>, Absence)>,
     pub(crate) bytes: u64,
-    /// The snapshot of each hospital in the sum.
-    pub(crate) snapshots: BTreeMap<HospitalId, String>,
+    pub(crate) snapshots: Snapshots,
     /// Discovery only: the places that passed, and the witness's signature over them.
     pub(crate) passing: Option<(Vec<u32>, Signature)>,
     pub(crate) round_key: RoundKey,

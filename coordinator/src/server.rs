@@ -31,7 +31,7 @@ use crate::codes::Name;
 use crate::config::Config;
 use crate::encode::ipc_parts;
 use crate::explain::explain;
-use crate::fit;
+use crate::fit::{self, Memory};
 use crate::lists::Lists;
 use crate::models::Models;
 use crate::noisy;
@@ -134,6 +134,7 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
         models,
         projects,
         planned,
+        levels: Memory::default(),
     };
     let state = Arc::new(state);
     Ok(Bound { listener, address, identity, state, log_interval })

@@ -17,6 +17,7 @@ use tonic::Status;
 use crate::ask::{Answer, AskError, Asker, Who};
 use crate::catalog::catalog;
 use crate::explain::Size;
+use crate::fit::Memory;
 use crate::lists::Lists;
 use crate::models::Models;
 use crate::projects::{ProjectError, Projects};
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) models: Models,
     pub(crate) projects: Projects,
     pub(crate) planned: Mutex<HashMap<String, Arc<Question>>>,
+    /// Levels of factors, as earlier fits found them.
+    pub(crate) levels: Memory,
 }
 
 /// Longest deadline that a question may ask for.
@@ -80,6 +83,7 @@ impl State {
             clock: &self.clock,
             rounds: &self.rounds,
             lists: &self.lists,
+            without: &[],
         }
     }
 

@@ -2,6 +2,7 @@
 //! statsmodels on the pooled rows, over several partitions, with hospitals lost on the way, and
 //! against those who would learn about one patient.
 
+mod again;
 mod apply;
 mod attack;
 mod partition;

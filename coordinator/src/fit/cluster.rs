@@ -34,7 +34,8 @@ impl Fitter<'_> {
         let request = self.who.asks(request);
         let left = self.question_end().saturating_duration_since(self.state.clock.monotonic());
         let (silent, _) = mpsc::channel(1);
-        let (answered, _) = self.asker().collect(&Arc::new(vec![request]), left, &silent).await;
+        let (answered, _) =
+            self.asker(roster).collect(&Arc::new(vec![request]), left, &silent).await;
         let mut scores = Vec::new();
         for (site, reply) in answered {
             if !roster.snapshots.contains_key(&site.id) {

@@ -17,8 +17,12 @@ use privacy::Domain;
 use privacy::domain::OTHER;
 use tokio::sync::mpsc;
 
+use super::order::Order;
+use super::roster::Roster;
 use super::{Fitter, refuse, unit};
-use crate::ask::AskError;
+use crate::ask::{Answer, AskError};
+use crate::lists::LeftOut;
+use crate::round::Snapshots;
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -47,61 +51,110 @@ struct Row {
     mean: Option<f64>,
 }
 
-/// Asks for the size of the fit and for the levels of its factors.
-pub(super) async fn find(fitter: &Fitter<'_>) -> Result<Found, AskError> {
-    let order = fitter.order;
-    let response = match &order.formula.outcome {
-        Outcome::Event(name) => format!("sum(CASE WHEN {name} THEN 1 ELSE 0 END)"),
-        Outcome::Number(name, _) => format!("sum({name})"),
+/// What the answer to one question told.
+struct Told {
+    batches: Vec<RecordBatch>,
+    /// The codes that its only dimension can have.
+    domain: Option<Domain>,
+    /// Whether nothing was withheld.
+    is_complete: bool,
+    /// Whose snapshots it is over, and who is missing in it.
+    over: (Snapshots, LeftOut),
+}
+
+/// The questions about the levels of each factor, and behind them the one about all stays.
+pub(super) fn questions(order: &Order) -> Vec<String> {
+    let (response, mean) = match &order.formula.outcome {
+        Outcome::Event(name) => {
+            let events = format!("sum(CASE WHEN {name} THEN 1 ELSE 0 END)");
+            (events.clone(), events)
+        }
+        Outcome::Number(name, _) => (format!("sum({name})"), format!("avg({name})")),
     };
     let filter = order.filter();
-    let mean = match &order.formula.outcome {
-        Outcome::Event(_) => response.clone(),
-        Outcome::Number(name, _) => format!("avg({name})"),
-    };
-    let whole = format!("SELECT count(*) AS stays, {mean} AS response FROM stay{filter}");
-    let factors = order.formula.factors();
-    let of_factor = |factor: &&str| {
+    let of_factor = |factor: &str| {
         format!(
             "SELECT {factor}, count(*) AS stays, {response} AS response FROM stay{filter} GROUP BY \
              {factor}"
         )
     };
-    let questions: Vec<String> =
-        std::iter::once(whole).chain(factors.iter().map(of_factor)).collect();
-    // At the same time: one waits for the slowest hospital once.
-    let answers = join_all(questions.iter().map(|sql| ask(fitter, sql))).await;
-    let mut answers = answers.into_iter();
-    let (whole, _) = answers.next().unwrap_or_else(|| Ok((Vec::new(), None)))?;
-    let mut found = Found { unit: 1.0, ..Found::default() };
-    let whole = whole.first().filter(|batch| batch.num_rows() > 0);
-    let Some(batch) = whole else {
-        let reason =
-            "Too few patients or hospitals stand behind the fit as a whole, or nobody does.";
-        return Err(refuse("--where", reason));
-    };
-    found.stays = numbers(batch, 0)?.first().copied().flatten().map_or(0, whole_number);
-    found.unit = unit(numbers(batch, 1)?.first().copied().flatten());
-    for (factor, answer) in factors.into_iter().zip(answers) {
-        let (batches, domain) = answer?;
-        found.add(fitter, factor, &batches, domain.as_ref())?;
-    }
-    Ok(found)
+    let whole = format!("SELECT count(*) AS stays, {mean} AS response FROM stay{filter}");
+    order.formula.factors().into_iter().map(of_factor).chain([whole]).collect()
 }
 
-/// The answer to an ordinary question, and the codes that its only dimension can have.
-async fn ask(
+/// Asks for the levels of the factors, and for the size of the fit where no answer about a factor tells it. All
+/// of it is over one roster; what has changed meanwhile, otherwise.
+pub(super) async fn find(
     fitter: &Fitter<'_>,
-    sql: &str,
-) -> Result<(Vec<RecordBatch>, Option<Domain>), AskError> {
+    roster: &mut Roster,
+) -> Result<Result<Found, String>, AskError> {
+    let factors = fitter.order.formula.factors();
+    let questions = questions(fitter.order);
+    let (of_factors, whole) = questions.split_at(factors.len());
+    // At the same time: one waits for the slowest hospital once.
+    let asked = join_all(of_factors.iter().map(|sql| ask(fitter, sql, roster))).await;
+    let mut answers = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if let Some(why) = roster.changed_in(answers.iter_mut().map(Told::take_over).collect()) {
+        return Ok(Err(why));
+    }
+    let mut found = Found { unit: 1.0, ..Found::default() };
+    let complete = answers.iter().find(|told| told.is_complete);
+    let (stays, response) = match (complete, whole) {
+        (None, [sql]) => {
+            let mut told = ask(fitter, sql, roster).await?;
+            if let Some(why) = roster.changed_in(vec![told.take_over()]) {
+                return Ok(Err(why));
+            }
+            let batch = told.batches.first().filter(|batch| batch.num_rows() > 0);
+            let Some(batch) = batch else { return Err(too_few()) };
+            let first =
+                |column| Ok::<_, AskError>(numbers(batch, column)?.first().copied().flatten());
+            (first(0)?, first(1)?)
+        }
+        (Some(told), _) => told.whole()?,
+        _ => return Err(too_few()),
+    };
+    found.stays = stays.map_or(0, whole_number);
+    found.unit = unit(response);
+    for (factor, told) in factors.into_iter().zip(&answers) {
+        found.add(fitter, factor, &told.batches, told.domain.as_ref())?;
+    }
+    Ok(Ok(found))
+}
+
+fn too_few() -> AskError {
+    let reason = "Too few patients or hospitals stand behind the fit as a whole, or nobody does.";
+    refuse("--where", reason)
+}
+
+/// The answer to an ordinary question.
+async fn ask(fitter: &Fitter<'_>, sql: &str, roster: &Roster) -> Result<Told, AskError> {
     let question = fitter.plan(sql).await?;
     let clock = &fitter.state.clock;
     let left = fitter.question_end().saturating_duration_since(clock.monotonic());
     let (silent, _) = mpsc::channel(1);
-    let answer = fitter.asker().ask(&question, fitter.who, left, &silent).await?;
+    let answer = fitter.asker(roster).ask(&question, fitter.who, left, &silent).await?;
     let known = fitter.state.lists.known_domains(&question).await;
     let domain = known.and_then(|parts| parts.into_iter().flatten().next());
-    Ok((answer.batches, domain))
+    let Answer { batches, provenance, mut over, absent } = answer;
+    let is_complete = provenance.cells_withheld == 0 && provenance.measures_withheld == 0;
+    Ok(Told { batches, domain, is_complete, over: (over.pop().unwrap_or_default(), absent) })
+}
+
+impl Told {
+    fn take_over(&mut self) -> (Snapshots, LeftOut) {
+        std::mem::take(&mut self.over)
+    }
+
+    /// All stays, and the mean of the response, where nothing was withheld.
+    fn whole(&self) -> Result<(Option<f64>, Option<f64>), AskError> {
+        let (mut stays, mut response) = (0.0, 0.0);
+        for batch in &self.batches {
+            stays += numbers(batch, 1)?.into_iter().flatten().sum::<f64>();
+            response += numbers(batch, 2)?.into_iter().flatten().sum::<f64>();
+        }
+        if stays > 0.0 { Ok((Some(stays), Some(response / stays))) } else { Err(too_few()) }
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]

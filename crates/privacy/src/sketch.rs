@@ -59,7 +59,7 @@ const COUNTER: u32 = (1 << COUNTER_BITS) - 1;
 pub const MARK_BYTES: usize = 16;
 
 /// A population. The empty one is the default.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sketch([u32; COUNTERS]);
 
 /// What a row of a stay adds, and to which counter: that of its person.
@@ -124,6 +124,25 @@ impl Default for Sketch {
     fn default() -> Self {
         Self([0; COUNTERS])
     }
+}
+
+impl std::hash::Hash for Sketch {
+    /// A linear hash of all counters, each with an odd factor of its own: hashing each byte of many would take
+    /// longer than comparing them.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(mixed(0, &self.0));
+    }
+}
+
+/// Counters in one number: alike for like counters, and for unlike ones almost never.
+fn mixed(start: u64, counters: &[u32]) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let factors = (start..).map(|place| GOLDEN.wrapping_mul(2 * place + 1));
+    let products = counters.iter().zip(factors);
+    let sum = products.fold(0u64, |sum, (counter, factor)| {
+        sum.wrapping_add(factor.wrapping_mul(u64::from(*counter)))
+    });
+    sum ^ sum >> 32
 }
 
 impl std::fmt::Debug for Sketch {

@@ -56,7 +56,7 @@ use crate::grid::Grid;
 use crate::kernel::{Kernel, KernelError, Spec};
 use crate::marks::Marks;
 use crate::session::{engine, plan_query};
-use crate::walk::{Checked, Executable, check_request_plan};
+use crate::walk::{Checked, Executable, check_request_plan, is_read_as};
 
 /// Plans kept per snapshot; a plan is a few kilobytes.
 const MAX_PREPARED: usize = 256;
@@ -233,6 +233,10 @@ impl Engine {
         // What runs is written from the flat form that was checked, with what the gate needs.
         let executable = relation.executable(request.measures())?;
         let plan = plan_query(&state, &executable.sql).await?;
+        if !is_read_as(&plan, &executable.sql)? {
+            let reason = "The question would be read as another one than the one that was checked.";
+            return Err(Refusal::new(RefusalCode::Request, "relation", reason, "").into());
+        }
         let plan = match rows_per_person {
             Some(rows) => bounded::bounded(plan, rows).map_err(|error| failed(&error))?,
             None => plan,

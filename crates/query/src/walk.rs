@@ -255,6 +255,17 @@ pub(crate) struct Walk<'a> {
     policy: &'a Policy,
 }
 
+/// Whether a `plan` of this text is read as the text again, when it is flattened and written once more: then what
+/// runs is what was checked, and no text in it was read as something else on the way.
+///
+/// # Errors
+/// A [`Refusal`] when the plan cannot be flattened or written.
+pub(crate) fn is_read_as(plan: &LogicalPlan, sql: &str) -> Result<bool, Refusal> {
+    let Flat { relation, outputs } = flatten(plan)?;
+    let names = plan.schema().fields().iter().map(|field| field.name().clone());
+    Ok(relation.to_sql(&names.zip(outputs).collect::<Vec<_>>())? == sql)
+}
+
 /// Flattens and checks the relation of a release request, as a node receives it: `dimensions`
 /// outputs, `inputs` outputs, then `person_key` and `stay_key`.
 pub(crate) fn check_request_plan(

@@ -7,9 +7,10 @@
 //! one in question has one too.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::range::Stretches;
-use super::{COUNTERS, Differenced, Place, Role, Sketch, Told};
+use super::{COUNTERS, Differenced, Place, Role, Sketch, Told, mixed};
 
 /// Most populations that are kept: half a kilobyte each in memory.
 const MAX_KNOWN: usize = 500_000;
@@ -35,20 +36,36 @@ pub struct Known {
 struct Index {
     all: Vec<Sketch>,
     /// The last population with this stretch.
-    last: HashMap<u64, u32>,
+    last: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
     /// For each stretch of each population, the one before that has it.
     before: Vec<[u32; STRETCHES]>,
     /// Those with an empty stretch.
     sparse: Vec<u32>,
 }
 
-/// A number for the counters of one stretch; `None` when all are zero.
+/// A number for the counters of one stretch; `None` when all are zero. A coincidence costs one comparison.
 fn number(stretch: usize, counters: &[u32]) -> Option<u64> {
-    // FNV-1a over the words; a coincidence costs one comparison.
-    let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
-    let start = step(0xcbf2_9ce4_8422_2325, stretch as u64);
     let used = counters.iter().any(|counter| *counter != 0);
-    used.then(|| counters.iter().fold(start, |hash, word| step(hash, u64::from(*word))))
+    used.then(|| mixed((stretch * STRETCH) as u64, counters))
+}
+
+/// For keys that are hashes already.
+#[derive(Debug, Default, Clone, Copy)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The table looks at the upper bits too.
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 fn numbers(sketch: &Sketch) -> [Option<u64>; STRETCHES] {

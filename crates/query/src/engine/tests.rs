@@ -111,6 +111,21 @@ async fn a_listing_discovers_the_labels_that_its_dimension_has() {
 }
 
 #[tokio::test]
+async fn what_is_read_as_another_text_is_noticed() {
+    let engine = engine_in_memory();
+    let state = engine.context.state();
+    let request =
+        request("SELECT drg_code, sum(total_cost) FROM stay WHERE sex = 'F' GROUP BY 1", &[]);
+    let text = request.await.relation_sql().to_owned();
+    let plan = plan_query(&state, &text).await.unwrap();
+    assert!(is_read_as(&plan, &text).unwrap(), "{text}");
+    for (here, there) in [("'F'", "'M'"), ("sex", "severity"), ("total_cost", "los_days")] {
+        let other = text.replacen(here, there, 1);
+        assert!(other != text && !is_read_as(&plan, &other).unwrap(), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_told_of_cells_without_populations() {
     let engine = engine_in_memory();
     let request = request("SELECT drg_code, count(*) FROM stay GROUP BY drg_code", &[]).await;
