@@ -6,11 +6,10 @@
 //! were told. Only some choices matter: the groups that are told now, and of them those that were told in an
 //! earlier stretch.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use super::range::{Beside, Stretches};
-use super::{Known, Place, Sketch, Spans};
+use super::{Known, Place, Sketch};
 
 /// A group of an answer.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +19,6 @@ pub(crate) struct Group<'a> {
     /// Whether the answer tells it.
     pub(crate) is_told: bool,
 }
-
-/// What was told of a group, by stretch.
-type Told<'a> = HashMap<&'a Arc<Spans>, &'a Sketch>;
 
 fn less<'a>(whole: &Sketch, groups: impl Iterator<Item = &'a Sketch>) -> Sketch {
     groups.fold(whole.clone(), |rest, group| rest.without(group))
@@ -39,38 +35,42 @@ impl Known {
     ) -> bool {
         let stretches = self.stretches();
         let wholes = stretches.told(whole);
-        let told: Vec<(&Sketch, Told<'_>)> = groups
-            .iter()
-            .filter(|group| group.is_told)
-            .filter_map(|group| Some((group.sketch, by_stretch(stretches, group.place?))))
-            .collect();
         if most == 0 {
             return false;
         }
+        // What was told of each group, by stretch.
+        let by_stretch = |place| {
+            let mut by_stretch = vec![None; stretches.ids()];
+            for (spans, sketch) in stretches.told(place) {
+                by_stretch[*spans as usize] = Some(sketch);
+            }
+            by_stretch
+        };
+        let told: Vec<(&Sketch, Vec<Option<&Sketch>>)> = groups
+            .iter()
+            .filter(|group| group.is_told)
+            .filter_map(|group| Some((group.sketch, by_stretch(group.place?))))
+            .collect();
         let mut choices: BTreeSet<Vec<usize>> = BTreeSet::from([(0..told.len()).collect()]);
         for (spans, _) in wholes {
-            let in_it = (0..told.len()).filter(|one| told[*one].1.contains_key(spans));
+            let in_it = (0..told.len()).filter(|one| told[*one].1[*spans as usize].is_some());
             choices.insert(in_it.collect());
         }
         choices.into_iter().any(|choice| {
             let now = less(all, choice.iter().map(|one| told[*one].0));
             let mut edges = Vec::new();
             for (spans, whole) in wholes {
-                let parts = choice.iter().map(|one| told[*one].1.get(spans).copied());
+                let parts = choice.iter().map(|one| told[*one].1[*spans as usize]);
                 if let Some(parts) = parts.collect::<Option<Vec<_>>>() {
-                    edges.push((Arc::clone(spans), less(whole, parts.into_iter())));
+                    edges.push((*spans, Cow::Owned(less(whole, parts.into_iter()))));
                 }
             }
             // When one group is all that is left, what was told of it by itself counts too.
             let alone = groups.iter().filter(|group| *group.sketch == now);
             let own = alone.filter_map(|group| group.place);
             edges.extend(own.flat_map(|place| stretches.known_of(place)));
-            let rest = Beside::new(whole, edges);
+            let rest = stretches.seen_from(whole, edges);
             rest.would_expose(&now, &|sketch| self.is_too_few(sketch, most))
         })
     }
-}
-
-fn by_stretch<'a>(stretches: &'a Stretches, place: &Place) -> Told<'a> {
-    stretches.told(place).iter().map(|(spans, sketch)| (spans, sketch)).collect()
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -296,4 +296,39 @@ fn a_group_stands_where_a_condition_on_its_code_does_and_places_survive() {
     assert!(!known.would_follow(&own, &sketch, 0), "nobody is protected where the minimum is one");
     let rest = group(&months(1, 3), &[Some("A".to_owned())]).unwrap();
     assert!(known.follows(&rest, &world.sketch(1, 3)) && !known.follows(&own, &sketch));
+}
+
+#[test]
+fn agreeing_stretches_and_unlike_ones_are_judged_alike() {
+    let mut rng = StdRng::seed_from_u64(1_984);
+    let (mut exposed, mut followed) = (0, 0);
+    for turn in 0..400 {
+        let sizes: Vec<usize> = (0..MONTHS).map(|_| rng.random_range(0..30)).collect();
+        let (world, other) = (World::of(&sizes), World::of(&[20; MONTHS]));
+        let mut span = || {
+            let (a, b) = (rng.random_range(0..MONTHS), rng.random_range(0..MONTHS));
+            (a.min(b), a.max(b) + 1)
+        };
+        // In every tenth world one stretch is told of other data.
+        let told: Vec<_> = (0..turn % 9)
+            .map(|one| {
+                let (from, until) = span();
+                let of = if turn % 10 == 0 && one == 0 { &other } else { &world };
+                (Span { from: from as i64, until: until as i64 }, of.sketch(from, until))
+            })
+            .collect();
+        let here = span();
+        let ends = (here.0 as i64, here.1 as i64);
+        let nobody = [(i64::MIN, 0), (MONTHS as i64, Span::NULLS)];
+        let told = told.iter().map(|(span, sketch)| (*span, sketch)).collect();
+        let edges = Edges::new(told, &nobody[..turn % 3]).unwrap();
+        let sketch = world.sketch(here.0, here.1);
+        let is_bad = |sum: &Sketch| sum.is_near(&Sketch::default(), MOST);
+        let exposes = edges.would_expose(ends, &sketch, &is_bad);
+        assert_eq!(exposes, edges.would_expose_unlike(ends, &sketch, &is_bad), "{turn}");
+        let follows = edges.sums(ends.0).get(&ends.1).is_some_and(|sums| sums.contains(&sketch));
+        assert_eq!(edges.follows(ends, &sketch), follows, "{turn}");
+        (exposed, followed) = (exposed + usize::from(exposes), followed + usize::from(follows));
+    }
+    assert!(exposed > 20 && followed > 20, "{exposed} {followed}");
 }
