@@ -1,9 +1,10 @@
 //! What comparing with earlier answers costs a question: the guard's share of its time, in one run.
 //!
 //! One hospital holds all stays. Somebody asks by group about one span of months after the other, each time
-//! beside all that was told before, as a node judges it. Of each question three things are timed: computing
-//! its cells with the populations behind them, computing them without, and the gate. The guard is the whole
-//! gate and what populations add to computing; that the gate has other rules too is counted against it.
+//! beside all that was told before, as a node judges it, and last about all of them. Of each question four things
+//! are timed: computing its cells with the populations behind them, computing them without, the gate, and the gate
+//! where nothing was told before. The guard is what populations add to computing, and what was told before adds to
+//! the gate.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use query::engine::{Engine, Limits, runtime as engine_runtime};
 use query::question::Planner;
 use serde::Serialize;
 
-use super::times::milliseconds;
+use super::times::{median, milliseconds};
 use super::{Times, note, print};
 use crate::args::BenchArgs;
 use crate::demo::Prepared;
@@ -54,10 +55,14 @@ struct Judged {
     unsketched_ms: Times,
     /// All rules of the gate.
     gate_ms: Times,
-    /// Gate and what populations add, as a share of computing and gate.
+    /// The same where nothing was told before.
+    bare_gate_ms: Times,
+    /// The guard's share of computing and gate, over all spans.
     share: f64,
-    /// The same of the question with the largest share.
-    largest_share: f64,
+    /// The same of the question about all stays.
+    whole_share: f64,
+    /// Computing and gate of the question about all stays.
+    whole_ms: f64,
 }
 
 /// What one question took.
@@ -66,12 +71,29 @@ struct Took {
     compute: Duration,
     unsketched: Duration,
     gate: Duration,
+    bare_gate: Duration,
 }
 
 impl Took {
+    fn whole(&self) -> f64 {
+        milliseconds(self.compute + self.gate)
+    }
+
     fn share(&self) -> f64 {
-        let [with, without, gate] = [self.compute, self.unsketched, self.gate].map(milliseconds);
-        ((with - without).max(0.0) + gate) / (with + gate)
+        let populations = self.compute.saturating_sub(self.unsketched);
+        let known = self.gate.saturating_sub(self.bare_gate);
+        milliseconds(populations + known) / self.whole()
+    }
+
+    /// The middle of each.
+    fn middle(all: &[Self]) -> Self {
+        let of = |part: fn(&Self) -> Duration| median(&all.iter().map(part).collect::<Vec<_>>());
+        Self {
+            compute: of(|one| one.compute),
+            unsketched: of(|one| one.unsketched),
+            gate: of(|one| one.gate),
+            bare_gate: of(|one| one.bare_gate),
+        }
     }
 }
 
@@ -86,7 +108,8 @@ pub(super) fn run(args: &BenchArgs, prepared: &Prepared, context: &Context) -> R
         let line = |one: &Judged| {
             format!(
                 "{:<16} {} spans, {} cells, {} populations told before\n  computed {:.1} ms, without \
-                 populations {:.1} ms, gate {:.2} ms   share {:.3}, at most {:.3}",
+                 populations {:.1} ms, gate {:.2} ms, with nothing told before {:.2} ms   share {:.3}\n  of the \
+                 question about all stays, {:.1} ms, {:.3}",
                 one.name,
                 one.spans,
                 one.cells,
@@ -94,8 +117,10 @@ pub(super) fn run(args: &BenchArgs, prepared: &Prepared, context: &Context) -> R
                 one.compute_ms.median,
                 one.unsketched_ms.median,
                 one.gate_ms.median,
+                one.bare_gate_ms.median,
                 one.share,
-                one.largest_share
+                one.whole_ms,
+                one.whole_share
             )
         };
         let lines: Vec<_> = report.questions.iter().map(line).collect();
@@ -181,29 +206,24 @@ impl Bench<'_> {
                 cells = cells.max(shown);
                 told = news;
             }
-            runs.sort_by(|one, other| one.share().total_cmp(&other.share()));
-            took.push(runs[runs.len() / 2]);
+            took.push(Took::middle(&runs));
             known.learn(&told);
         }
         let times = |of: fn(&Took) -> Duration| Times::of(&took.iter().map(of).collect::<Vec<_>>());
-        let (compute_ms, unsketched_ms) = (times(|one| one.compute), times(|one| one.unsketched));
-        let gate_ms = times(|one| one.gate);
-        let middle = |mut shares: Vec<f64>| {
-            shares.sort_by(f64::total_cmp);
-            shares[shares.len() / 2]
-        };
-        let shares: Vec<f64> = took.iter().map(Took::share).collect();
-        let largest_share = shares.iter().copied().fold(0.0, f64::max);
+        let middle = Took::middle(&took);
+        let whole = took.last().copied().unwrap_or_default();
         Ok(Judged {
             name,
             spans: took.len(),
             cells,
             known: before,
-            compute_ms,
-            unsketched_ms,
-            gate_ms,
-            share: middle(shares),
-            largest_share,
+            compute_ms: times(|one| one.compute),
+            unsketched_ms: times(|one| one.unsketched),
+            gate_ms: times(|one| one.gate),
+            bare_gate_ms: times(|one| one.bare_gate),
+            share: middle.share(),
+            whole_share: whole.share(),
+            whole_ms: whole.whole(),
         })
     }
 
@@ -222,6 +242,11 @@ impl Bench<'_> {
         let started = clock.monotonic();
         let partial = self.engine.compute(admitted.clone()).await.map_err(failed)?;
         took.compute = clock.monotonic().duration_since(started);
+        let (again, nothing) = (partial.clone(), Known::default());
+        let started = clock.monotonic();
+        // What it says is not looked at: nothing was told before.
+        let _ = release(again, &nothing);
+        took.bare_gate = clock.monotonic().duration_since(started);
         let started = clock.monotonic();
         let released = release(partial, known);
         took.gate = clock.monotonic().duration_since(started);

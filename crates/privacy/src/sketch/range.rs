@@ -13,8 +13,8 @@
 mod sums;
 mod view;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Sketch;
@@ -124,10 +124,10 @@ impl Stretches {
     pub(super) fn known_of<'a>(
         &'a self,
         place: &'a Place,
-    ) -> impl Iterator<Item = (SpansId, Cow<'a, Sketch>)> + 'a {
-        let told = self.told(place).iter().map(|(spans, sketch)| (*spans, Cow::Borrowed(sketch)));
+    ) -> impl Iterator<Item = (SpansId, Held<'a>)> + 'a {
+        let told = self.told(place).iter().map(|(spans, sketch)| (*spans, Held::Told(sketch)));
         let left_over = self.left_over(place);
-        told.chain(left_over.map(|(spans, sketch)| (spans, Cow::Owned(sketch))))
+        told.chain(left_over.map(|(spans, sketch)| (spans, Held::follows(sketch))))
     }
 
     /// The same, as seen from `place`.
@@ -139,7 +139,7 @@ impl Stretches {
     pub(super) fn seen_from<'a>(
         &self,
         place: &Place,
-        told: Vec<(SpansId, Cow<'a, Sketch>)>,
+        told: Vec<(SpansId, Held<'a>)>,
     ) -> Beside<'a> {
         Beside { view: self.view(&place.spans), told }
     }
@@ -153,11 +153,35 @@ impl Stretches {
     }
 }
 
+/// A population that was told, or that follows from such.
+#[derive(Debug)]
+pub(super) enum Held<'a> {
+    Told(&'a Sketch),
+    Follows(Box<Sketch>),
+}
+
+impl Held<'_> {
+    pub(super) fn follows(sketch: Sketch) -> Self {
+        Self::Follows(Box::new(sketch))
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Sketch;
+
+    fn deref(&self) -> &Sketch {
+        match self {
+            Self::Told(sketch) => sketch,
+            Self::Follows(sketch) => sketch,
+        }
+    }
+}
+
 /// Stretches that were told of one population, as seen from one of them.
 #[derive(Debug)]
 pub(super) struct Beside<'a> {
     view: Arc<View>,
-    told: Vec<(SpansId, Cow<'a, Sketch>)>,
+    told: Vec<(SpansId, Held<'a>)>,
 }
 
 impl Beside<'_> {

@@ -6,9 +6,9 @@
 //! were told. Only some choices matter: the groups that are told now, and of them those that were told in an
 //! earlier stretch.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::range::Held;
 use super::{Known, Place, Sketch};
 
 /// A group of an answer.
@@ -62,7 +62,7 @@ impl Known {
             for (spans, whole) in wholes {
                 let parts = choice.iter().map(|one| told[*one].1[*spans as usize]);
                 if let Some(parts) = parts.collect::<Option<Vec<_>>>() {
-                    edges.push((*spans, Cow::Owned(less(whole, parts.into_iter()))));
+                    edges.push((*spans, Held::follows(less(whole, parts.into_iter()))));
                 }
             }
             // When one group is all that is left, what was told of it by itself counts too.

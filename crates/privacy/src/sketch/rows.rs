@@ -25,9 +25,11 @@ impl Sketches {
         rows: impl IntoIterator<Item = (u32, u32)>,
         marks: &[Option<Mark>],
     ) -> Result<(), Unmarked> {
+        let (sums, []) = self.0.as_chunks_mut::<COUNTERS>() else { return Err(Unmarked) };
         for (group, stay) in rows {
             let mark = marks.get(stay as usize).copied().flatten().ok_or(Unmarked)?;
-            if let Some(sum) = self.0.get_mut(group as usize * COUNTERS + mark.counter()) {
+            let sum = sums.get_mut(group as usize).and_then(|sums| sums.get_mut(mark.counter()));
+            if let Some(sum) = sum {
                 // 2^22 divides 2^32, so the lower bits are right without reducing each time.
                 *sum = sum.wrapping_add(mark.weight());
             }

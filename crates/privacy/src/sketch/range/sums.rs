@@ -19,12 +19,17 @@ type Edge<'a> = (i64, Option<&'a Sketch>, bool);
 /// Sums from one end to all that are connected with it; downwards with the opposite sign.
 type Sums = BTreeMap<i64, Vec<Sketch>>;
 
-/// Told stretches as a graph.
+/// Told stretches as a graph: from which end to which, and who is in between.
 #[derive(Debug)]
-pub(super) struct Edges<'a>(BTreeMap<i64, Vec<Edge<'a>>>);
+pub(super) struct Edges<'a> {
+    /// Ascending, each once.
+    ends: Vec<i64>,
+    /// Indices of ends.
+    edges: Vec<(usize, usize, Option<&'a Sketch>)>,
+}
 
 /// `here` and on along an edge.
-fn along(here: &Sketch, (_, sketch, is_upwards): Edge<'_>) -> Sketch {
+fn along(here: &Sketch, sketch: Option<&Sketch>, is_upwards: bool) -> Sketch {
     match sketch {
         None => here.clone(),
         Some(sketch) if is_upwards => {
@@ -44,7 +49,7 @@ fn between<'a>(
     (y, to_y): (i64, &'a [Sketch]),
     known: &'a [Sketch],
 ) -> impl Iterator<Item = Sketch> + 'a {
-    let through = to_y.iter().map(move |to_y| along(to_y, (y, Some(sketch), true)));
+    let through = to_y.iter().map(move |to_y| along(to_y, Some(sketch), true));
     // What followed before is no news, whatever it is near to.
     through.filter(|sum| !known.contains(sum)).flat_map(move |sum| {
         to_x.iter().map(move |to_x| if x < y { sum.without(to_x) } else { to_x.without(&sum) })
@@ -62,24 +67,22 @@ impl<'a> Edges<'a> {
                 return None;
             }
         }
-        let mut edges: BTreeMap<i64, Vec<Edge<'a>>> = BTreeMap::new();
         let told = told.into_iter().map(|(span, sketch)| (span.from, span.until, Some(sketch)));
         let nobody = nobody.iter().map(|(from, until)| (*from, *until, None));
-        for (from, until, sketch) in told.chain(nobody) {
-            edges.entry(from).or_default().push((until, sketch, true));
-            edges.entry(until).or_default().push((from, sketch, false));
-        }
-        Some(Self(edges))
-    }
-
-    fn from(&self, end: i64) -> &[Edge<'a>] {
-        self.0.get(&end).map_or(&[], Vec::as_slice)
+        let all: Vec<_> = told.chain(nobody).collect();
+        let mut ends: Vec<i64> = all.iter().flat_map(|(from, until, _)| [*from, *until]).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let index = |end: i64| ends.partition_point(|other| *other < end);
+        let edge = |(from, until, sketch)| (index(from), index(until), sketch);
+        let edges = all.into_iter().map(edge).collect();
+        Some(Self { ends, edges })
     }
 
     /// Whether that `sketch` lies between the ends follows.
     pub(super) fn follows(&self, (from, until): (i64, i64), sketch: &Sketch) -> bool {
         match self.agreed(from) {
-            Some(sums) => sums.get(&until) == Some(sketch),
+            Some(sums) => sums.iter().any(|(end, sum)| *end == until && sum == sketch),
             None => self.sums(from).get(&until).is_some_and(|sums| sums.contains(sketch)),
         }
     }
@@ -94,9 +97,9 @@ impl<'a> Edges<'a> {
         let Some(before) = self.agreed(from) else {
             return self.would_expose_unlike((from, until), sketch, is_bad);
         };
-        match before.get(&until) {
+        match before.iter().find(|(end, _)| *end == until) {
             // It follows already, and so does all that follows from it.
-            Some(sum) if sum == sketch => return false,
+            Some((_, sum)) if sum == sketch => return false,
             // Stays that were added or changed since.
             Some(_) => return self.would_expose_unlike((from, until), sketch, is_bad),
             None => {}
@@ -106,9 +109,9 @@ impl<'a> Edges<'a> {
         };
         before.iter().any(|(x, to_x)| {
             let to_until = sketch.without(to_x);
-            let others = behind.iter().filter(|(y, _)| (*x, **y) != (from, until));
+            let others = behind.iter().filter(|(y, _)| (*x, *y) != (from, until));
             let mut sums = others.map(|(y, to_y)| {
-                let sum = along(to_y, (*y, Some(&to_until), true));
+                let sum = along(to_y, Some(&to_until), true);
                 if x < y { sum } else { Sketch::default().without(&sum) }
             });
             sums.any(|sum| is_bad(&sum))
@@ -135,39 +138,55 @@ impl<'a> Edges<'a> {
             })
     }
 
-    /// The sum from `start` to each end that is connected with it; `None` when there are unlike ones.
-    fn agreed(&self, start: i64) -> Option<BTreeMap<i64, Sketch>> {
-        let mut sums = BTreeMap::from([(start, Sketch::default())]);
-        let mut next = vec![start];
-        while let Some(end) = next.pop() {
-            let here = sums.get(&end)?.clone();
-            for edge in self.from(end) {
-                match sums.get(&edge.0) {
-                    // Each edge is met from both of its ends.
-                    Some(there) if edge.2 && *there != along(&here, *edge) => return None,
-                    Some(_) => {}
-                    None => {
-                        sums.insert(edge.0, along(&here, *edge));
-                        next.push(edge.0);
-                    }
+    /// The ends that are connected with `start`, each with the sum up to it; `None` when there are unlike ones.
+    fn agreed(&self, start: i64) -> Option<Vec<(i64, Sketch)>> {
+        let Ok(first) = self.ends.binary_search(&start) else {
+            return Some(vec![(start, Sketch::default())]);
+        };
+        let mut sums: Vec<Option<Sketch>> = vec![None; self.ends.len()];
+        sums[first] = Some(Sketch::default());
+        let mut left: Vec<_> = self.edges.iter().collect();
+        loop {
+            let (before, mut agree) = (left.len(), true);
+            // An edge is done with once the sums of both of its ends are known.
+            left.retain(|(from, until, sketch)| {
+                match (&sums[*from], &sums[*until]) {
+                    (None, None) => return true,
+                    (Some(from), Some(until)) => agree &= along(from, *sketch, true) == *until,
+                    (Some(from), None) => sums[*until] = Some(along(from, *sketch, true)),
+                    (None, Some(until)) => sums[*from] = Some(along(until, *sketch, false)),
                 }
+                false
+            });
+            if !agree {
+                return None;
+            }
+            if left.len() == before {
+                break;
             }
         }
-        Some(sums)
+        let ends = self.ends.iter().copied().zip(sums);
+        Some(ends.filter_map(|(end, sum)| Some((end, sum?))).collect())
     }
 
     /// All sums from `start` on.
     pub(super) fn sums(&self, start: i64) -> Sums {
+        let mut edges: BTreeMap<i64, Vec<Edge<'_>>> = BTreeMap::new();
+        for (from, until, sketch) in &self.edges {
+            let (from, until) = (self.ends[*from], self.ends[*until]);
+            edges.entry(from).or_default().push((until, *sketch, true));
+            edges.entry(until).or_default().push((from, *sketch, false));
+        }
         let mut sums = Sums::from([(start, vec![Sketch::default()])]);
         let mut next = vec![(start, Sketch::default())];
         while let Some((end, here)) = next.pop() {
-            for edge in self.from(end) {
-                let there = along(&here, *edge);
-                let known = sums.entry(edge.0).or_default();
+            for (other, sketch, is_upwards) in edges.get(&end).into_iter().flatten() {
+                let there = along(&here, *sketch, *is_upwards);
+                let known = sums.entry(*other).or_default();
                 // Two snapshots may have told unlike sums of one stretch.
                 if known.len() < MAX_SUMS && !known.contains(&there) {
                     known.push(there.clone());
-                    next.push((edge.0, there));
+                    next.push((*other, there));
                 }
             }
         }
