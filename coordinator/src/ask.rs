@@ -76,6 +76,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) lists: &'a Lists,
     /// Hospitals that masked sums are without.
     pub(crate) without: &'a [(Arc<Site>, Absence)],
+    /// Families whose masked sums are to be over the same hospitals as these.
+    pub(crate) kin: &'a [[u8; 32]],
 }
 
 /// The column of codes that belong to a DIP list.

@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 use crate::ask::{AskError, Asker, Who};
 use crate::lists::stamp;
 use crate::progress::millis;
-use crate::round::{Asked, Snapshots};
+use crate::round::Asked;
 use crate::state::State;
 
 pub(crate) use expect::expect;
@@ -96,7 +96,7 @@ impl Fitter<'_> {
 
     /// Asks hospitals but for those that the fit is without.
     fn asker<'a>(&'a self, roster: &'a Roster) -> Asker<'a> {
-        Asker { without: &roster.without, ..self.state.asker() }
+        Asker { without: &roster.without, kin: &roster.kin, ..self.state.asker() }
     }
 
     /// Fits, and tells the model card.
@@ -115,7 +115,7 @@ impl Fitter<'_> {
             let reason = "A model is over the region and names no hospital.";
             return Err(refuse("hospital_id", reason));
         }
-        let mut roster = Roster::default();
+        let mut roster = Roster::of(self.kin(&question).await?);
         let (ended, selected_stays) = self.settle(&question, &mut roster).await?;
         let created_at = rfc3339(clock.now());
         let order = self.order;
@@ -196,6 +196,15 @@ impl Fitter<'_> {
         }
     }
 
+    /// The families of all sums of the fit.
+    async fn kin(&self, question: &Question) -> Result<Vec<[u8; 32]>, AskError> {
+        let mut kin: Vec<[u8; 32]> = question.families().collect();
+        for sql in levels::questions(self.order) {
+            kin.extend(self.plan(&sql).await?.families());
+        }
+        Ok(kin)
+    }
+
     /// Attempts over rosters and levels until one of them ends, which is told with the number of stays that it is
     /// about.
     async fn settle(
@@ -208,7 +217,7 @@ impl Fitter<'_> {
         let mut is_recalled = recalled.is_some();
         // What the questions told, and what steps have made of it.
         let mut known = recalled.map(|Remembered { found, over }| {
-            roster.begin(over);
+            roster.recall(over);
             (found.clone(), found)
         });
         loop {
@@ -232,9 +241,9 @@ impl Fitter<'_> {
                     self.state.levels.keep(key, remembered);
                     return Ok((*ended, found.stays));
                 }
-                // What was recalled is no longer so, and nothing has been told yet.
+                // What was recalled is no longer so, and no step was taken with it.
                 Attempt::Changed(_) if is_recalled && roster.sids.is_empty() => {
-                    roster.begin(Snapshots::new());
+                    roster.forget();
                 }
                 Attempt::Changed(why) => self.again(why, roster)?,
                 Attempt::Rare(names) => {
@@ -308,7 +317,8 @@ impl Fitter<'_> {
         let (silent, _) = mpsc::channel(1);
         let State { rounds, registry, .. } = self.state;
         let until = self.question_end();
-        let asked = Asked { request: &request, frame: question.frames().next() };
+        let kin = &roster.kin;
+        let asked = Asked { request: &request, frame: question.frames().next(), kin };
         let leading = rounds.lead(registry, &roster.without, asked, until, &silent);
         let outcome = leading.await.map_err(|failure| match failure {
             // The fit's own time is over, whoever was still to answer.

@@ -198,7 +198,7 @@ impl Seeking<'_> {
             .discovery(CODE_LISTS, (bits, level), [0; 32])
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
             .within(search.project.cloned());
-        let asked = Asked { request: &request, frame: None };
+        let asked = Asked { request: &request, frame: None, kin: &[] };
         let outcome = rounds.lead(registry, without, asked, until, progress).await?;
         let Some((places, signature)) = outcome.passing else {
             return Err(RoundFailure::Internal("the witness signed no buckets".into()));

@@ -47,7 +47,8 @@ impl Asker<'_> {
             .requests(question, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
         let asked = requests.iter().zip(question.frames());
-        let asked = asked.map(|(request, frame)| Asked { request, frame: Some(frame) });
+        let asked =
+            asked.map(|(request, frame)| Asked { request, frame: Some(frame), kin: self.kin });
         let each = asked.map(|asked| self.one(asked, &without, until, progress));
         let outcomes = join_all(each).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(PooledReplies::of(outcomes))

@@ -79,6 +79,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) request: &'a ReleaseRequest,
     /// Where it stands among others; none for a listing.
     pub(crate) frame: Option<&'a Frame>,
+    /// Families whose rounds are to be over the same hospitals, beside its own.
+    pub(crate) kin: &'a [[u8; 32]],
 }
 
 /// The snapshot of each hospital in a sum.
@@ -236,7 +238,7 @@ impl Rounds {
                 quorum_failure(answered.len(), need)
             });
         }
-        let chosen = self.choose(&gathered, &answered, agreed.terms.family, need)?;
+        let chosen = self.choose(&gathered, &answered, (agreed.terms.family, asked.kin), need)?;
         let bytes = gathered.bytes;
         let mut snapshots = gathered.snapshots.clone();
         snapshots.retain(|hospital, _| chosen.contains(hospital));
@@ -291,7 +293,7 @@ impl Rounds {
     /// Proposes terms and has them countersigned.
     async fn agree(
         &self,
-        Asked { request, frame }: Asked<'_>,
+        Asked { request, frame, .. }: Asked<'_>,
         shape: &Shape,
         sites: &[Arc<Site>],
         roster: &Arc<Roster>,
@@ -404,10 +406,13 @@ impl Rounds {
         &self,
         gathered: &Gathered,
         answered: &[HospitalId],
-        family: [u8; 32],
+        (family, kin): ([u8; 32], &[[u8; 32]]),
         need: usize,
     ) -> Result<Vec<HospitalId>, RoundFailure> {
-        let earlier = self.store.survivor_sets(&family).map_err(internal)?;
+        let mut earlier = self.store.survivor_sets(&family).map_err(internal)?;
+        for family in kin {
+            earlier.extend(self.store.survivor_sets(family).map_err(internal)?);
+        }
         let chosen = choose(answered, &earlier, need);
         match chosen {
             Some(chosen) if gathered.is_kept() || chosen.len() == answered.len() => Ok(chosen),

@@ -84,6 +84,7 @@ impl State {
             rounds: &self.rounds,
             lists: &self.lists,
             without: &[],
+            kin: &[],
         }
     }
 

@@ -46,7 +46,8 @@ struct Report {
     rounds: usize,
     /// Bytes that hospitals sent for one fit.
     bytes_received: u64,
-    /// From the command to the model card, of stays that nothing was asked about before: levels included.
+    /// From the command to the model card, levels included: all stays, under a condition that each of them meets and
+    /// that is in no earlier fit.
     federated_ms: Times,
     /// The same with levels that an earlier fit of the same stays has found.
     known_ms: Times,
@@ -133,7 +134,7 @@ async fn measure(
         let started = clock.monotonic();
         estimate = Some(rows.fit(&card)?);
         together.push(clock.monotonic().duration_since(started));
-        // All stays, under a condition that nobody has asked for before.
+        // All stays in other words, so that their levels are not known.
         let condition = format!("los_days > -{turn} OR los_days IS NULL");
         let anew = FitRequest { condition, ..request.clone() };
         let started = clock.monotonic();

@@ -1,5 +1,5 @@
-//! Who takes part in a fit: the same hospitals with the same snapshots in all of its sums, those that told its
-//! levels included. An estimate is never a mixture.
+//! Who takes part in a fit: the same hospitals with the same snapshots in all of its regional sums, those that told
+//! its levels included. An estimate is never a mixture.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,12 @@ use crate::round::Snapshots;
 pub(super) struct Roster {
     /// Fixed by the first sum; none before.
     pub(super) snapshots: Snapshots,
-    /// Whoever is not in a sum stays out of the next ones.
+    /// Whoever is not in the first sum, or in one with which something has changed, stays out of the next ones.
     pub(super) without: LeftOut,
+    /// Whether `snapshots` are those of an earlier fit, and of this one there was no sum yet.
+    is_recalled: bool,
+    /// The families of all sums: hospitals are chosen so that each of them can be over the same.
+    pub(super) kin: Vec<[u8; 32]>,
     pub(super) sids: Vec<String>,
     pub(super) bytes: u64,
     pub(super) restarts: u32,
@@ -39,6 +43,11 @@ fn gone<'a>(missing: impl Iterator<Item = &'a HospitalId>, absent: &LeftOut) -> 
 }
 
 impl Roster {
+    /// Nobody yet, of a fit whose sums are of these families.
+    pub(super) fn of(kin: Vec<[u8; 32]>) -> Self {
+        Self { kin, ..Self::default() }
+    }
+
     /// Fixes the roster with the first sum; says what has changed in a later one, which is then what is fixed.
     pub(super) fn changed(&mut self, snapshots: Snapshots, absent: LeftOut) -> Option<String> {
         let is_first = self.snapshots.is_empty();
@@ -51,10 +60,11 @@ impl Roster {
         let come = snapshots.keys().find(|id| !is_first && !self.snapshots.contains_key(*id));
         let anew = anew.map(|(id, _)| format!("{id} has ingested anew"));
         let why = gone.or(anew).or_else(|| come.map(|id| format!("{id} has come")));
-        if is_first || why.is_some() {
+        if is_first || self.is_recalled || why.is_some() {
             self.without = absent;
             self.snapshots = snapshots;
         }
+        self.is_recalled = false;
         why
     }
 
@@ -85,8 +95,14 @@ impl Roster {
     }
 
     /// Begins with what an earlier fit was over.
-    pub(super) fn begin(&mut self, snapshots: Snapshots) {
+    pub(super) fn recall(&mut self, snapshots: Snapshots) {
         self.snapshots = snapshots;
+        self.is_recalled = true;
+    }
+
+    /// Begins anew, with whoever is there.
+    pub(super) fn forget(&mut self) {
+        self.snapshots.clear();
         self.without.clear();
     }
 }

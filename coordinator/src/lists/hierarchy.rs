@@ -68,7 +68,7 @@ impl Seeking<'_> {
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?
             .within(self.search.project.cloned());
         let Search { rounds, registry, until, progress, .. } = self.search;
-        let asked = Asked { request: &request, frame: None };
+        let asked = Asked { request: &request, frame: None, kin: &[] };
         let outcome = rounds.lead(registry, without, asked, until, progress).await?;
         leave_out(without, outcome.absent);
         let opened = outcome.combined.groups.into_keys().flatten().flatten();

@@ -313,7 +313,7 @@ impl<'a> Gate<'a> {
         let rest = sum(&withheld).map(|rest| Told::new(rest, Role::Whole).at(alone));
         // A margin may be told, though it is near to a cell that is withheld in it; not where it is near to
         // what was told before, or hides others: that is not to be told later either.
-        let sizes = Sizes { gate: self, cells, known };
+        let sizes = Sizes { gate: self, cells, known, width: 0 };
         let lines = table.into_iter().flat_map(|table| table.withheld_whole(passes));
         let most = self.thresholds.persons_cap() as usize - 1;
         let margins = lines.filter(|line| sizes.is_enough(line)).filter_map(sum);

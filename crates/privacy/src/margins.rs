@@ -22,6 +22,7 @@ mod intervals;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::complementary::complete;
+use intervals::{Programs, any_narrow};
 
 /// 2^31 − 1. That a table is judged wrongly needs a minor of its incidence matrix that is a multiple.
 const PRIME: u64 = (1 << PRIME_BITS) - 1;
@@ -29,8 +30,10 @@ const PRIME_BITS: u32 = 31;
 /// Most coefficients of the equations; of a larger table nothing is told.
 const MAX_COEFFICIENTS: usize = 1 << 23;
 
-/// Most withheld cells of a table whose intervals are looked at: some hundred linear programs.
+/// Most withheld cells of a table whose intervals are looked at.
 const MAX_INTERVALS: usize = 100;
+/// Most linear programs of a table; where that is not enough, nothing of it is told.
+const MAX_PROGRAMS: u32 = 2_000;
 
 /// A cell of a table.
 #[derive(Debug, Clone)]
@@ -63,6 +66,7 @@ pub(crate) struct Table<'a> {
     lines: Vec<Vec<usize>>,
     /// The lines of each cell.
     lines_of: Vec<Vec<usize>>,
+    programs: Programs,
 }
 
 impl<'a> Table<'a> {
@@ -84,7 +88,7 @@ impl<'a> Table<'a> {
         for (number, line) in lines.iter().enumerate() {
             line.iter().for_each(|cell| lines_of[*cell].push(number));
         }
-        Self { cells, lines, lines_of }
+        Self { cells, lines, lines_of, programs: Programs::new(MAX_PROGRAMS) }
     }
 
     /// Whether there are margins beside the sum of all.
@@ -110,10 +114,14 @@ impl<'a> Table<'a> {
             }
             if exposed.is_empty() {
                 // One at a time: what widens the interval of one widens those of its neighbours.
-                changed = self
-                    .narrow(told, rule)
-                    .into_iter()
-                    .any(|cell| self.accompany(cell, told, rule, &mut waiting));
+                let narrow = self.narrow(told, rule, &mut |cell, told| {
+                    self.accompany(cell, told, rule, &mut waiting)
+                });
+                let Some(is_accompanied) = narrow else {
+                    told.fill(false);
+                    return;
+                };
+                changed = is_accompanied;
             }
             if !changed {
                 return;
@@ -199,11 +207,17 @@ impl<'a> Table<'a> {
         false
     }
 
-    /// The withheld cells whose number of rows nearly follows from the margins that can be told.
-    fn narrow(&self, told: &[bool], rule: &impl Rule) -> Vec<usize> {
+    /// Calls `give` with the withheld cells whose number of rows nearly follows from the margins that can be told,
+    /// until it says yes; whether it did. `None` when that is too much to be judged.
+    fn narrow(
+        &self,
+        told: &mut [bool],
+        rule: &impl Rule,
+        give: &mut dyn FnMut(usize, &mut [bool]) -> bool,
+    ) -> Option<bool> {
         let unknowns: Vec<usize> = (0..told.len()).filter(|cell| !told[*cell]).collect();
         if rule.width() < 2 || unknowns.is_empty() || unknowns.len() > MAX_INTERVALS {
-            return Vec::new();
+            return Some(false);
         }
         let place = |cell: &usize| unknowns.binary_search(cell).ok();
         let withheld = |line: &Vec<usize>| line.iter().filter_map(place).collect::<Vec<_>>();
@@ -211,8 +225,8 @@ impl<'a> Table<'a> {
         let lines = lines.filter(|(line, withheld)| !withheld.is_empty() && rule.is_enough(line));
         let sums: Vec<Vec<usize>> = lines.map(|(_, withheld)| withheld).collect();
         let rows: Vec<u64> = unknowns.iter().map(|cell| self.cells[*cell].cost).collect();
-        let narrow = intervals::narrow(&rows, &sums, rule.width());
-        narrow.into_iter().map(|place| unknowns[place]).collect()
+        let mut give = |place: usize| give(unknowns[place], told);
+        any_narrow(&rows, &sums, rule.width(), &self.programs, &mut give)
     }
 
     /// The withheld cells that follow from the lines; `None` when there are too many to tell.

@@ -120,6 +120,19 @@ impl TryFrom<RequestParts> for ReleaseRequest {
     }
 }
 
+fn subject(name: &str, scope: Scope, relation_sql: &str) -> Writer {
+    let mut writer = Writer::new(name);
+    writer.text(scope.as_str());
+    writer.text(relation_sql);
+    writer
+}
+
+/// The family of requests about this relation, see [`ReleaseRequest::family`].
+#[must_use]
+pub fn family_of(scope: Scope, relation_sql: &str) -> [u8; 32] {
+    subject("consilium/family/v3", scope, relation_sql).hash()
+}
+
 impl ReleaseRequest {
     fn checked(parts: RequestParts) -> Result<Self, Refusal> {
         if parts.asker.is_empty() || parts.asker.len() > 64 {
@@ -381,7 +394,7 @@ impl ReleaseRequest {
     /// change without changing the sums, does not make another family.
     #[must_use]
     pub fn family(&self) -> [u8; 32] {
-        self.subject("consilium/family/v3").hash()
+        family_of(self.scope, &self.relation_sql)
     }
 
     /// SHA-256 of what a steward decides on: who asks about which relation in which scope, whether
@@ -410,10 +423,7 @@ impl ReleaseRequest {
     }
 
     fn subject(&self, name: &str) -> Writer {
-        let mut writer = Writer::new(name);
-        writer.text(self.scope.as_str());
-        writer.text(&self.relation_sql);
-        writer
+        subject(name, self.scope, &self.relation_sql)
     }
 
     fn groups(&self, writer: &mut Writer) {

@@ -130,14 +130,27 @@ impl std::hash::Hash for Sketch {
     /// A linear hash of all counters, each with an odd factor of its own: hashing each byte of many would take
     /// longer than comparing them.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(mixed(0, &self.0));
+        state.write_u64(mixed(&self.0, &FACTORS));
     }
 }
 
-/// Counters in one number: alike for like counters, and for unlike ones almost never.
-fn mixed(start: u64, counters: &[u32]) -> u64 {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let factors = (start..).map(|place| GOLDEN.wrapping_mul(2 * place + 1));
+/// An odd factor of 64 bits for each counter, none a small multiple of another (the mixing of SplitMix64; Steele,
+/// Lea and Flood, OOPSLA 2014).
+const FACTORS: [u64; COUNTERS] = {
+    let mut factors = [0; COUNTERS];
+    let mut place = 0;
+    while place < COUNTERS {
+        let mut word = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(place as u64 + 1);
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        factors[place] = word ^ (word >> 31) | 1;
+        place += 1;
+    }
+    factors
+};
+
+/// Counters in one number. Unlike ones may have the same, so equal numbers are a hint and never a proof.
+fn mixed(counters: &[u32], factors: &[u64]) -> u64 {
     let products = counters.iter().zip(factors);
     let sum = products.fold(0u64, |sum, (counter, factor)| {
         sum.wrapping_add(factor.wrapping_mul(u64::from(*counter)))

@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use model::{Refusal, RefusalCode};
-use privacy::request::{ReleaseRequest, RequestParts, Scope, StepParts};
+use privacy::request::{ReleaseRequest, RequestParts, Scope, StepParts, family_of};
 use privacy::sketch::Frame;
 use privacy::{Combined, Domain, Fitting, Measure, Policy};
 
@@ -404,6 +404,12 @@ impl Question {
     /// Where each request stands among others, in whatever snapshot.
     pub fn frames(&self) -> impl Iterator<Item = &Frame> {
         self.cut.parts.iter().map(|part| &part.frame)
+    }
+
+    /// The family of each request: rounds of one must not be over nearly the same hospitals.
+    pub fn families(&self) -> impl Iterator<Item = [u8; 32]> {
+        let each = self.cut.parts.iter().map(|part| &part.request.relation_sql);
+        each.map(|relation| family_of(self.scope(), relation))
     }
 
     /// How many columns the only request groups by and adds up; `None` when there are several

@@ -118,12 +118,45 @@ async fn hospitals_decide_which_models_they_take_part_in() {
         .unwrap();
     let user = user_folder(&region, folder.path());
     let user = user.to_str().unwrap();
-    let base = ["fit", "total_cost ~ drg_code", "--region", user, "--family", "gamma"];
-    let card = json(&[&base[..], &["--format", "json"]].concat()).await;
-    let provenance = &card["provenance"];
-    assert_eq!(provenance["left_out"]["h-7"], "refused: model");
-    // The levels were told over all eight, so seven would give the eighth away.
-    let held_back = provenance["left_out"].as_object().unwrap().values();
-    assert_eq!(held_back.filter(|why| *why == "held_back").count(), 2);
-    assert_eq!(provenance["snapshots"].as_object().unwrap().len(), 5);
+    for formula in ["total_cost ~ drg_code", "total_cost ~ drg_code + sex"] {
+        let base = ["fit", formula, "--region", user, "--family", "gamma", "--format", "json"];
+        let card = json(&base).await;
+        let provenance = &card["provenance"];
+        assert_eq!(provenance["left_out"]["h-7"], "refused: model");
+        // The levels were told over all eight, so seven would give the eighth away.
+        let held_back = provenance["left_out"].as_object().unwrap().values();
+        assert_eq!(held_back.filter(|why| *why == "held_back").count(), 2);
+        assert_eq!(provenance["snapshots"].as_object().unwrap().len(), 5);
+        assert_eq!(provenance["restarts"], 1);
+        // The same with the levels that are known now: nobody is forgotten.
+        let again = json(&base).await;
+        assert_eq!(again["provenance"]["left_out"], provenance["left_out"]);
+        assert_eq!(again["provenance"]["restarts"], 0);
+        assert_eq!(again["coefficients"], card["coefficients"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_one_factor_takes_no_part_in_any_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let hospitals = (0..8).map(|hospital| {
+        let id = format!("h-{hospital}");
+        let stays = (0..225).map(|number| stay(hospital, number));
+        HospitalSource::small(&id, fixture::write(folder.path(), &id, stays))
+    });
+    let mut closed = privacy::Policy::answering();
+    closed.columns.groupable = vec!["stay.drg_code".to_owned()];
+    let builder = Region::builder().hospitals(hospitals.collect::<Vec<_>>());
+    let region = builder.policy_of("h-7", closed).start().await.unwrap();
+    let user = user_folder(&region, folder.path());
+    let user = user.to_str().unwrap();
+    let formula = "total_cost ~ drg_code + sex";
+    let base = ["fit", formula, "--region", user, "--family", "gamma", "--format", "json"];
+    for restarts in [1, 0] {
+        let card = json(&base).await;
+        let provenance = &card["provenance"];
+        assert_eq!(provenance["left_out"]["h-7"], "refused: grouping");
+        assert_eq!(provenance["snapshots"].as_object().unwrap().len(), 5, "{provenance}");
+        assert_eq!(provenance["restarts"], restarts);
+    }
 }

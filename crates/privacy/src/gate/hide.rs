@@ -10,7 +10,8 @@ use crate::sketch::{Group, Known, Sketch};
 const MAX_TRIED: usize = 32;
 
 impl Gate<'_> {
-    /// Withholds more groups until none of those that do not pass follows from a margin, or from all.
+    /// Withholds more groups until none of those that do not pass follows from a margin, nearly or exactly, or from
+    /// all.
     pub(super) fn hide(
         &self,
         table: &Table<'_>,
@@ -18,11 +19,22 @@ impl Gate<'_> {
         cells: &[Sketch],
         known: &Known,
     ) {
+        self.hide_within(table, passes, (cells, known), self.thresholds.stays.into());
+    }
+
+    /// The same where margins must leave intervals of this width.
+    fn hide_within(
+        &self,
+        table: &Table<'_>,
+        passes: &mut [bool],
+        (cells, known): (&[Sketch], &Known),
+        width: u64,
+    ) {
         loop {
             let before = passes.to_vec();
             self.complete(passes, cells, known);
             if table.has_margins() {
-                table.protect(passes, &Sizes { gate: self, cells, known });
+                table.protect(passes, &Sizes { gate: self, cells, known, width });
             }
             if before == passes {
                 return;
@@ -49,13 +61,14 @@ impl Gate<'_> {
             let groups: Vec<_> = cells.iter().enumerate().map(group).collect();
             known.rest_would_follow((place, whole), &groups, most)
         };
+        let before = passes.to_vec();
         while leaves_few(passes) {
             let (mut shown, _) = self.parted(passes);
             shown.retain(|index| !self.told_before[*index]);
             let hidden = shown.into_iter().take(MAX_TRIED).find_map(|index| {
                 let mut fewer = passes.to_vec();
                 fewer[index] = false;
-                self.hide(table, &mut fewer, cells, known);
+                self.hide_within(table, &mut fewer, (cells, known), 0);
                 (!leaves_few(&fewer)).then_some(fewer)
             });
             match hidden {
@@ -64,6 +77,13 @@ impl Gate<'_> {
             }
             if !passes.contains(&true) {
                 return;
+            }
+        }
+        // Intervals are looked at once, and not for each group that is tried.
+        if before != passes {
+            self.hide(table, passes, cells, known);
+            if leaves_few(passes) {
+                passes.fill(false);
             }
         }
     }

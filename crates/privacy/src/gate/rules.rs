@@ -10,6 +10,8 @@ pub(super) struct Sizes<'a> {
     pub(super) gate: &'a Gate<'a>,
     pub(super) cells: &'a [Sketch],
     pub(super) known: &'a Known,
+    /// How wide intervals must be.
+    pub(super) width: u64,
 }
 
 impl Rule for Sizes<'_> {
@@ -27,7 +29,7 @@ impl Rule for Sizes<'_> {
     }
 
     fn width(&self) -> u64 {
-        self.gate.thresholds.stays.into()
+        self.width
     }
 }
 

@@ -5,68 +5,103 @@
 //! (Hundepool et al., *Statistical Disclosure Control*, Wiley 2012, section 4.3.3); where all cells of a table
 //! with two dimensions are withheld they are Fréchet's bounds.
 //!
-//! The solver is not trusted. What it finds is a table that somebody might have; only if that agrees with every
-//! margin does it show that an interval is at least so wide. A cell of which this is not shown is taken to
-//! follow nearly, and more is withheld.
+//! The solver is not trusted. What it finds is rounded, and only if that is a table of whole numbers with the same
+//! margins does it show that an interval is at least so wide. A cell of which this is not shown is taken to follow
+//! nearly, and more is withheld.
+
+use std::cell::Cell as Counter;
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem, Variable};
+use num_traits::ToPrimitive as _;
 
-/// Largest difference between a margin and the sum of what was found, as a share of the margin.
-const TOLERANCE: f64 = 1e-6;
+/// Largest distance of what was found from a whole number.
+const TOLERANCE: f64 = 0.01;
+/// Numbers of rows above which a sum of doubles would not be exact.
+const MAX_ROWS: u64 = 1 << 50;
 
-/// Of withheld numbers of rows, which must lie in an interval that is narrower than `width`. `sums` says which of
-/// them each margin adds up; one that no margin adds up can be anything.
-pub(super) fn narrow(rows: &[u64], sums: &[Vec<usize>], width: u64) -> Vec<usize> {
-    let truth: Vec<f64> = rows.iter().map(|rows| *rows as f64).collect();
-    let width = width as f64;
-    let mut seen: Vec<(f64, f64)> = truth.iter().map(|rows| (*rows, *rows)).collect();
+/// Linear programs that may still be solved.
+#[derive(Debug)]
+pub(super) struct Programs(Counter<u32>);
+
+impl Programs {
+    pub(super) const fn new(most: u32) -> Self {
+        Self(Counter::new(most))
+    }
+
+    /// Takes one; false when there are none left.
+    fn take(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+/// Calls `give` with each withheld number of rows that must lie in an interval narrower than `width`, until it says
+/// yes; whether it did. `sums` says which of the numbers each margin adds up; one that no margin adds up can be
+/// anything. `None` when too many `programs` would have to be solved.
+pub(super) fn any_narrow(
+    rows: &[u64],
+    sums: &[Vec<usize>],
+    width: u64,
+    programs: &Programs,
+    give: &mut dyn FnMut(usize) -> bool,
+) -> Option<bool> {
+    let mut seen: Vec<(u64, u64)> = rows.iter().map(|rows| (*rows, *rows)).collect();
     let mut bound = vec![false; rows.len()];
     sums.iter().flatten().for_each(|cell| bound[*cell] = true);
-    let is_wide = |(least, most): (f64, f64)| most - least >= width;
-    let mut narrow = Vec::new();
+    let is_wide = |(least, most): (u64, u64)| most - least >= width;
     for cell in (0..rows.len()).filter(|cell| bound[*cell]) {
         for direction in [OptimizationDirection::Maximize, OptimizationDirection::Minimize] {
             if is_wide(seen[cell]) {
                 break;
             }
+            if !programs.take() {
+                return None;
+            }
             // Every table that is found tells of all cells.
-            for (seen, rows) in seen.iter_mut().zip(extreme(&truth, sums, cell, direction)) {
+            for (seen, rows) in seen.iter_mut().zip(extreme(rows, sums, cell, direction)) {
                 *seen = (seen.0.min(rows), seen.1.max(rows));
             }
         }
-        if !is_wide(seen[cell]) {
-            narrow.push(cell);
+        if !is_wide(seen[cell]) && give(cell) {
+            return Some(true);
         }
     }
-    narrow
+    Some(false)
 }
 
-/// Numbers with the same sums, of which `cell` is as large or as small as it can be; none where none were found.
+/// Whole numbers with the same sums, of which `cell` is as large or as small as it can be; none where none were
+/// found.
 fn extreme(
-    truth: &[f64],
+    truth: &[u64],
     sums: &[Vec<usize>],
     cell: usize,
     direction: OptimizationDirection,
-) -> Vec<f64> {
+) -> Vec<u64> {
+    let sum = |cells: &[usize], of: &[u64]| {
+        cells.iter().fold(0u64, |sum, one| sum.saturating_add(of[*one]))
+    };
     let mut problem = Problem::new(direction);
     let variable = |one| problem.add_var(f64::from(u8::from(one == cell)), (0.0, f64::INFINITY));
     let variables: Vec<Variable> = (0..truth.len()).map(variable).collect();
-    let sum = |sum: &[usize], of: &[f64]| sum.iter().map(|one| of[*one]).sum::<f64>();
     for cells in sums {
+        let told = sum(cells, truth);
+        if told > MAX_ROWS {
+            return Vec::new();
+        }
         let terms: Vec<_> = cells.iter().map(|one| (variables[*one], 1.0)).collect();
-        problem.add_constraint(terms, ComparisonOp::Eq, sum(cells, truth));
+        problem.add_constraint(terms, ComparisonOp::Eq, told as f64);
     }
-    let Some(solution) = problem.solve().ok().and_then(|outcome| outcome.into_solution().ok())
-    else {
-        return Vec::new();
+    let solution = problem.solve().ok().and_then(|outcome| outcome.into_solution().ok());
+    let Some(solution) = solution else { return Vec::new() };
+    let whole = |variable: &Variable| {
+        let found = solution.var_value(*variable);
+        let rounded = found.round();
+        rounded.to_u64().filter(|_| (found - rounded).abs() <= TOLERANCE)
     };
-    let found: Vec<f64> = variables.iter().map(|one| solution.var_value(*one)).collect();
-    let is_met = |cells: &Vec<usize>| {
-        let (found, told) = (sum(cells, &found), sum(cells, truth));
-        (found - told).abs() <= TOLERANCE * told.max(1.0)
-    };
-    let is_possible = found.iter().all(|rows| *rows >= -TOLERANCE) && sums.iter().all(is_met);
-    if is_possible { found } else { Vec::new() }
+    let found = variables.iter().map(whole).collect::<Option<Vec<u64>>>();
+    let same = |found: &Vec<u64>| sums.iter().all(|line| sum(line, found) == sum(line, truth));
+    found.filter(same).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -74,6 +109,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn narrow(rows: &[u64], sums: &[Vec<usize>], width: u64) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut give = |cell| {
+            found.push(cell);
+            false
+        };
+        let programs = Programs::new(1_000);
+        assert_eq!(any_narrow(rows, sums, width, &programs, &mut give), Some(false));
+        found
+    }
+
+    #[test]
+    fn too_many_programs_are_no_answer() {
+        let sums = vec![vec![0, 1, 2], vec![3, 4, 5]];
+        let any = |most| {
+            let programs = Programs::new(most);
+            any_narrow(&[3, 4, 5, 6, 7, 8], &sums, 100, &programs, &mut |_| false)
+        };
+        assert_eq!([any(0), any(11), any(12)], [None, None, Some(false)]);
+    }
 
     /// The rows and columns of a table, by the index of a cell.
     fn lines(rows: usize, columns: usize) -> Vec<Vec<usize>> {
@@ -134,6 +190,38 @@ mod tests {
             let is_narrow = |cell: &usize| seen[*cell].1 - seen[*cell].0 < width;
             let expected: Vec<usize> = (0..truth.len()).filter(is_narrow).collect();
             prop_assert_eq!(narrow(&truth, &sums, width), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// With three dimensions there may be tables of fractions only: what is called wide is so in whole numbers.
+        #[test]
+        fn intervals_of_three_dimensions_are_never_taken_for_wider(
+            cells in prop::collection::vec((0u64..3, any::<bool>()), 12),
+            width in 1u64..4,
+        ) {
+            let withheld: Vec<usize> = (0..12).filter(|cell| cells[*cell].1).collect();
+            let place = |cell: usize| withheld.iter().position(|one| *one == cell);
+            // 2 x 2 x 3, and the sums along each dimension.
+            let at = |x: usize, y: usize, z: usize| (x * 2 + y) * 3 + z;
+            let mut sums: Vec<Vec<usize>> = Vec::new();
+            for (y, z) in (0..2).flat_map(|y| (0..3).map(move |z| (y, z))) {
+                sums.push((0..2).filter_map(|x| place(at(x, y, z))).collect());
+                sums.push((0..2).filter_map(|x| place(at(y, x, z))).collect());
+            }
+            for (x, y) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                sums.push((0..3).filter_map(|z| place(at(x, y, z))).collect());
+            }
+            sums.retain(|line| !line.is_empty());
+            let truth: Vec<u64> = withheld.iter().map(|cell| cells[*cell].0).collect();
+            let mut seen: Vec<(u64, u64)> = truth.iter().map(|rows| (*rows, *rows)).collect();
+            every(&truth, &sums, &mut vec![0; truth.len()], 0, &mut seen);
+            let narrow = narrow(&truth, &sums, width);
+            for (cell, (least, most)) in seen.into_iter().enumerate() {
+                prop_assert!(most - least >= width || narrow.contains(&cell), "{}", cell);
+            }
         }
     }
 

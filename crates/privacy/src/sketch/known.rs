@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::range::Stretches;
-use super::{COUNTERS, Differenced, Place, Role, Sketch, Told, mixed};
+use super::{COUNTERS, Differenced, FACTORS, Place, Role, Sketch, Told, mixed};
 
 /// Most populations that are kept: half a kilobyte each in memory.
 const MAX_KNOWN: usize = 500_000;
@@ -35,18 +35,19 @@ pub struct Known {
 #[derive(Debug, Default)]
 struct Index {
     all: Vec<Sketch>,
-    /// The last population with this stretch.
-    last: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
-    /// For each stretch of each population, the one before that has it.
+    /// For each stretch, the last population with these counters in it.
+    last: [HashMap<u64, u32, BuildHasherDefault<AsItIs>>; STRETCHES],
+    /// For each stretch of each population, the one before with the same number there.
     before: Vec<[u32; STRETCHES]>,
     /// Those with an empty stretch.
     sparse: Vec<u32>,
 }
 
-/// A number for the counters of one stretch; `None` when all are zero. A coincidence costs one comparison.
+/// A number for the counters of one stretch; `None` when all are zero. Unlike counters of one stretch that have the
+/// same number cost one comparison; each stretch has numbers of its own.
 fn number(stretch: usize, counters: &[u32]) -> Option<u64> {
     let used = counters.iter().any(|counter| *counter != 0);
-    used.then(|| mixed((stretch * STRETCH) as u64, counters))
+    used.then(|| mixed(counters, &FACTORS[stretch * STRETCH..]))
 }
 
 /// For keys that are hashes already.
@@ -211,9 +212,9 @@ impl Index {
         let index = u32::try_from(self.all.len()).ok().filter(|index| *index != END)?;
         let mut before = [END; STRETCHES];
         let numbers = numbers(sketch);
-        for (place, number) in before.iter_mut().zip(numbers) {
+        for ((place, number), last) in before.iter_mut().zip(numbers).zip(&mut self.last) {
             if let Some(number) = number {
-                *place = self.last.insert(number, index).unwrap_or(END);
+                *place = last.insert(number, index).unwrap_or(END);
             }
         }
         if numbers.contains(&None) {
@@ -242,7 +243,7 @@ impl Index {
         let Some((stretch, number)) = in_use else {
             return self.sparse.iter().copied().find(is_same);
         };
-        let mut next = self.last.get(&number).copied();
+        let mut next = self.last[stretch].get(&number).copied();
         while let Some(index) = next.filter(|index| *index != END) {
             if is_same(&index) {
                 return Some(index);
@@ -256,7 +257,7 @@ impl Index {
     fn any_alike(&self, sketch: &Sketch, is: &mut dyn FnMut(u32) -> bool) -> bool {
         let numbers = numbers(sketch);
         for (stretch, number) in numbers.iter().enumerate() {
-            let mut next = number.and_then(|number| self.last.get(&number)).copied();
+            let mut next = number.and_then(|number| self.last[stretch].get(&number)).copied();
             while let Some(index) = next.filter(|index| *index != END) {
                 if is(index) {
                     return true;

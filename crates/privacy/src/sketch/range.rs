@@ -35,7 +35,8 @@ pub(super) struct Stretches {
     /// The groups of a set by one column, by [`super::Cut::along`].
     groups: HashMap<[u8; 32], Groups>,
     len: usize,
-    /// As seen from the stretch that was asked about last: all groups of an answer are seen from the same.
+    /// What was looked at last: all groups of an answer are seen from the same stretch, and most were told in the
+    /// same ones.
     view: Mutex<Option<Arc<View>>>,
 }
 
@@ -52,11 +53,6 @@ impl Stretches {
     /// How many are kept.
     pub(super) const fn len(&self) -> usize {
         self.len
-    }
-
-    /// The number that all numbers of stretches are below.
-    pub(super) fn ids(&self) -> usize {
-        self.all.len()
     }
 
     /// What was told of the set in which `place` is a stretch.
@@ -99,7 +95,6 @@ impl Stretches {
         let id = SpansId::try_from(self.all.len()).ok()?;
         self.all.push(Arc::clone(spans));
         self.ids.insert(Arc::clone(spans), id);
-        *self.view.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         Some(id)
     }
 
@@ -141,15 +136,18 @@ impl Stretches {
         place: &Place,
         told: Vec<(SpansId, Held<'a>)>,
     ) -> Beside<'a> {
-        Beside { view: self.view(&place.spans), told }
-    }
-
-    fn view(&self, here: &Arc<Spans>) -> Arc<View> {
+        let ids: Vec<SpansId> = told.iter().map(|(id, _)| *id).collect();
         let mut kept = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some(view) if view.is_from(here) => Arc::clone(view),
-            _ => Arc::clone(kept.insert(Arc::new(View::new(here, &self.all)))),
-        }
+        let known = kept
+            .as_ref()
+            .and_then(|view| Some((Arc::clone(view), view.places(&place.spans, &ids)?)));
+        let (view, places) = known.unwrap_or_else(|| {
+            let view = View::new(&place.spans, &ids, kept.as_deref(), &self.all);
+            let places = view.places(&place.spans, &ids).unwrap_or_default();
+            (Arc::clone(kept.insert(Arc::new(view))), places)
+        });
+        let told = places.into_iter().zip(told.into_iter().map(|(_, sketch)| sketch));
+        Beside { view, told: told.collect() }
     }
 }
 
@@ -181,7 +179,8 @@ impl Deref for Held<'_> {
 #[derive(Debug)]
 pub(super) struct Beside<'a> {
     view: Arc<View>,
-    told: Vec<(SpansId, Held<'a>)>,
+    /// By the place of each stretch in the view.
+    told: Vec<(usize, Held<'a>)>,
 }
 
 impl Beside<'_> {
@@ -208,15 +207,17 @@ impl Beside<'_> {
     /// Columns of which a stretch was asked for, before or now.
     fn columns(&self) -> impl Iterator<Item = &Column> {
         self.view.columns.iter().filter(|column| {
-            column.is_cut || self.told.iter().any(|(id, _)| column.other(*id).is_cut)
+            let is_cut =
+                |(place, _): &(usize, _)| column.other(*place).is_some_and(|one| one.is_cut);
+            column.is_cut || self.told.iter().any(is_cut)
         })
     }
 
     /// What was told along `column` beside here; `None` when it is too much to be looked at.
     fn edges(&self, column: &Column) -> Option<Edges<'_>> {
-        let beside = self.told.iter().filter_map(|(id, sketch)| {
-            let other = column.other(*id);
-            other.is_beside.then_some((other, &**sketch))
+        let beside = self.told.iter().filter_map(|(place, sketch)| {
+            let other = column.other(*place).filter(|other| other.is_beside)?;
+            Some((other, &**sketch))
         });
         let stretches: Vec<_> = beside.collect();
         let told = stretches.iter().map(|(other, sketch)| (other.there, *sketch));

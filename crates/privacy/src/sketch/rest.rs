@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::range::Held;
+use super::range::{Held, SpansId};
 use super::{Known, Place, Sketch};
 
 /// A group of an answer.
@@ -38,13 +38,22 @@ impl Known {
         if most == 0 {
             return false;
         }
-        // What was told of each group, by stretch.
+        let mut asked: Vec<SpansId> = wholes.iter().map(|(spans, _)| *spans).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        // What was told of each group, by stretch, where all of it was told too.
         let by_stretch = |place| {
-            let mut by_stretch = vec![None; stretches.ids()];
+            let mut by_stretch = vec![None; asked.len()];
             for (spans, sketch) in stretches.told(place) {
-                by_stretch[*spans as usize] = Some(sketch);
+                if let Ok(one) = asked.binary_search(spans) {
+                    by_stretch[one] = Some(sketch);
+                }
             }
             by_stretch
+        };
+        let wholes = || {
+            let place = |spans: &SpansId| asked.partition_point(|other| other < spans);
+            wholes.iter().map(move |(spans, whole)| (*spans, place(spans), whole))
         };
         let told: Vec<(&Sketch, Vec<Option<&Sketch>>)> = groups
             .iter()
@@ -52,17 +61,17 @@ impl Known {
             .filter_map(|group| Some((group.sketch, by_stretch(group.place?))))
             .collect();
         let mut choices: BTreeSet<Vec<usize>> = BTreeSet::from([(0..told.len()).collect()]);
-        for (spans, _) in wholes {
-            let in_it = (0..told.len()).filter(|one| told[*one].1[*spans as usize].is_some());
+        for (_, at, _) in wholes() {
+            let in_it = (0..told.len()).filter(|one| told[*one].1[at].is_some());
             choices.insert(in_it.collect());
         }
         choices.into_iter().any(|choice| {
             let now = less(all, choice.iter().map(|one| told[*one].0));
             let mut edges = Vec::new();
-            for (spans, whole) in wholes {
-                let parts = choice.iter().map(|one| told[*one].1[*spans as usize]);
+            for (spans, at, whole) in wholes() {
+                let parts = choice.iter().map(|one| told[*one].1[at]);
                 if let Some(parts) = parts.collect::<Option<Vec<_>>>() {
-                    edges.push((*spans, Held::follows(less(whole, parts.into_iter()))));
+                    edges.push((spans, Held::follows(less(whole, parts.into_iter()))));
                 }
             }
             // When one group is all that is left, what was told of it by itself counts too.

@@ -302,3 +302,27 @@ fn a_question_that_nobody_meets_is_near_to_no_small_group() {
     known.learn(&[Told::new(crowded.unwrap(), Role::Cell)]);
     assert_eq!(keep_apart(&Sketch::default(), &[], &known, 10), Ok(Vec::new()));
 }
+
+#[test]
+fn populations_with_like_stretches_are_found_and_searching_ends() {
+    // Counters that a hash of multiples would take for each other in two stretches.
+    let with = |counters: &[(usize, u32)]| {
+        let mut sketch = Sketch::default();
+        counters.iter().for_each(|(place, counter)| sketch.0[*place] = *counter);
+        sketch
+    };
+    let all = [
+        with(&[(0, 13), (6, 1)]),
+        with(&[(0, 1), (6, 13)]),
+        with(&[(0, 13), (12, 7), (30, 9)]),
+        with(&[(6, 1), (13, 7), (31, 9)]),
+    ];
+    let mut known = Known::default();
+    for (index, sketch) in all.iter().enumerate() {
+        assert!(!known.is_told(sketch), "{index}");
+        known.add(&Told::new(sketch.clone(), Role::Cell));
+        assert!(all[..=index].iter().all(|one| known.is_told(one)), "{index}");
+        assert_eq!(known.has_near(sketch, 1), false, "{index}");
+    }
+    assert!(known.has_near(&with(&[(0, 13), (6, 1), (40, 3)]), 1));
+}

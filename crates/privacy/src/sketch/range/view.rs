@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::SpansId;
 use crate::sketch::frame::{Span, Spans};
 
-/// All told stretches as seen from one, column by column.
+/// Some told stretches as seen from one, column by column.
 #[derive(Debug)]
 pub(super) struct View {
     here: Arc<Spans>,
-    /// Columns of which a stretch was asked for, here or anywhere.
+    /// Which: their numbers, ascending.
+    ids: Vec<SpansId>,
+    /// Columns of which a stretch was asked for, here or in any of these.
     pub(super) columns: Vec<Column>,
 }
 
@@ -23,7 +25,7 @@ pub(super) struct Column {
     pub(super) there: Span,
     /// Whether a stretch is asked for, and not everything.
     pub(super) is_cut: bool,
-    /// The same of all told stretches, by their number.
+    /// The same of the told stretches, in their order.
     others: Vec<Other>,
 }
 
@@ -38,12 +40,23 @@ pub(super) struct Other {
 }
 
 impl View {
-    pub(super) fn new(here: &Arc<Spans>, all: &[Arc<Spans>]) -> Self {
-        let every = all.iter().chain([here]).flat_map(|spans| spans.columns());
+    /// Of the stretches with these numbers in `all`, ascending, and those that were `seen` before from here.
+    pub(super) fn new(
+        here: &Arc<Spans>,
+        ids: &[SpansId],
+        seen: Option<&Self>,
+        all: &[Arc<Spans>],
+    ) -> Self {
+        let seen = seen.filter(|seen| seen.is_from(here)).map_or(&[][..], |seen| &seen.ids);
+        let mut ids = [seen, ids].concat();
+        ids.sort_unstable();
+        ids.dedup();
+        let all: Vec<&Arc<Spans>> = ids.iter().filter_map(|id| all.get(*id as usize)).collect();
+        let every = all.iter().copied().chain([here]).flat_map(|spans| spans.columns());
         let cut = every.filter(|(_, (asked, _))| *asked != Span::ALL);
         let names: BTreeSet<&String> = cut.map(|(name, _)| name).collect();
         let column = |name: &String| {
-            let other = |spans: &Arc<Spans>| Other {
+            let other = |spans: &&Arc<Spans>| Other {
                 asked: spans.asked(name),
                 there: spans.there(name),
                 is_cut: spans.asked(name) != Span::ALL,
@@ -53,20 +66,29 @@ impl View {
             let others = all.iter().map(other).collect();
             Column { asked, there, is_cut: asked != Span::ALL, others }
         };
-        Self { here: Arc::clone(here), columns: names.into_iter().map(column).collect() }
+        let columns = names.into_iter().map(column).collect();
+        Self { here: Arc::clone(here), ids, columns }
     }
 
-    pub(super) fn is_from(&self, here: &Arc<Spans>) -> bool {
+    /// The places of stretches in this view, in the order of their numbers; `None` when it is from elsewhere, or some
+    /// are not in it.
+    pub(super) fn places(&self, here: &Arc<Spans>, ids: &[SpansId]) -> Option<Vec<usize>> {
+        let mut places = Vec::with_capacity(ids.len());
+        for id in ids {
+            places.push(self.ids.binary_search(id).ok()?);
+        }
+        Some(places).filter(|_| self.is_from(here))
+    }
+
+    fn is_from(&self, here: &Arc<Spans>) -> bool {
         Arc::ptr_eq(&self.here, here) || self.here == *here
     }
 }
 
 impl Column {
-    /// The stretch of this number. There are views of all that have one.
-    pub(super) fn other(&self, id: SpansId) -> Other {
-        let everything =
-            Other { asked: self.asked, there: self.there, is_cut: true, is_beside: true };
-        self.others.get(id as usize).copied().unwrap_or(everything)
+    /// The stretch at this place of the view.
+    pub(super) fn other(&self, place: usize) -> Option<Other> {
+        self.others.get(place).copied()
     }
 }
 
@@ -75,7 +97,9 @@ impl Column {
 /// out.
 pub(super) fn beyond(spans: &[(Span, Span)]) -> Vec<(i64, i64)> {
     let ends = |span: Span| [span.from, span.until];
-    let is_there = |end: i64| spans.iter().any(|(_, there)| ends(*there).contains(&end));
+    let mut there: Vec<i64> = spans.iter().flat_map(|(_, there)| ends(*there)).collect();
+    there.sort_unstable();
+    let is_there = |end: i64| there.binary_search(&end).is_ok();
     let matters = |asked: i64| asked == i64::MIN || asked >= Span::NULLS || is_there(asked);
     let each = spans.iter().flat_map(|(asked, there)| ends(*asked).into_iter().zip(ends(*there)));
     let mut found: Vec<(i64, i64)> =
