@@ -362,14 +362,14 @@ fn narrow_by_flow(cells: &[Cell], told: &[bool]) -> Vec<usize> {
     let enough: Vec<bool> = table.lines.iter().map(|line| Eleven(cells).is_enough(line)).collect();
     // The line of a cell along a dimension, where that has a margin.
     let end = |cell: usize, dimension: usize| {
-        let own = table.lines_of[cell].iter().copied().filter(|line| enough[*line]);
+        let mut own = table.lines_of[cell].iter().copied().filter(|line| enough[*line]);
         let along = |line: &usize| {
             let other = table.lines[*line].iter().find(|other| **other != cell);
             other.is_some_and(|other| {
                 cells[*other].place[1 - dimension] == cells[cell].place[1 - dimension]
             })
         };
-        own.filter(along).next().unwrap_or(free)
+        own.find(along).unwrap_or(free)
     };
     let unknowns: Vec<usize> = (0..cells.len()).filter(|cell| !told[*cell]).collect();
     let flow = |of: usize, from: usize, to: usize| {
@@ -384,12 +384,11 @@ fn narrow_by_flow(cells: &[Cell], told: &[bool]) -> Vec<usize> {
             let mut by = vec![usize::MAX; free + 1];
             let mut next = vec![from];
             while let Some(node) = next.pop() {
-                for other in 0..=free {
-                    if room[node][other] > 0 && by[other] == usize::MAX && other != from {
-                        by[other] = node;
-                        next.push(other);
-                    }
-                }
+                let is_new = |other: &usize| by[*other] == usize::MAX && *other != from;
+                let others: Vec<usize> =
+                    (0..=free).filter(|other| room[node][*other] > 0).filter(is_new).collect();
+                others.iter().for_each(|other| by[*other] = node);
+                next.extend(others);
             }
             if by[to] == usize::MAX {
                 break;

@@ -322,7 +322,7 @@ fn populations_with_like_stretches_are_found_and_searching_ends() {
         assert!(!known.is_told(sketch), "{index}");
         known.add(&Told::new(sketch.clone(), Role::Cell));
         assert!(all[..=index].iter().all(|one| known.is_told(one)), "{index}");
-        assert_eq!(known.has_near(sketch, 1), false, "{index}");
+        assert!(!known.has_near(sketch, 1), "{index}");
     }
     assert!(known.has_near(&with(&[(0, 13), (6, 1), (40, 3)]), 1));
 }
