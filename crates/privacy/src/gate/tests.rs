@@ -20,7 +20,11 @@ fn partial(groups: Vec<PartialGroup>, selected: u64, selective: bool) -> Partial
         scope: Scope::PerHospital,
         asker: "ana".into(),
         relation_sql: String::new(),
-        dimensions: vec!["drg_code".into()],
+        dimensions: ["drg_code", "sex"]
+            .into_iter()
+            .take(groups.first().map_or(1, |group| group.key.len()))
+            .map(Into::into)
+            .collect(),
         domains: Vec::new(),
         inputs: vec![Input { scale: Scale::Decimal(4), bound: 1_000, money: true }],
         measures: vec![Measure::Rows, Measure::Sum(0)],
@@ -137,6 +141,23 @@ fn a_single_small_group_does_not_follow_from_the_total() {
     assert_eq!(two, ["A", "C"], "twelve patients are withheld together");
     assert!(told(vec![sized("A", 40), sized("B", 3)]).is_empty());
     assert_eq!(told(vec![sized("A", 40), sized("B", 12)]).len(), 2);
+}
+
+#[test]
+fn a_group_does_not_nearly_follow_from_margins() {
+    // No group follows from the margins, and each of these is about eleven at least; but along the circle of those that are
+    // withheld nothing can move by more than four.
+    let sizes = [[4, 10, 90], [80, 10, 4], [10, 70, 10]];
+    let cell = |(row, column): (usize, usize)| {
+        let size = sizes[row][column];
+        let mut group = group(&format!("D{row}"), size, size, size);
+        group.key.push(Some(format!("S{column}")));
+        group
+    };
+    let all = (0..3).flat_map(|row| (0..3).map(move |column| (row, column)));
+    let released = release(partial(all.map(cell).collect(), 300, false));
+    let told: Vec<u64> = released.groups().iter().map(ReleasedGroup::rows).collect();
+    assert_eq!(told, [90, 70], "the 80 is withheld as well");
 }
 
 #[test]
