@@ -317,8 +317,7 @@ impl Fitter<'_> {
         let (silent, _) = mpsc::channel(1);
         let State { rounds, registry, .. } = self.state;
         let until = self.question_end();
-        // Once a step is over hospitals that suit all, the next ones are over the same.
-        let kin = if roster.sids.is_empty() { &roster.kin[..] } else { &[] };
+        let kin = &roster.kin;
         let asked = Asked { request: &request, frame: question.frames().next(), kin };
         let leading = rounds.lead(registry, &roster.without, asked, until, &silent);
         let outcome = leading.await.map_err(|failure| match failure {

@@ -20,15 +20,14 @@ use privacy::{
     Combined, Floor, ReleaseRequest, Scope, Shape, Sid, Terms, Veil, VeilKey, Veiled, sha256,
 };
 use proto::{encode_offer, v1};
-use record::{Entry, Kind, RoundError, Standing, Store};
-use service::clock::{day, rfc3339};
+use record::{Entry, Kind, Standing, Store};
+use service::clock::rfc3339;
 use service::random::secret32;
 use service::{Clock, fault};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::choose::choose;
 use crate::gathered::{Gathered, Settled, on_thread, revealed};
 use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
@@ -65,6 +64,8 @@ pub(crate) struct Rounds {
     pub(crate) quorum: usize,
     /// What the uploads of all rounds may take, see [`round_memory`].
     pub(crate) memory: Arc<Semaphore>,
+    /// Held by a round that is kin to others, from choosing its hospitals until that is recorded.
+    pub(crate) turn: Mutex<()>,
     pub(crate) clock: Clock,
 }
 
@@ -142,14 +143,14 @@ pub(crate) fn internal(error: impl std::fmt::Display) -> RoundFailure {
     RoundFailure::Internal(error.to_string())
 }
 
-fn refused(refusal: Refusal) -> RoundFailure {
+pub(crate) fn refused(refusal: Refusal) -> RoundFailure {
     RoundFailure::Refused(Box::new(refusal))
 }
 
 /// Terms that both authorities have signed.
-struct Agreed {
-    terms: Terms,
-    sid: Sid,
+pub(crate) struct Agreed {
+    pub(crate) terms: Terms,
+    pub(crate) sid: Sid,
     signatures: Signatures,
     guard_keys: BTreeMap<HospitalId, Vec<u8>>,
     round_key: RoundKey,
@@ -238,14 +239,13 @@ impl Rounds {
                 quorum_failure(answered.len(), need)
             });
         }
-        let chosen = self.choose(&gathered, &answered, (agreed.terms.family, asked.kin), need)?;
+        let chosen = self.take_part(&agreed, &gathered, (&answered, need), asked.kin).await?;
         let bytes = gathered.bytes;
         let mut snapshots = gathered.snapshots.clone();
         snapshots.retain(|hospital, _| chosen.contains(hospital));
         let (among, columns) = (chosen.clone(), shape.clone());
         let settling = on_thread(move || gathered.settle(&among, &columns));
         let Settled { total, proofs, witnessed } = settling.await?.map_err(internal)?;
-        self.record_round(&agreed, &chosen).await?;
         fault::point("coordinator.round.before_open");
         let (signed, veiled) = (&agreed.signatures.coordinator, agreed.veiled.as_ref());
         let opening = self.witness.open(&agreed.sid, &shape, signed, &proofs, (witnessed, veiled));
@@ -400,67 +400,6 @@ impl Rounds {
             let _ = progress.try_send(state);
         }
         Ok((gathered, absent))
-    }
-
-    fn choose(
-        &self,
-        gathered: &Gathered,
-        answered: &[HospitalId],
-        (family, kin): ([u8; 32], &[[u8; 32]]),
-        need: usize,
-    ) -> Result<Vec<HospitalId>, RoundFailure> {
-        let mut earlier = self.store.survivor_sets(&family).map_err(internal)?;
-        for family in kin {
-            earlier.extend(self.store.survivor_sets(family).map_err(internal)?);
-        }
-        let chosen = choose(answered, &earlier, need);
-        match chosen {
-            Some(chosen) if gathered.is_kept() || chosen.len() == answered.len() => Ok(chosen),
-            Some(_) => Err(refused(Refusal::new(
-                RefusalCode::Quorum,
-                "hospitals",
-                "This question was answered before over nearly the same hospitals, and its uploads \
-                 are too large to leave one out.",
-                "Ask again when the same hospitals are there, or for fewer groups or aggregates at \
-                 a time.",
-            ))),
-            None => Err(refused(Refusal::new(
-                RefusalCode::Quorum,
-                "hospitals",
-                "This question was answered before over nearly the same hospitals; opening it now \
-                 would give away the difference.",
-                "Ask again when the same hospitals are there, or another question.",
-            ))),
-        }
-    }
-
-    async fn record_round(
-        &self,
-        agreed: &Agreed,
-        chosen: &[HospitalId],
-    ) -> Result<(), RoundFailure> {
-        let now = self.clock.now();
-        let (at, today) = (rfc3339(now), day(now));
-        let (store, sid, family) = (self.store.clone(), agreed.sid, agreed.terms.family);
-        let hospitals = chosen.to_vec();
-        let recorded = on_thread(move || {
-            store.open_round(&record::Round {
-                at: &at,
-                day: &today,
-                sid,
-                family,
-                hospitals: &hospitals,
-                // The witness keeps those.
-                told: &[],
-            })
-        });
-        match recorded.await? {
-            Ok(_) => Ok(()),
-            Err(error @ (RoundError::TooClose { .. } | RoundError::TooManySets)) => {
-                Err(refused(Refusal::new(RefusalCode::Quorum, "hospitals", error.to_string(), "")))
-            }
-            Err(error) => Err(internal(error)),
-        }
     }
 
     async fn record_release(&self, agreed: &Agreed, opened: Opened) -> Result<(), RoundFailure> {

@@ -181,6 +181,7 @@ fn rounds(
         floor: Floor::of(policy).ok_or(CoordinatorError::NoMinimum)?,
         quorum: config.pooled.quorum,
         memory: round_memory(),
+        turn: tokio::sync::Mutex::default(),
         clock: clock.clone(),
     })
 }

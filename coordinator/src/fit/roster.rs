@@ -73,8 +73,11 @@ impl Roster {
     pub(super) fn changed_in(&mut self, sums: Vec<(Snapshots, LeftOut)>) -> Option<String> {
         let mut absent: LeftOut = Vec::new();
         for (site, why) in sums.iter().flat_map(|(_, absent)| absent) {
-            if !absent.iter().any(|(known, _)| known.id == site.id) {
-                absent.push((site.clone(), why.clone()));
+            match absent.iter_mut().find(|(known, _)| known.id == site.id) {
+                // A reason of its own is why others held it back.
+                Some((_, known)) if *known == Absence::HeldBack => *known = why.clone(),
+                Some(_) => {}
+                None => absent.push((site.clone(), why.clone())),
             }
         }
         let mut each = sums.into_iter().map(|(snapshots, _)| snapshots);
@@ -89,6 +92,8 @@ impl Roster {
         let why = gone(missing, &absent);
         let anew = || unlike().next().map(|id| format!("{id} has ingested anew"));
         let why = why.or_else(anew);
+        // Who was only held back in one of them may be in all, chosen anew.
+        absent.retain(|(_, why)| *why != Absence::HeldBack);
         self.without = absent;
         self.snapshots.clear();
         why

@@ -177,6 +177,7 @@ pub fn release(partial: Partial, known: &Known) -> Result<Released, Differenced>
         return Ok(released);
     };
     let places = Places::of(frame, groups.iter().map(|group| group.key.as_slice()));
+    known.look((0..cells.len()).filter_map(|index| places.cell(index)).chain(places.whole()));
     let is_told = |(index, cell): (usize, &Sketch)| {
         known.is_told(cell) || places.cell(index).is_some_and(|place| known.follows(place, cell))
     };

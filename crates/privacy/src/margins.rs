@@ -32,7 +32,7 @@ const MAX_COEFFICIENTS: usize = 1 << 23;
 
 /// Most withheld cells of a table whose intervals are looked at.
 const MAX_INTERVALS: usize = 100;
-/// Most linear programs of a table; where that is not enough, nothing of it is told.
+/// Most linear programs for which a table is protected; where that is not enough, nothing of it is told.
 const MAX_PROGRAMS: u32 = 2_000;
 
 /// A cell of a table.
@@ -99,6 +99,7 @@ impl<'a> Table<'a> {
     /// Withholds more of the cells that are `told`, until none of those that are not follows from the
     /// margins. When the table is too large to be judged, everything.
     pub(crate) fn protect(&self, told: &mut [bool], rule: &impl Rule) {
+        self.programs.allow(MAX_PROGRAMS);
         let mut waiting: BTreeSet<usize> = (0..self.lines.len()).collect();
         loop {
             while let Some(line) = waiting.pop_first() {

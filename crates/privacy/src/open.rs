@@ -287,6 +287,9 @@ impl Judge<'_> {
         known: &Known,
     ) -> Result<(), Differenced> {
         let Some(places) = &self.places else { return Ok(()) };
+        let groups: Vec<Place> =
+            (0..self.sketches.len()).filter_map(|index| places.cell(index)).collect();
+        known.look(groups.iter().chain(&places.whole()));
         let most = self.fewest_apart() - 1;
         if places.whole().is_some_and(|place| known.would_follow(&place, whole, most)) {
             return Err(Differenced);

@@ -61,7 +61,6 @@ impl Gate<'_> {
             let groups: Vec<_> = cells.iter().enumerate().map(group).collect();
             known.rest_would_follow((place, whole), &groups, most)
         };
-        let before = passes.to_vec();
         while leaves_few(passes) {
             let (mut shown, _) = self.parted(passes);
             shown.retain(|index| !self.told_before[*index]);
@@ -72,18 +71,15 @@ impl Gate<'_> {
                 (!leaves_few(&fewer)).then_some(fewer)
             });
             match hidden {
-                Some(fewer) => passes.copy_from_slice(&fewer),
+                // Intervals are looked at now, and not for each group that is tried.
+                Some(fewer) => {
+                    passes.copy_from_slice(&fewer);
+                    self.hide(table, passes, cells, known);
+                }
                 None => passes.fill(false),
             }
             if !passes.contains(&true) {
                 return;
-            }
-        }
-        // Intervals are looked at once, and not for each group that is tried.
-        if before != passes {
-            self.hide(table, passes, cells, known);
-            if leaves_few(passes) {
-                passes.fill(false);
             }
         }
     }

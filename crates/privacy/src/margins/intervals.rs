@@ -28,6 +28,17 @@ impl Programs {
         Self(Counter::new(most))
     }
 
+    /// Allows so many from now on.
+    pub(super) fn allow(&self, most: u32) {
+        self.0.set(most);
+    }
+
+    /// How many may still be solved.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> u32 {
+        self.0.get()
+    }
+
     /// Takes one; false when there are none left.
     fn take(&self) -> bool {
         let left = self.0.get();

@@ -428,6 +428,9 @@ fn intervals_are_those_of_flows_and_small_tables_have_wide_ones() {
         // What is withheld by chance, and what is withheld in the end.
         let by_chance: Vec<bool> = cells.iter().map(|_| rng.random_bool(0.5)).collect();
         let in_the_end = protected(&cells);
+        let mut again: Vec<bool> = cells.iter().map(|cell| cell.cost >= 11).collect();
+        table.protect(&mut again, &Eleven(&cells));
+        assert!(again == in_the_end && table.programs.left() > 0, "all programs were used");
         for told in [&by_chance, &in_the_end] {
             assert_eq!(narrow(&cells, told), narrow_by_flow(&cells, told), "{cells:?} {told:?}");
         }

@@ -162,6 +162,11 @@ impl Known {
         (self.has_near(sketch, most) || self.hides(sketch, most)) && !self.is_told(sketch)
     }
 
+    /// Looks at once at what was told of these groups of one answer, which would else be looked for one by one.
+    pub(crate) fn look<'a>(&self, groups: impl Iterator<Item = &'a Place>) {
+        self.stretches.look(groups);
+    }
+
     /// Whether that `sketch` is at `place` follows from stretches that were told.
     #[must_use]
     pub fn follows(&self, place: &Place, sketch: &Sketch) -> bool {

@@ -25,6 +25,9 @@ use view::{Column, View};
 /// The number of a place among stretches: equal ones have one number.
 pub(super) type SpansId = u32;
 
+/// Numbers that are collected before doubles are left out.
+const MANY: usize = 1 << 16;
+
 /// Told stretches, by the set that they are of.
 #[derive(Debug, Default)]
 pub(super) struct Stretches {
@@ -137,17 +140,36 @@ impl Stretches {
         told: Vec<(SpansId, Held<'a>)>,
     ) -> Beside<'a> {
         let ids: Vec<SpansId> = told.iter().map(|(id, _)| *id).collect();
+        let view = self.view(&place.spans, &ids);
+        let told = told.into_iter().map(|(id, sketch)| (view.place(id), sketch)).collect();
+        Beside { view, told }
+    }
+
+    /// Looks at once at all that was told of these groups, which stand in one stretch.
+    pub(super) fn look<'a>(&self, places: impl Iterator<Item = &'a Place>) {
+        let (mut ids, mut here) = (Vec::new(), None);
+        for place in places {
+            let wholes = place.cuts.iter().filter_map(|cut| self.of_set.get(&cut.of)).flatten();
+            ids.extend(self.told(place).iter().chain(wholes).map(|(id, _)| *id));
+            here = Some(&place.spans);
+            if ids.len() > MANY {
+                ids.sort_unstable();
+                ids.dedup();
+            }
+        }
+        here.into_iter().for_each(|here| drop(self.view(here, &ids)));
+    }
+
+    /// The kept view, or one of these stretches too.
+    fn view(&self, here: &Arc<Spans>, ids: &[SpansId]) -> Arc<View> {
         let mut kept = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept
-            .as_ref()
-            .and_then(|view| Some((Arc::clone(view), view.places(&place.spans, &ids)?)));
-        let (view, places) = known.unwrap_or_else(|| {
-            let view = View::new(&place.spans, &ids, kept.as_deref(), &self.all);
-            let places = view.places(&place.spans, &ids).unwrap_or_default();
-            (Arc::clone(kept.insert(Arc::new(view))), places)
-        });
-        let told = places.into_iter().zip(told.into_iter().map(|(_, sketch)| sketch));
-        Beside { view, told: told.collect() }
+        match &*kept {
+            Some(view) if view.shows(here, ids) => Arc::clone(view),
+            seen => {
+                let view = Arc::new(View::new(here, ids, seen.as_deref(), &self.all));
+                Arc::clone(kept.insert(view))
+            }
+        }
     }
 }
 

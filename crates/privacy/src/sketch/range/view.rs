@@ -70,14 +70,14 @@ impl View {
         Self { here: Arc::clone(here), ids, columns }
     }
 
-    /// The places of stretches in this view, in the order of their numbers; `None` when it is from elsewhere, or some
-    /// are not in it.
-    pub(super) fn places(&self, here: &Arc<Spans>, ids: &[SpansId]) -> Option<Vec<usize>> {
-        let mut places = Vec::with_capacity(ids.len());
-        for id in ids {
-            places.push(self.ids.binary_search(id).ok()?);
-        }
-        Some(places).filter(|_| self.is_from(here))
+    /// Whether it is from here, and of all of these stretches.
+    pub(super) fn shows(&self, here: &Arc<Spans>, ids: &[SpansId]) -> bool {
+        self.is_from(here) && ids.iter().all(|id| self.ids.binary_search(id).is_ok())
+    }
+
+    /// The place of a stretch that it shows.
+    pub(super) fn place(&self, id: SpansId) -> usize {
+        self.ids.partition_point(|other| *other < id)
     }
 
     fn is_from(&self, here: &Arc<Spans>) -> bool {
