@@ -57,7 +57,7 @@ struct Judged {
     cells: usize,
     /// Populations that were told before the last question.
     known: usize,
-    /// Questions of which nothing was told, being too near to earlier ones.
+    /// Questions of which nothing was told that was not known.
     refused: usize,
     /// Cells with the populations behind them.
     compute_ms: Times,

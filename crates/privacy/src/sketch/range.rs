@@ -230,18 +230,17 @@ impl Beside<'_> {
     fn columns(&self) -> impl Iterator<Item = &Column> {
         self.view.columns.iter().filter(|column| {
             let is_cut =
-                |(place, _): &(usize, _)| column.other(*place).is_some_and(|one| one.is_cut);
+                |(place, _): &(usize, _)| column.other(*place).is_none_or(|one| one.is_cut);
             column.is_cut || self.told.iter().any(is_cut)
         })
     }
 
     /// What was told along `column` beside here; `None` when it is too much to be looked at.
     fn edges(&self, column: &Column) -> Option<Edges<'_>> {
-        let beside = self.told.iter().filter_map(|(place, sketch)| {
-            let other = column.other(*place).filter(|other| other.is_beside)?;
-            Some((other, &**sketch))
-        });
-        let stretches: Vec<_> = beside.collect();
+        // What the view did not show would be too much to tell, and is never left out.
+        let told = self.told.iter().map(|(place, sketch)| Some((column.other(*place)?, &**sketch)));
+        let mut stretches = told.collect::<Option<Vec<_>>>()?;
+        stretches.retain(|(other, _)| other.is_beside);
         let told = stretches.iter().map(|(other, sketch)| (other.there, *sketch));
         let others = stretches.iter().map(|(other, _)| (other.asked, other.there));
         let all = others.chain([(column.asked, column.there)]);
