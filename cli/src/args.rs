@@ -132,7 +132,7 @@ pub struct QueryArgs {
     /// Wait at most so long (500ms, 30s, 2m); late hospitals are listed as missing
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub deadline: Option<Duration>,
-    /// Ask for each hospital's own cells with noise that costs so much of its yearly budget
+    /// Ask for cells with noise that costs so much of each hospital's yearly budget
     #[arg(long, value_name = "RHO", num_args = 0..=1, require_equals = true,
         default_missing_value = "0.005", value_parser = noise::parse)]
     pub noise: Option<u64>,

@@ -63,6 +63,8 @@ messages! {
     MeasuresWithheld = "{} measures withheld in released cells", "放行单元中另有 {} 个指标被扣留";
     NoiseTold = "noise of {} hospitals: this question cost each {} (rho) of its yearly budget, which protects each person with epsilon {} at delta {}, but for exact answers; {} rows of a person count; the number of rows of a group has the standard deviation {}, groups below {} are not told",
         "{} 家医院加了噪声：本问题消耗每家年度预算的 {}（rho），全年对每个人的保护为 epsilon {}、delta {}（不含精确答案）；每人最多计 {} 行；组行数的标准差为 {}，低于 {} 行的组不予公布";
+    RegionNoiseTold = "noise in regional sums, drawn by the witness: this question cost each hospital in them {} (rho) of its yearly budget, which protects each of its patients with epsilon {} at delta {}, but for exact answers and lists of codes; {} rows of a patient count in each hospital; the number of rows of a group has the standard deviation {}, groups below {} are not shown",
+        "区域合计加了噪声（由见证方抽取）：本问题消耗参与的每家医院年度预算的 {}（rho），全年对其每位患者的保护为 epsilon {}、delta {}（不含精确答案和编码清单）；每位患者在每家医院最多计 {} 行；组行数的标准差为 {}，低于 {} 行的组不予显示";
     NoiseColumns = "columns _sd, where the question only picks aggregates, are standard deviations of the noise: without it the value would lie within 1.96 of them in 95 of 100 cases; rows and values beyond the hospital's bounds do not count, and that error is not in them",
         "_sd 列（仅当问题只选取聚合值时给出）为噪声的标准差：不加噪声的数值有 95% 的可能在 1.96 倍标准差之内；超出医院上限的行数和数值不计入，由此产生的误差不在其中";
     Approximate = "{}: exact in {} groups, near in {} (at most {} or {} off), not told in {}",

@@ -1,5 +1,7 @@
 //! What noise may cost, as people type it, and what an answer says of it.
 
+use std::fmt::Display;
+
 use privacy::noise::MICRO;
 
 use crate::answer::Noise;
@@ -38,18 +40,15 @@ pub(crate) fn lines(noise: &[Noise], console: Console) -> Vec<String> {
         }
     }
     let line = |(one, times): (&Noise, usize)| {
-        console.text(
-            Message::NoiseTold,
-            &[
-                &times,
-                &one.rho,
-                &number(one.epsilon_year),
-                &one.delta,
-                &one.rows_per_person,
-                &number(one.rows_deviation),
-                &one.least_rows,
-            ],
-        )
+        let (epsilon, deviation) = (number(one.epsilon_year), number(one.rows_deviation));
+        let said: [&dyn Display; 6] =
+            [&one.rho, &epsilon, &one.delta, &one.rows_per_person, &deviation, &one.least_rows];
+        if one.hospital.is_empty() {
+            return console.text(Message::RegionNoiseTold, &said);
+        }
+        let of_hospitals: Vec<&dyn Display> =
+            std::iter::once(&times as &dyn Display).chain(said).collect();
+        console.text(Message::NoiseTold, &of_hospitals)
     };
     let mut lines: Vec<_> = kinds.into_iter().map(line).collect();
     if !lines.is_empty() {

@@ -67,7 +67,7 @@ pub struct CreateArgs {
     /// Who may ask besides you; may be given several times
     #[arg(long = "member", value_name = "NAME")]
     pub members: Vec<String>,
-    /// What it asks for, may be given twice; pooled when absent, per-hospital with --noise
+    /// What it asks for, may be given twice; pooled when absent
     #[arg(long = "scope", value_enum)]
     pub scopes: Vec<ScopeName>,
     /// Answers with noise that cost a hospital at most so much in a year
@@ -133,12 +133,8 @@ fn day(text: &str) -> Result<u32, String> {
 
 impl CreateArgs {
     fn project(&self) -> Project {
-        let usual = match self.noise {
-            None => ScopeName::Pooled,
-            Some(_) => ScopeName::PerHospital,
-        };
         let asks = |scope| match self.scopes.as_slice() {
-            [] => scope == usual,
+            [] => scope == ScopeName::Pooled,
             given => given.contains(&scope),
         };
         Project {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::lists::{LeftOut, Lists};
-use crate::noisy::{self, Noised};
+use crate::noisy::{self, Drawn, Noised};
 use crate::pooled::PooledReplies;
 use crate::progress::{ProgressSender, RETRY_PAUSE, count, millis};
 use crate::provenance::provenance;
@@ -74,6 +74,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) rounds: &'a Rounds,
     pub(crate) lists: &'a Lists,
+    /// Noisy regional answers that are repeated.
+    pub(crate) drawn: &'a Drawn,
     /// Hospitals that masked sums are without.
     pub(crate) without: &'a [(Arc<Site>, Absence)],
     /// Families whose masked sums are to be over the same hospitals as these.
@@ -293,8 +295,8 @@ impl Asker<'_> {
 
 impl From<PooledReplies> for Gathered {
     fn from(replies: PooledReplies) -> Self {
-        let PooledReplies { combined, present, absent, bytes, sids, over } = replies;
-        Self { combined, present, absent, bytes, sids, noised: None, over }
+        let PooledReplies { combined, present, absent, bytes, sids, over, noised } = replies;
+        Self { combined, present, absent, bytes, sids, noised, over }
     }
 }
 

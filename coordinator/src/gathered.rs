@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use model::HospitalId;
 use privacy::blind::RoundKey;
 use privacy::open::Opened;
-use privacy::reveal::{RevealError, Total, reveal};
+use privacy::reveal::{RevealError, Total, reveal, reveal_noisy};
 use privacy::{Combined, ReleaseRequest, Shape};
 use proto::UploadProof;
 use tokio::task::spawn_blocking;
@@ -90,16 +90,20 @@ pub(crate) async fn on_thread<T: Send + 'static>(
     spawn_blocking(work).await.map_err(internal)
 }
 
-/// Takes the opened masks away and gives every group its codes back.
+/// Takes the opened masks away and gives every group its codes back; of a noisy round groups of `least_rows`.
 pub(crate) async fn revealed(
     total: Total,
     opened: Opened,
     request: ReleaseRequest,
     shape: Shape,
-    key: RoundKey,
+    (key, least_rows): (RoundKey, Option<u64>),
 ) -> Result<(Combined, Opened), RoundFailure> {
     let revealed = on_thread(move || {
-        reveal(&total, &opened, &request, &shape, &key).map(|combined| (combined, opened))
+        let combined = match least_rows {
+            Some(least) => reveal_noisy(&total, &opened, &request, &shape, &key, least),
+            None => reveal(&total, &opened, &request, &shape, &key),
+        };
+        combined.map(|combined| (combined, opened))
     });
     revealed.await?.map_err(|error| {
         tracing::error!(%error, "a round was thrown away");

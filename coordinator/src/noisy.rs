@@ -1,20 +1,28 @@
-//! Noisy answers: what hospitals say of their noise, and how far each number of the answer may be off.
+//! Noisy answers: what is said of their noise, how far each number of the answer may be off, and those that are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Refusal, RefusalCode};
+use num_traits::ToPrimitive as _;
 use privacy::combine::ReceivedNoise;
-use privacy::noise::share;
+use privacy::noise::regional::{least_rows, narrowest};
+use privacy::noise::{check_linear, share};
 use privacy::request::Scope;
-use privacy::{Measure, Received};
+use privacy::{Combined, Measure, Noise, Project, Received, ReleaseRequest, RoundNoise, Terms};
 use proto::v1;
 use query::question::{Question, Spread};
 
+use crate::pooled::PooledReplies;
+use crate::registry::Site;
+
 /// The dimension that keeps hospitals apart.
 const HOSPITAL: &str = "hospital_id";
+/// Answers that are kept.
+const MOST_KEPT: usize = 64;
 
 /// What came with noisy cells.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Noised {
     /// For each request, the variance of each cell of each group.
     pub(crate) spreads: Vec<Spread>,
@@ -27,7 +35,7 @@ pub(crate) struct Noised {
 #[error("its answer is not as noisy as the question")]
 pub(crate) struct Unlike;
 
-/// Noise is drawn by each hospital for its own cells.
+/// Noise is drawn by each hospital for its own cells, and by the witness for regional sums; each request costs its part.
 pub(crate) fn check(question: &Question, rho_micro: Option<u64>) -> Result<(), Refusal> {
     if rho_micro.is_none() {
         return Ok(());
@@ -42,33 +50,102 @@ pub(crate) fn check(question: &Question, rho_micro: Option<u64>) -> Result<(), R
         ));
     };
     let by_hospital = part.dimensions.iter().any(|name| name.ends_with(HOSPITAL));
-    if question.scope() == Scope::PerHospital && by_hospital {
+    if question.scope() == Scope::Pooled || by_hospital {
         return Ok(());
     }
     Err(Refusal::new(
         RefusalCode::Scope,
         "--noise",
-        "Regional sums are exact; noise is drawn by each hospital for its own cells.",
-        "Group by hospital_id, or ask without --noise.",
+        "The question is about single hospitals and adds them up.",
+        "Group by hospital_id, or do not name hospitals.",
     ))
 }
 
 /// The rules of a noisy question, for people.
-pub(crate) fn rules(rho_micro: u64) -> Vec<String> {
+pub(crate) fn rules(scope: Scope, rho_micro: u64) -> Vec<String> {
     let cost = share(rho_micro);
+    let (drawn, bounds, told) = match scope {
+        Scope::PerHospital => (
+            format!(
+                "noisy: each hospital draws noise for its own cells, once, and pays {cost} of its budget \
+                 (zero-concentrated differential privacy, rho) and of the asker's budget there; a repetition is \
+                 answered from the record, free"
+            ),
+            "of each person a hospital's policy says how many rows count, and up to which value",
+            "groups are told when their noisy number of rows is large enough; no other rule is needed",
+        ),
+        Scope::Pooled => (
+            format!(
+                "noisy: the witness draws noise for regional sums of masked cells, once, and each hospital in them \
+                 pays {cost} of its budget (zero-concentrated differential privacy, rho) and of the asker's budget \
+                 there; what this coordinator still has is repeated free"
+            ),
+            "of each person of a hospital so many rows count, and up to such a value, as the narrowest policy of the \
+             hospitals says",
+            "groups are shown when their noisy number of rows is three deviations or more; their codes come from \
+             lists that are exact, and a group that one hospital has is its own number with noise",
+        ),
+    };
     vec![
         "each hospital decides by its own policy".to_owned(),
-        format!(
-            "noisy: each hospital draws noise for its own cells, once, and pays {cost} of its budget (zero-concentrated \
-             differential privacy, rho) and of the asker's budget there; a repetition is answered from the \
-             record, free"
-        ),
-        "of each person a hospital's policy says how many rows count, and up to which value"
-            .to_owned(),
-        "groups are told when their noisy number of rows is large enough; no other rule is needed"
-            .to_owned(),
+        drawn,
+        bounds.to_owned(),
+        told.to_owned(),
         "exact answers about the same patients are not covered by that budget".to_owned(),
     ]
+}
+
+/// What the hospitals' policies say about noise, as far as they tell.
+fn policies(sites: &[Arc<Site>]) -> Vec<Noise> {
+    sites.iter().filter_map(|site| site.noise()).collect()
+}
+
+/// The noise of a round over `sites`; none when its request is exact.
+pub(crate) fn of_round(
+    request: &ReleaseRequest,
+    sites: &[Arc<Site>],
+) -> Result<Option<RoundNoise>, Refusal> {
+    let Some(rho_micro) = request.rho_micro() else { return Ok(None) };
+    check_linear(request)?;
+    let rule = narrowest(policies(sites).into_iter()).ok_or_else(|| {
+        Refusal::new(
+            RefusalCode::Budget,
+            "--noise",
+            "No hospital of the region has set a budget for noisy answers.",
+            "Ask without --noise, or ask hospitals' stewards for a [noise] section in their policies.",
+        )
+    })?;
+    Ok(Some(RoundNoise::of(rule, rho_micro, request)))
+}
+
+/// What is said of the noise of a round over `sites`.
+pub(crate) fn statement(
+    terms: &Terms,
+    request: &ReleaseRequest,
+    sites: &[Arc<Site>],
+) -> Option<ReceivedNoise> {
+    let noise = terms.noise.as_ref()?;
+    let double = |units: &u128| units.to_f64().unwrap_or(f64::MAX);
+    let RoundNoise { rho_micro, rows_per_person, money, number, deviations } = noise;
+    let rule = Noise {
+        rows_per_person: *rows_per_person,
+        money: *money,
+        number: *number,
+        ..Noise::default()
+    };
+    let told = policies(sites);
+    let largest = |of: &dyn Fn(&Noise) -> f64| told.iter().map(of).fold(0.0, f64::max);
+    Some(ReceivedNoise {
+        rho_micro: *rho_micro,
+        // What holds for each hospital holds for all with the largest of these.
+        epsilon_year: largest(&Noise::epsilon_year),
+        delta: largest(&|rule| f64::from(rule.delta_e9) / 1e9),
+        rows_per_person: *rows_per_person,
+        least_rows: least_rows(noise, terms.floor.persons.max(terms.floor.stays)),
+        rows_deviation: deviations.first().map_or(0.0, double),
+        deviations: deviations.iter().skip(1).map(double).collect(),
+        bounds: request.inputs().iter().map(|input| double(&rule.bound(input))).collect(),
+    })
 }
 
 impl Noised {
@@ -85,6 +162,29 @@ impl Noised {
         measures: &[Measure],
     ) -> Result<(), Unlike> {
         let noise = received.noise.as_ref().ok_or(Unlike)?;
+        let groups = received.groups.iter().map(|group| &group.key);
+        self.add(hospital, request, groups, noise, measures)
+    }
+
+    /// Takes in the regional sums of one request.
+    pub(crate) fn take_sums(
+        &mut self,
+        request: usize,
+        combined: &Combined,
+        noise: &ReceivedNoise,
+        measures: &[Measure],
+    ) -> Result<(), Unlike> {
+        self.add("", request, combined.groups.keys(), noise, measures)
+    }
+
+    fn add<'a>(
+        &mut self,
+        hospital: &str,
+        request: usize,
+        groups: impl Iterator<Item = &'a Vec<Option<String>>>,
+        noise: &ReceivedNoise,
+        measures: &[Measure],
+    ) -> Result<(), Unlike> {
         // COUNT(*) is the group's own number of rows.
         let mut deviations = noise.deviations.clone();
         let mut offset = 0;
@@ -95,8 +195,8 @@ impl Noised {
             offset += measure.width();
         }
         let spread = self.spreads.get_mut(request).ok_or(Unlike)?;
-        for group in &received.groups {
-            let variances = spread.entry(group.key.clone()).or_insert_with(|| vec![0.0; offset]);
+        for key in groups {
+            let variances = spread.entry(key.clone()).or_insert_with(|| vec![0.0; offset]);
             for (variance, deviation) in variances.iter_mut().zip(&deviations) {
                 *variance += deviation * deviation;
             }
@@ -112,5 +212,45 @@ impl Noised {
             noise: Some(proto::encode_noise(noise)),
         });
         each.collect()
+    }
+}
+
+/// What a noisy regional answer depends on, beside the draw.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) user: String,
+    pub(crate) project: Option<Project>,
+    pub(crate) requests: Vec<[u8; 32]>,
+    /// The snapshots that the region holds.
+    pub(crate) stamp: String,
+    /// What hospitals' policies say about noise.
+    pub(crate) policies: Vec<Option<Noise>>,
+    /// In which budgets are counted.
+    pub(crate) year: String,
+}
+
+/// Noisy regional answers that were paid for, the latest last; whoever asks again hears the same. They are forgotten
+/// when the coordinator ends: then a repetition is paid for anew.
+#[derive(Debug, Default)]
+pub(crate) struct Drawn(Mutex<VecDeque<(Key, PooledReplies)>>);
+
+impl Drawn {
+    /// What was answered under this key.
+    pub(crate) fn recall(&self, key: &Key) -> Option<PooledReplies> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == key).map(|(_, replies)| replies.clone())
+    }
+
+    /// Keeps an answer, unless hospitals are missing in it that may be there when it is asked again.
+    pub(crate) fn keep(&self, key: Key, replies: &PooledReplies) {
+        if !replies.absent.iter().all(|(_, absence)| absence.is_lasting()) {
+            return;
+        }
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(known, _)| *known != key);
+        if kept.len() >= MOST_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((key, replies.clone()));
     }
 }

@@ -5,18 +5,24 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use model::HospitalId;
-use privacy::Combined;
 use privacy::sign::hex;
+use privacy::{Combined, Measure, ReleaseRequest};
 use query::question::Question;
+use service::clock::day;
+use tokio::time::timeout;
 
 use crate::ask::{Asker, Who};
-use crate::lists::Search;
+use crate::lists::{Search, stamp};
+use crate::noisy::{Key, Noised, Unlike};
 use crate::progress::ProgressSender;
 use crate::registry::{Absence, Site};
-use crate::round::{Asked, Outcome, RoundFailure, Snapshots};
+use crate::round::{Asked, Outcome, RoundFailure, Snapshots, internal};
+
+/// Part of a noisy question's time for hearing which snapshots hospitals hold.
+const REFRESH_SHARE: u32 = 4;
 
 /// All rounds of a pooled question.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PooledReplies {
     pub(crate) combined: Vec<Combined>,
     /// Hospitals in every sum.
@@ -27,6 +33,8 @@ pub(crate) struct PooledReplies {
     pub(crate) sids: Vec<String>,
     /// Whose snapshots each sum is over.
     pub(crate) over: Vec<Snapshots>,
+    /// What came with sums that have noise.
+    pub(crate) noised: Option<Noised>,
 }
 
 impl Asker<'_> {
@@ -46,12 +54,42 @@ impl Asker<'_> {
         let requests = who
             .requests(question, &domains)
             .map_err(|refusal| RoundFailure::Refused(Box::new(refusal)))?;
+        let key = self.noisy_key(who, &requests, until).await;
+        if let Some(kept) = key.as_ref().and_then(|key| self.drawn.recall(key)) {
+            return Ok(kept);
+        }
         let asked = requests.iter().zip(question.frames());
         let asked =
             asked.map(|(request, frame)| Asked { request, frame: Some(frame), kin: self.kin });
         let each = asked.map(|asked| self.one(asked, &without, until, progress));
         let outcomes = join_all(each).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(PooledReplies::of(outcomes))
+        let replies = PooledReplies::of(outcomes, &question.measures()).map_err(internal)?;
+        if let Some(key) = key {
+            self.drawn.keep(key, &replies);
+        }
+        Ok(replies)
+    }
+
+    /// What a noisy answer is kept under, once hospitals have said which snapshots they hold; none of an exact one.
+    async fn noisy_key(
+        &self,
+        who: &Who<'_>,
+        requests: &[ReleaseRequest],
+        until: Instant,
+    ) -> Option<Key> {
+        who.rho_micro?;
+        // Who does not say is as it was; the round itself will tell.
+        let left = until.saturating_duration_since(self.clock.monotonic());
+        let _ = timeout(left / REFRESH_SHARE, self.registry.refresh()).await;
+        let today = day(self.clock.now());
+        Some(Key {
+            user: who.user.to_owned(),
+            project: who.project.clone(),
+            requests: requests.iter().map(ReleaseRequest::hash).collect(),
+            stamp: stamp(self.registry),
+            policies: self.registry.sites().iter().map(|site| site.noise()).collect(),
+            year: today.split('-').next().unwrap_or_default().to_owned(),
+        })
     }
 
     async fn one(
@@ -66,7 +104,7 @@ impl Asker<'_> {
 }
 
 impl PooledReplies {
-    fn of(outcomes: Vec<Outcome>) -> Self {
+    fn of(outcomes: Vec<Outcome>, measures: &[&[Measure]]) -> Result<Self, Unlike> {
         let mut replies = Self {
             combined: Vec::new(),
             present: Vec::new(),
@@ -74,6 +112,7 @@ impl PooledReplies {
             bytes: 0,
             sids: Vec::new(),
             over: Vec::new(),
+            noised: None,
         };
         let mut seen: Vec<HospitalId> = Vec::new();
         for outcome in &outcomes {
@@ -88,13 +127,17 @@ impl PooledReplies {
             let everywhere = |site: &&Arc<Site>| !seen.contains(&site.id);
             replies.present = first.present.iter().filter(everywhere).cloned().collect();
         }
-        for outcome in outcomes {
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            if let (Some(noise), Some(own)) = (&outcome.noise, measures.get(index)) {
+                let noised = replies.noised.get_or_insert_with(|| Noised::new(measures.len()));
+                noised.take_sums(index, &outcome.combined, noise, own)?;
+            }
             replies.bytes += outcome.bytes;
             replies.sids.push(hex(&outcome.sid));
             replies.combined.push(outcome.combined);
             replies.over.push(outcome.snapshots);
         }
         replies.absent.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-        replies
+        Ok(replies)
     }
 }

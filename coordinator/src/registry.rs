@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
 use model::{HospitalId, Peer, Role};
-use privacy::Floor;
 use privacy::sketch::Extent;
+use privacy::{Floor, Noise};
 use proto::v1;
 use proto::v1::node_client::NodeClient;
-use proto::{decode_constants, decode_extents};
+use proto::{decode_constants, decode_extents, decode_noise_policy};
 use service::connect::{ConnectOptions, Line, explain};
 use service::{Clock, ConnectFailure, Connector, ReloadingIdentity};
 use tokio::time::timeout;
@@ -61,6 +61,11 @@ impl Absence {
 
     pub(crate) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_))
+    }
+
+    /// Whether it would be the same if the question were asked again at once.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::NoSnapshot | Self::HeldBack)
     }
 
     /// Reads a node's status.
@@ -143,6 +148,12 @@ impl Site {
             dominance_e4: told.dominance_e4,
         };
         floor.is_sane().then_some(floor)
+    }
+
+    /// What its policy says about noise, as far as it tells.
+    pub(crate) fn noise(&self) -> Option<Noise> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.description.as_ref()?.noise.and_then(decode_noise_policy)
     }
 
     /// Where its data lie, as far as it tells.

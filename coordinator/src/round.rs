@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use model::{HospitalId, Refusal, RefusalCode};
 use privacy::blind::RoundKey;
+use privacy::combine::ReceivedNoise;
 use privacy::open::Opened;
 use privacy::roster::{FEWEST_HOSPITALS, Roster};
 use privacy::sign::Signature;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::gathered::{Gathered, Settled, on_thread, revealed};
+use crate::noisy;
 use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
 use crate::upload::{Expected, upload};
@@ -99,6 +101,8 @@ pub(crate) struct Outcome {
     /// Discovery only: the places that passed, and the witness's signature over them.
     pub(crate) passing: Option<(Vec<u32>, Signature)>,
     pub(crate) round_key: RoundKey,
+    /// What its noise is; none when the sums are exact.
+    pub(crate) noise: Option<ReceivedNoise>,
 }
 
 /// Why a round has no result.
@@ -253,7 +257,8 @@ impl Rounds {
         let (opened, signature) =
             timeout(left, opening).await.map_err(|_| RoundFailure::silent(left))??;
         fault::point("coordinator.round.opened");
-        let key = agreed.round_key.clone();
+        let noise = noisy::statement(&agreed.terms, request, &sites);
+        let key = (agreed.round_key.clone(), noise.as_ref().map(|noise| noise.least_rows));
         let (combined, opened) = revealed(total, opened, request.clone(), shape, key).await?;
         fault::point("coordinator.round.before_record");
         let passing = signature.map(|signature| (opened.places.clone(), signature));
@@ -267,7 +272,7 @@ impl Rounds {
         let round_key = agreed.round_key.clone();
         let sid = agreed.sid;
         let outcome =
-            Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key };
+            Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key, noise };
         Ok(Some(outcome))
     }
 
@@ -326,6 +331,7 @@ impl Rounds {
             hospitals,
             shape: shape.clone(),
             lifetime_ms: lifetime.clamp(1, MAX_LIFETIME_MS),
+            noise: noisy::of_round(request, sites).map_err(refused)?,
         };
         let countersigning = self.witness.countersign(terms, || self.standing.signed_roster().ok());
         let Countersigned { terms, signature, guard_keys } =
@@ -404,7 +410,8 @@ impl Rounds {
 
     async fn record_release(&self, agreed: &Agreed, opened: Opened) -> Result<(), RoundFailure> {
         let mut entry = Entry::new(&rfc3339(self.clock.now()), Kind::Release, "opened");
-        entry.mode = Some("masked".to_owned());
+        let mode = if agreed.terms.noise.is_some() { "noisy" } else { "masked" };
+        entry.mode = Some(mode.to_owned());
         entry.scope = Some(Scope::Pooled);
         entry.sid = Some(agreed.sid);
         entry.request = Some(agreed.terms.request);

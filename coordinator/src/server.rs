@@ -34,7 +34,7 @@ use crate::explain::explain;
 use crate::fit::{self, Memory};
 use crate::lists::Lists;
 use crate::models::Models;
-use crate::noisy;
+use crate::noisy::{self, Drawn};
 use crate::notary;
 use crate::projects::{self, Kept, ProjectError, Projects};
 use crate::registry::{Registry, Site};
@@ -135,6 +135,7 @@ async fn bind_unboxed(config: Config) -> Result<Bound, CoordinatorError> {
         projects,
         planned,
         levels: Memory::default(),
+        drawn: Drawn::default(),
     };
     let state = Arc::new(state);
     Ok(Bound { listener, address, identity, state, log_interval })
@@ -270,11 +271,11 @@ impl Region for Service {
             .map_err(|refusal| refusal_status(&refusal))?;
         let rho_micro = request.get_ref().rho_micro;
         noisy::check(&question, rho_micro).map_err(|refusal| refusal_status(&refusal))?;
-        let size = self.state.size(&question, peer.name()).await;
+        let size = self.state.size(&question, peer.name(), rho_micro).await;
         let hospitals = self.state.registry.sites().len();
         let mut explained = explain(&question, &self.state.policy, hospitals, &size);
         if let Some(rho_micro) = rho_micro {
-            explained.rules = noisy::rules(rho_micro);
+            explained.rules = noisy::rules(question.scope(), rho_micro);
         }
         let project = self.state.project(&request.get_ref().project, peer.name())?;
         explained.rules.extend(project.as_ref().map(projects::rule));

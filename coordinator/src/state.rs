@@ -20,6 +20,7 @@ use crate::explain::Size;
 use crate::fit::Memory;
 use crate::lists::Lists;
 use crate::models::Models;
+use crate::noisy::Drawn;
 use crate::projects::{ProjectError, Projects};
 use crate::registry::Registry;
 use crate::round::Rounds;
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) registry: Arc<Registry>,
     pub(crate) rounds: Arc<Rounds>,
     pub(crate) lists: Lists,
+    /// Noisy regional answers that are repeated.
+    pub(crate) drawn: Drawn,
     pub(crate) planner: Planner,
     pub(crate) policy: Policy,
     pub(crate) deadline: Duration,
@@ -83,6 +86,7 @@ impl State {
             clock: &self.clock,
             rounds: &self.rounds,
             lists: &self.lists,
+            drawn: &self.drawn,
             without: &[],
             kin: &[],
         }
@@ -104,13 +108,19 @@ impl State {
     }
 
     /// What a question would cost, as far as it can be told without asking for it.
-    pub(crate) async fn size(&self, question: &Question, user: &str) -> Size {
+    pub(crate) async fn size(
+        &self,
+        question: &Question,
+        user: &str,
+        rho_micro: Option<u64>,
+    ) -> Size {
         if question.scope() == Scope::Pooled {
             let Some(domains) = self.lists.known_domains(question).await else {
                 return Size::Unknown;
             };
             let requests = question.requests(user, &domains).unwrap_or_default();
-            let shapes = requests.iter().map(|request| Shape::of(request).ok());
+            let requests = requests.into_iter().map(|request| request.with_noise(rho_micro));
+            let shapes = requests.map(|request| Shape::of(&request).ok());
             let bytes = shapes.map(|shape| shape.map(|shape| shape.bytes() as u64));
             return bytes.sum::<Option<u64>>().map_or(Size::Unknown, Size::Masked);
         }

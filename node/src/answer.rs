@@ -169,7 +169,7 @@ impl Desk {
 
     /// The same of a noisy question: what fails after rows were looked at is paid for all the same, so that
     /// nobody learns from failures for nothing.
-    async fn paid_anyway<T>(
+    pub(crate) async fn paid_anyway<T>(
         &self,
         ticket: Ticket,
         until: Instant,
@@ -216,7 +216,7 @@ impl Desk {
 }
 
 /// What noise costs, and what there is.
-const fn cost(noisy: Noisy) -> NoiseCost {
+pub(crate) const fn cost(noisy: Noisy) -> NoiseCost {
     let rule = noisy.rule();
     NoiseCost {
         rho_micro: noisy.rho_micro(),

@@ -30,7 +30,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use zeroize::Zeroizing;
 
-use crate::answer::{Desk, InForce};
+use crate::answer::{Desk, InForce, cost};
 use crate::books::{Payment, Release};
 
 /// Discoveries whose names are still to be given.
@@ -122,7 +122,7 @@ impl Desk {
         };
         let request = round.admitted().request();
         let payment = Payment {
-            noise: None,
+            noise: round.admitted().noisy().map(cost),
             project: round.admitted().project().cloned(),
             asker: request.asker().to_owned(),
             allowance: policy.usage.requests_per_day,
@@ -135,7 +135,12 @@ impl Desk {
         let ticket = self.books.reserve(payment).await?;
         fault::point("node.offer.reserved");
         let work = self.upload(&round, Arc::clone(&engine));
-        let (ticket, upload) = self.in_time(ticket, until, work).await?;
+        let is_noisy = round.admitted().noisy().is_some();
+        let (ticket, upload) = if is_noisy {
+            self.paid_anyway(ticket, until, work).await?
+        } else {
+            self.in_time(ticket, until, work).await?
+        };
         if is_discovery(&round) {
             let now = self.clock.monotonic();
             let (round, local_minimum) = (Arc::clone(&round), policy.pooled.local_minimum);
@@ -144,7 +149,7 @@ impl Desk {
         }
         fault::point("node.offer.before_commit");
         let release = Release {
-            mode: "masked",
+            mode: if is_noisy { "noisy" } else { "masked" },
             withheld: Vec::new(),
             output: upload.cells.hash(),
             receipt: upload.proof.receipt.as_bytes().to_vec(),

@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream};
 use model::{Peer, Role};
 use proto::v1;
 use proto::v1::node_server::{Node, NodeServer};
-use proto::{decode_project, encode_constants, encode_extents};
+use proto::{decode_project, encode_constants, encode_extents, encode_noise_policy};
 use query::engine::ComputeError;
 use record::{Standing, StandingFiles, Store};
 use service::clock::rfc3339;
@@ -163,6 +163,7 @@ impl Node for Service {
             dominance_e4: policy.pooled.dominance_e4,
             pooled: policy.scopes.pooled,
             per_hospital: policy.scopes.per_hospital,
+            noise: policy.noise.map(encode_noise_policy),
             ..v1::DescribeResponse::default()
         };
         if let Some(engine) = engine {

@@ -6,6 +6,7 @@
 
 mod chunks;
 mod growth;
+mod noise;
 mod project;
 mod request;
 mod round;
@@ -16,6 +17,7 @@ mod veil;
 pub use prost::Message;
 
 pub use chunks::{Assembler, WireError, chunks, encode_noise, from_record, to_record};
+pub use noise::{decode_noise_policy, encode_noise_policy};
 pub use project::{decode_project, encode_project};
 pub use request::{decode_claim, decode_request, encode_claim, encode_request};
 pub use round::{

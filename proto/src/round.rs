@@ -11,6 +11,7 @@ use privacy::terms::Signatures;
 use privacy::{Floor, ReleaseRequest, Shape, Sid, Sketched, Terms, Veil};
 
 use crate::chunks::{is_set, pack};
+use crate::noise::{decode_round_noise, encode_round_noise};
 use crate::request::{decode_request, encode_request};
 use crate::veil::{decode_veil, encode_veil};
 use crate::{CHUNK_BYTES, v1};
@@ -134,6 +135,7 @@ pub fn encode_terms(terms: &Terms) -> v1::Terms {
         }),
         lifetime_ms: terms.lifetime_ms,
         veiled: if terms.veiled == [0; 32] { Vec::new() } else { terms.veiled.to_vec() },
+        noise: terms.noise.as_ref().map(encode_round_noise),
     }
 }
 
@@ -181,6 +183,7 @@ pub fn decode_terms(wire: v1::Terms, proposed: bool) -> Result<Terms, Refusal> {
         shape: Shape::new(shape.cells as usize, measures, sketched)
             .map_err(|_| malformed("shape"))?,
         lifetime_ms: wire.lifetime_ms,
+        noise: wire.noise.map(decode_round_noise).transpose()?,
     })
 }
 

@@ -19,6 +19,7 @@ mod persons_not_rows;
 mod policy_owner;
 mod policy_unset;
 mod reconstruction;
+mod regional_noise;
 mod same_bits;
 mod selectivity;
 mod stretches;

@@ -201,7 +201,7 @@ async fn a_project_has_a_noise_budget_of_its_own() {
     let policy = Policy { noise: Some(Noise::default()), ..Policy::default() };
     let desk = Desk::under(policy).await;
     let words = ["create", "press", "--purpose", "Counts", "--until", "9999-12-31"];
-    desk.project(&[&words[..], &["--noise=0.01"]].concat()).await;
+    desk.project(&[&words[..], &["--noise=0.01", "--scope", "per-hospital"]].concat()).await;
     for hospital in ALL {
         desk.decide(hospital, "approve", &[]).await;
     }
@@ -225,4 +225,32 @@ async fn a_project_has_a_noise_budget_of_its_own() {
     assert_eq!(consilium(&words).await.status.code(), Some(0));
     let shown = desk.project(&["show", "press"]).await;
     assert_eq!(shown["versions"][0]["hospitals"][0]["rho_year_micro"], 10_000, "{shown}");
+}
+
+/// Regional sums with noise, for members who need nobody's leave but the project's: which codes there are is found
+/// exactly, as stewards have read, and everything else has noise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_asks_for_regional_sums_with_noise() {
+    let policy = Policy { noise: Some(Noise::default()), ..Policy::default() };
+    let desk = Desk::under(policy).await;
+    let words = ["create", "press", "--purpose", "Counts", "--until", "9999-12-31"];
+    desk.project(&[&words[..], &["--noise=0.01"]].concat()).await;
+    let inbox = desk.inbox("h-1", &[]).await;
+    let terms = inbox[0]["relation"].as_str().unwrap();
+    assert!(terms.contains("regional sums, with noise that costs at most 0.010000"), "{terms}");
+    assert!(terms.contains("which codes enough patients have is told exactly"), "{terms}");
+    for hospital in ALL {
+        desk.decide(hospital, "approve", &[]).await;
+    }
+    let exact = desk.asks("press", &[BY_SEX]).await;
+    assert_eq!(exact.status.code(), Some(77), "its answers have noise");
+    let drg = "SELECT drg_code, count(*) AS n FROM stay GROUP BY 1";
+    let answered = desk.asks("press", &["--noise=0.005", drg]).await;
+    assert_eq!(answered.status.code(), Some(0), "{}", text(&answered.stderr));
+    let answer: Value = serde_json::from_slice(&answered.stdout).unwrap();
+    assert_eq!(answer["release"]["mode"], "noisy", "{answer}");
+    assert_eq!(answer["release"]["scope"], "pooled");
+    let shown = desk.project(&["show", "press"]).await;
+    let hospital = &shown["versions"][0]["hospitals"][0];
+    assert_eq!((&hospital["rho_year_micro"], &hospital["questions"]), (&5_000.into(), &2.into()));
 }

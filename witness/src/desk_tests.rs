@@ -1,6 +1,7 @@
 //! The whole service without its network, with the test in the coordinator's place.
 
 mod afterwards;
+mod noisy;
 
 use futures::StreamExt as _;
 use futures::stream;

@@ -204,6 +204,7 @@ impl World {
             hospitals: (0..hospitals).map(hospital).collect(),
             shape: Shape::of(request).unwrap(),
             lifetime_ms: u32::try_from(LIFE.as_millis()).unwrap(),
+            noise: None,
         }
     }
 
@@ -263,7 +264,8 @@ impl World {
             },
         };
         let pooled = Pooled { local_minimum: 1, ..Pooled::default() };
-        let policy = Policy { pooled, ..Policy::answering() };
+        let noise = Some(privacy::Noise::default());
+        let policy = Policy { pooled, noise, ..Policy::answering() };
         admit_round(offer, &policy, &own, privacy::Leave::None).unwrap()
     }
 

@@ -18,11 +18,13 @@ use model::{Refusal, RefusalCode};
 use privacy::Sid;
 use privacy::open::{Opened, Tampered, Unopened, Verdict};
 use privacy::sign::Signature;
+use privacy::sketch::Told;
 use proto::{add_cells, decode_sid, encode_opened, v1};
 use record::rounds::FEWEST_APART;
 use record::{Entry, Kind, RoundError};
 use service::clock::{day, rfc3339};
 use service::fault;
+use service::random::secret32;
 use service::status::internal_status;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
@@ -187,11 +189,16 @@ impl Desk {
         if let Some(key) = survivors.veil_key() {
             self.veil.accept(round.coordinator(), key)?;
         }
-        round.unmask(&mut sums, &survivors)?;
-        let verdict = self.judge_and_record(&round, &sums, &survivors)?;
-        drop(sums);
-        fault::point("witness.open.recorded");
-        let (opened, signature) = round.open(&verdict, &survivors, self.standing.key());
+        let (opened, signature) = if round.terms().noise.is_some() {
+            drop(sums);
+            (self.draw(&round, &survivors)?, None)
+        } else {
+            round.unmask(&mut sums, &survivors)?;
+            let verdict = self.judge_and_record(&round, &sums, &survivors)?;
+            drop(sums);
+            fault::point("witness.open.recorded");
+            round.open(&verdict, &survivors, self.standing.key())
+        };
         fault::point("witness.open.judged");
         tracing::info!(cells = round.terms().shape.cells(), "opened a round");
         let sid = *round.sid();
@@ -213,6 +220,22 @@ impl Desk {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = round.judge(guards, survivors, &known)?;
         let told = known.news(&verdict.told).map_err(Unopened::from)?;
+        self.record(round, survivors, &told)?;
+        known.learn(&told);
+        Ok(verdict)
+    }
+
+    /// Opens a noisy round, in which there is nothing to judge. The noise is drawn once, after the round is on disk: it
+    /// is never opened again.
+    fn draw(&self, round: &Round, survivors: &Survivors) -> Result<Opened, Ended> {
+        let seed = secret32().map_err(|error| internal_status("drawing noise", &error))?;
+        self.record(round, survivors, &[])?;
+        fault::point("witness.open.recorded");
+        let exact = || Ended::Failed(Status::internal("the round has no noise"));
+        round.open_with_noise(survivors, &seed).ok_or_else(exact)
+    }
+
+    fn record(&self, round: &Round, survivors: &Survivors, told: &[Told]) -> Result<(), Ended> {
         let now = self.clock.now();
         fault::point("witness.open.before_record");
         let recorded = self.store.open_round(&record::Round {
@@ -221,11 +244,9 @@ impl Desk {
             sid: *round.sid(),
             family: round.terms().family,
             hospitals: survivors.hospitals(),
-            told: &told,
+            told,
         });
-        recorded.map_err(unrecordable)?;
-        known.learn(&told);
-        Ok(verdict)
+        recorded.map_err(unrecordable).map(|_| ())
     }
 }
 

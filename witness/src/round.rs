@@ -12,6 +12,7 @@ use privacy::blind::GuardKey;
 use privacy::conceal::{Receipt, seed_binding};
 use privacy::discover::{buckets_digest, names_digest, unite};
 use privacy::mask::Seed;
+use privacy::noise::regional;
 use privacy::open::{Opened, Tampered, Unopened, Verdict, judge, mask_sums, unmask};
 use privacy::roster::Roster;
 use privacy::seal::SealKey;
@@ -263,6 +264,17 @@ impl Round {
             .is_discovery()
             .then(|| key.sign(Context::Buckets, &buckets_digest(&self.sid, &opened.places)));
         (opened, signature)
+    }
+
+    /// Adds up all masks, each less a draw from `seed`, which serves this round alone; nothing is judged. `None` when the
+    /// round is exact.
+    pub(crate) fn open_with_noise(
+        &self,
+        survivors: &Survivors,
+        seed: &Zeroizing<[u8; 32]>,
+    ) -> Option<Opened> {
+        let noise = self.terms.noise.as_ref()?;
+        Some(regional::open(noise, &self.terms.shape, (&self.sid, &survivors.seeds), seed))
     }
 
     fn is_discovery(&self) -> bool {

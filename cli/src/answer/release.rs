@@ -34,7 +34,7 @@ pub struct Release {
     /// How exact each percentile is; empty when none was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approximations: Vec<Approximation>,
-    /// What each hospital says of its noise; empty unless the mode is `noisy`.
+    /// What each hospital says of its noise, or what the noise of regional sums is; empty unless the mode is `noisy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<Noise>,
     /// From question to answer, at the coordinator.
@@ -44,7 +44,7 @@ pub struct Release {
 /// What a hospital says of the noise in its cells.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Noise {
-    /// Its id.
+    /// Its id; empty for regional sums, to which the witness has added the noise.
     pub hospital: String,
     /// What the question cost it, in ρ of zero-concentrated differential privacy.
     pub rho: String,

@@ -180,6 +180,14 @@ pub fn admit_round(
     let thresholds = &mut admitted.thresholds;
     thresholds.persons = thresholds.persons.max(terms.floor.persons);
     thresholds.stays = thresholds.stays.max(terms.floor.stays);
+    admitted.noisy = match (admitted.noisy, &terms.noise) {
+        (None, None) => None,
+        (Some(own), Some(noise)) => Some(noise.bind(own, &admitted.request)?),
+        _ => {
+            let reason = "The offer is not as noisy as its question.";
+            return Err(Refusal::new(RefusalCode::Offer, "noise", reason, ""));
+        }
+    };
     let local_minimum = policy.pooled.local_minimum;
     let hospital = hospital.clone();
     Ok(Round { admitted, terms, sid, local_minimum, hospital, round_key, guard_key, veil })

@@ -13,6 +13,8 @@
 //! A whole small round, from request to receipts, is published in `testdata/round.txt`, together
 //! with the second implementation that made it (`round.py`).
 
+mod noisy;
+
 use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::admit::Round;
@@ -136,7 +138,10 @@ pub fn guard_binding(roster: &[u8; 32], hospital: &HospitalId) -> [u8; 32] {
 pub fn conceal(partial: Partial, round: &Round, seed: &Seed) -> Result<Concealed, Refusal> {
     debug_assert_eq!(partial.admitted().request().hash(), round.admitted.request().hash());
     check_places(&partial, round)?;
-    let mut entries = lay_out(partial, round);
+    let mut entries = match &round.terms.noise {
+        Some(noise) => noisy::lay_out(partial, round, noise),
+        None => lay_out(partial, round),
+    };
     let mut expander = Expander::default();
     let stream = seed.stream(&round.sid, &round.hospital);
     let mut hasher = blake3::Hasher::new();

@@ -300,6 +300,7 @@ impl Fixture {
             family: request.family(),
             round_key: round_key.commitment(),
             veiled: [0; 32],
+            noise: None,
             witness_key: bytes(tag, "witness"),
             floor,
             roster: roster.hash(),

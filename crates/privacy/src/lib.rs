@@ -65,6 +65,7 @@ pub use dominance::Dominance;
 pub use gate::{Released, release};
 pub use growth::Growth;
 pub use measure::{Input, Measure};
+pub use noise::regional::RoundNoise;
 pub use noise::{Noise, Noisy};
 pub use partial::Partial;
 pub use policy::Policy;

@@ -1,8 +1,8 @@
 //! Noise: answers that are true to a stated deviation, and what they cost.
 //!
-//! A noisy question is about one hospital's own cells and needs neither a minimum of persons nor a
-//! steward's leave: whatever somebody else knows, and however many questions are asked, an answer says
-//! nearly the same with and without any one person. Four steps make it so:
+//! A noisy question needs neither a minimum of persons nor a steward's leave: whatever somebody else knows, and
+//! however many questions are asked, an answer says nearly the same with and without any one person. Four steps make
+//! it so:
 //! 1. *Contributions are bounded.* Of each person the relation keeps [`Noise::rows_per_person`] rows, and each
 //!    value is clamped to what the hospital's policy says. One person then moves the numbers of one cell
 //!    kind, over all groups together, by at most `Δ` = rows × bound (in the Euclidean norm).
@@ -15,6 +15,8 @@
 //!    appear; with a threshold of `rows + σ √(2 ln(rows / δ'))` that happens with a probability of at most `δ'`.
 //! 4. *The hospital's ledger pays* `ρ` from what the user and what everybody may spend in a year.
 //!
+//! Noise in regional sums is drawn by the witness ([`regional`]); what follows is about a hospital's own cells.
+//!
 //! Bounds, threshold and deviations follow from the question and the policy, never from rows, and are told. What
 //! bounding takes away is not told, and is no noise: the deviation is not the whole error.
 //!
@@ -22,6 +24,7 @@
 //! fails after rows were looked at is paid for.
 
 pub mod gaussian;
+pub mod regional;
 
 use model::{Refusal, RefusalCode};
 use num_bigint::BigUint;
@@ -104,6 +107,12 @@ impl Noise {
         problems
     }
 
+    /// Whether a policy can say so.
+    #[must_use]
+    pub fn is_sane(&self) -> bool {
+        self.problems().is_empty()
+    }
+
     /// Up to where values of `input` count, in units of its scale.
     #[must_use]
     pub fn bound(&self, input: &Input) -> u128 {
@@ -149,24 +158,38 @@ impl Noise {
                 "Ask with a smaller --noise.",
             ));
         }
-        if request.scope() != Scope::PerHospital {
-            return Err(Refusal::new(
-                RefusalCode::Scope,
-                "--noise",
-                "Regional sums are exact; noise is drawn by each hospital for its own cells.",
-                "Group by hospital_id, or ask without --noise.",
-            ));
-        }
-        if request.fitting().is_some() || !request.measures().iter().all(|one| is_linear(*one)) {
-            return Err(Refusal::new(
-                RefusalCode::Request,
-                "--noise",
-                "With noise, hospitals tell counts, sums and means.",
-                "Ask for COUNT, SUM and AVG only, or without --noise.",
-            ));
-        }
+        check_linear(request)?;
         Ok(Noisy { rule: self, rho_micro })
     }
+}
+
+/// Checks that noise can hide what `request` asks for: each person moves each cell by a bounded number.
+///
+/// # Errors
+/// A [`Refusal`] with code `request`.
+pub fn check_linear(request: &ReleaseRequest) -> Result<(), Refusal> {
+    let is_pooled = request.scope() == Scope::Pooled;
+    let counts_hospitals = |one: &Measure| *one == Measure::Contributors;
+    if is_pooled && request.measures().iter().any(counts_hospitals) {
+        return Err(Refusal::new(
+            RefusalCode::Request,
+            "--noise",
+            "How many hospitals have a group is not told with noise.",
+            "Ask for COUNT(*), SUM and AVG, or without --noise.",
+        ));
+    }
+    let is_plain = request.measures().iter().all(|one| is_linear(*one));
+    // A round without measures is a search for codes.
+    let is_bare = is_pooled && request.measures().is_empty();
+    if request.fitting().is_some() || !is_plain || is_bare {
+        return Err(Refusal::new(
+            RefusalCode::Request,
+            "--noise",
+            "With noise, counts, sums and means are told.",
+            "Ask for COUNT, SUM and AVG only, or without --noise.",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a person moves each of its cells by a bounded number.
@@ -318,18 +341,22 @@ fn noisy_group(
         0 => *cell,
         deviation => add(*cell, draw.sample(*deviation)),
     }));
+    tidy(&mut cells, rows, request);
+    let withheld = vec![false; request.measures().len()];
+    ReleasedGroup::new(group.key, u64::try_from(rows).unwrap_or(u64::MAX), cells, withheld)
+}
+
+/// Cells as they are told: those that are no draw of their own, and no number of rows below none.
+pub(crate) fn tidy(cells: &mut [i128], rows: i128, request: &ReleaseRequest) {
     let mut offset = 0;
     for measure in request.measures() {
         match measure {
             Measure::Rows => cells[offset] = rows,
             Measure::Contributors => cells[offset] = 1,
-            // A number of rows is not below none.
             _ => cells[offset] = cells[offset].max(0),
         }
         offset += measure.width();
     }
-    let withheld = vec![false; request.measures().len()];
-    ReleasedGroup::new(group.key, u64::try_from(rows).unwrap_or(u64::MAX), cells, withheld)
 }
 
 const fn add(cell: i128, noise: i128) -> i128 {

@@ -134,10 +134,6 @@ impl TryFrom<ProjectParts> for Project {
         if !parts.pooled && !parts.per_hospital {
             return Err(wrong("scopes", "A project asks for pooled or per-hospital cells."));
         }
-        if parts.pooled && parts.mode != Mode::Exact {
-            let reason = "Regional sums have no noise: such a project asks for per-hospital cells.";
-            return Err(wrong("scopes", reason));
-        }
         if !(1..=MAX_QUESTIONS).contains(&parts.questions) {
             let reason = format!("A project has a budget of 1 to {MAX_QUESTIONS} questions.");
             return Err(wrong("questions", reason));
@@ -211,7 +207,11 @@ impl Project {
             ),
             Mode::Noise { rho_year_micro } => {
                 let (units, micro) = (rho_year_micro / 1_000_000, rho_year_micro % 1_000_000);
-                format!("{scopes}, with noise that costs at most {units}.{micro:06} of rho a year")
+                let listed =
+                    if *pooled { "; which codes enough patients have is told exactly" } else { "" };
+                format!(
+                    "{scopes}, with noise that costs at most {units}.{micro:06} of rho a year{listed}"
+                )
             }
         };
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
@@ -258,7 +258,7 @@ impl Project {
             (Mode::Exact, Some(_)) => {
                 refuse("The project's answers are exact.".to_owned(), "Ask without --noise.")
             }
-            (Mode::Noise { .. }, None) => {
+            (Mode::Noise { .. }, None) if !is_search => {
                 refuse("The project's answers have noise.".to_owned(), "Ask with --noise.")
             }
             _ => Ok(()),

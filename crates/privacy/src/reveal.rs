@@ -8,6 +8,8 @@
 //! below 2^60 cannot be changed with a better chance than 2^-66. How many groups are withheld the
 //! coordinator cannot check: there it has the witness's word.
 
+mod noisy;
+
 use crate::blind::{RoundKey, accumulate, count_of};
 use crate::combine::{Combined, CombinedGroup};
 use crate::domain::Domain;
@@ -17,6 +19,8 @@ use crate::measure::{HOSPITALS_CAP, ROWS_CAP};
 use crate::open::{Opened, slots};
 use crate::request::ReleaseRequest;
 use crate::shape::{Check, MAX_MASKED_MEASURES, Shape};
+
+pub use noisy::reveal_noisy;
 
 /// Most rows of one answer; anything beyond was not made by hospitals.
 const ROWS_LIMIT: u128 = ROWS_CAP as u128 * HOSPITALS_CAP as u128;
@@ -83,11 +87,7 @@ pub fn reveal(
     key: &RoundKey,
 ) -> Result<Combined, RevealError> {
     let cells = shape.cells();
-    let order = key.order(cells);
-    let mut cell_at = vec![0usize; cells];
-    for (cell, place) in order.iter().enumerate() {
-        cell_at[*place as usize] = cell;
-    }
+    let cell_at = cells_at(shape, key);
     let ascending = opened.places.windows(2).all(|pair| pair[0] < pair[1]);
     if !ascending || opened.places.len() != opened.verdicts.len() || !is_earned(opened, shape) {
         return Err(RevealError::Shape);
@@ -268,6 +268,15 @@ impl<'a> Checked<'a> {
         }
         u64::try_from(sum).map_err(|_| RevealError::Check)
     }
+}
+
+/// The cell that stands at each place of the round's order.
+fn cells_at(shape: &Shape, key: &RoundKey) -> Vec<usize> {
+    let mut cell_at = vec![0usize; shape.cells()];
+    for (cell, place) in key.order(shape.cells()).iter().enumerate() {
+        cell_at[*place as usize] = cell;
+    }
+    cell_at
 }
 
 /// The codes of a cell; `None` when one of its places has no name.

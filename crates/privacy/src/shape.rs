@@ -155,10 +155,13 @@ impl Shape {
         let money = |input: usize| request.inputs().get(input).is_some_and(|input| input.money);
         let count = |number: usize| u32::try_from(number).map_err(|_| TooLarge);
         let measures = request.measures().iter().zip(request.supports());
+        // Noise needs no rule that would have to be judged.
+        let is_judged = request.rho_micro().is_none();
         let measures = measures.map(|(measure, supports)| {
+            let sums = if is_judged { money_sums(*measure, &money).len() } else { 0 };
             Ok(MeasureShape {
-                supports: *supports,
-                money: count(money_sums(*measure, &money).len())?,
+                supports: if is_judged { *supports } else { 0 },
+                money: count(sums)?,
                 width: count(measure.width())?,
                 bins: count(measure.bins())?,
                 tallies: count(measure.tallies())?,

@@ -69,7 +69,7 @@ pub struct Mark(NonZeroU32);
 /// Whose population a masked upload describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sketched {
-    /// None: a listing tells only which places pass.
+    /// None: a listing tells only which places pass, and noise needs no comparison.
     Nothing,
     /// That of each cell.
     Cells,
@@ -94,7 +94,7 @@ impl Sketched {
     pub fn of(request: &ReleaseRequest) -> Self {
         match request.fitting() {
             Some(_) => Self::Whole,
-            None if request.is_listing() => Self::Nothing,
+            None if request.is_listing() || request.rho_micro().is_some() => Self::Nothing,
             None => Self::Cells,
         }
     }

@@ -7,6 +7,7 @@
 use model::{HospitalId, Refusal, RefusalCode};
 
 use crate::canonical::Writer;
+use crate::noise::regional::RoundNoise;
 use crate::policy::{DOMINANCE_OFF_E4, LARGEST_MINIMUM, Policy};
 use crate::request::ReleaseRequest;
 use crate::roster::{FEWEST_HOSPITALS, Roster};
@@ -62,6 +63,8 @@ pub struct Terms {
     pub shape: Shape,
     /// Milliseconds that the round lives, counted by everybody from when they hear of it.
     pub lifetime_ms: u32,
+    /// With which noise the sums are opened; without, exactly.
+    pub noise: Option<RoundNoise>,
 }
 
 /// Both authorities' signatures over a sid.
@@ -174,6 +177,15 @@ impl Terms {
             let more = u64::from(tallies.saturating_sub(1)) | u64::from(*whole) << 16;
             writer.number(u64::from(*bins) | more << 32);
         }
+        if let Some(RoundNoise { rho_micro, rows_per_person, money, number, deviations }) =
+            &self.noise
+        {
+            writer.text("noise");
+            writer.number(*rho_micro);
+            [rows_per_person, money, number].into_iter().for_each(|n| writer.number((*n).into()));
+            writer.number(deviations.len() as u64);
+            deviations.iter().for_each(|deviation| writer.bytes(&deviation.to_le_bytes()));
+        }
         writer.hash()
     }
 
@@ -218,7 +230,7 @@ impl Terms {
         if self.lifetime_ms == 0 || self.lifetime_ms > MAX_LIFETIME_MS {
             return Err(refuse("lifetime", "The offer has no proper end.", ""));
         }
-        Ok(())
+        self.noise.as_ref().map_or(Ok(()), |noise| noise.check(&self.shape))
     }
 
     /// Checks the terms as everybody does, and that both authorities have signed them.

@@ -1,5 +1,6 @@
 //! Everything that travels in a round comes back as it was, and damage is refused.
 
+use privacy::RoundNoise;
 use privacy::sign::SigningKey;
 use proptest::prelude::*;
 use prost::Message;
@@ -19,6 +20,13 @@ fn terms() -> Terms {
         family: [4; 32],
         round_key: [5; 32],
         veiled: [8; 32],
+        noise: Some(RoundNoise {
+            rho_micro: 5_000,
+            rows_per_person: 1,
+            money: 2,
+            number: 3,
+            deviations: vec![18, 0, u128::MAX],
+        }),
         witness_key: [6; 32],
         floor: Floor { persons: 11, stays: 12, hospitals: 3, dominance_e4: 5_625 },
         roster: [7; 32],

@@ -110,6 +110,7 @@ fn round(roster: &Roster) -> Round {
         family: request.family(),
         round_key: key_of_round.commitment(),
         veiled: [8; 32],
+        noise: None,
         witness_key: SealKey::from_signing(&key(4)).public(),
         floor: Floor::of(&Policy::answering()).unwrap(),
         roster: roster.hash(),

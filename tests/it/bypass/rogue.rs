@@ -102,6 +102,7 @@ impl Rogue {
             family: request.family(),
             round_key: round_key().commitment(),
             veiled: self.veiled(request),
+            noise: None,
             witness_key: [0; 32],
             floor: Floor::of(&Policy::answering()).unwrap(),
             roster: self.roster.hash(),

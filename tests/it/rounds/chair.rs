@@ -132,6 +132,7 @@ impl<'a> Chair<'a> {
             family: request.family(),
             round_key: round_key.commitment(),
             veiled: self.veiled(request, round_key).map_or([0; 32], |veiled| veiled.hash()),
+            noise: None,
             witness_key: [0; 32],
             floor: Floor::of(&Policy::answering()).unwrap(),
             roster: self.roster.hash(),

@@ -129,6 +129,7 @@ impl Parties {
             family: request.family(),
             round_key: round_key.commitment(),
             veiled: [0; 32],
+            noise: None,
             witness_key: witness_key.public(),
             floor: Floor::of(&policy).ok_or_else(|| wrong("the policy has minima"))?,
             roster: roster.hash(),

@@ -14,7 +14,7 @@ fn fixture() -> Fixture {
 type Change = (&'static str, fn(&mut Terms));
 
 /// One change for every field, and for every number inside.
-const CHANGES: [Change; 24] = [
+const CHANGES: [Change; 26] = [
     ("region", |t| t.region = "west".into()),
     ("nonce_a", |t| t.nonce_a[31] ^= 1),
     ("nonce_b", |t| t.nonce_b[0] ^= 1),
@@ -41,7 +41,14 @@ const CHANGES: [Change; 24] = [
     ("other sums of money", |t| reshape(t, 0, |m| m[1].money -= 1)),
     ("other widths", |t| reshape(t, 0, |m| m[1].width -= 1)),
     ("lifetime_ms", |t| t.lifetime_ms += 1),
+    ("noise", |t| t.noise = Some(noise(&[18, 0]))),
+    ("other noise", |t| t.noise = Some(noise(&[18, 1]))),
 ];
+
+fn noise(deviations: &[u128]) -> RoundNoise {
+    let deviations = deviations.to_vec();
+    RoundNoise { rho_micro: 1, rows_per_person: 1, money: 1, number: 1, deviations }
+}
 
 fn reshape(terms: &mut Terms, more_cells: usize, change: fn(&mut Vec<MeasureShape>)) {
     let mut measures = terms.shape.measures().to_vec();
@@ -91,6 +98,7 @@ fn no_field_is_forgotten_by_the_changes_above() {
         hospitals: _,
         shape: _,
         lifetime_ms: _,
+        noise: _,
     } = fixture().terms;
     let names: Vec<&str> = CHANGES.iter().map(|(what, _)| *what).collect();
     for field in [
@@ -108,6 +116,7 @@ fn no_field_is_forgotten_by_the_changes_above() {
         "veiled",
         "roster",
         "lifetime_ms",
+        "noise",
     ] {
         assert!(names.contains(&field), "{field}");
     }

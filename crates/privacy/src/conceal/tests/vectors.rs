@@ -121,6 +121,7 @@ fn terms() -> Terms {
         family: request.family(),
         round_key: round_key().commitment(),
         veiled: veiled(&request).hash(),
+        noise: None,
         witness_key: [0x43; 32],
         floor: Floor { persons: 11, stays: 11, hospitals: 3, dominance_e4: 5_625 },
         roster: roster().hash(),

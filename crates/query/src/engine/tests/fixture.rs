@@ -194,6 +194,7 @@ pub(super) fn pooled(request: &ReleaseRequest) -> Admitted {
         family: request.family(),
         round_key: round_key.commitment(),
         veiled: [0; 32],
+        noise: None,
         witness_key: [3; 32],
         floor: Floor::of(&open_policy()).unwrap(),
         roster: roster.hash(),
