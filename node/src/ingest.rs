@@ -35,6 +35,7 @@ mod order;
 mod parse;
 mod quarantine;
 mod records;
+mod renumber;
 mod shape;
 mod snapshot;
 mod sorted;
@@ -58,6 +59,7 @@ use self::keys::{HospitalKey, Numbers};
 use self::mapping::Mapping;
 use self::quarantine::Quarantine;
 use self::records::Records;
+use self::renumber::Renumbering;
 use self::shape::Shape;
 use self::snapshot::{Incoming, NO_ROWS};
 use self::source::SourceFile;
@@ -377,7 +379,10 @@ fn write(
     let mut fillings = std::mem::take(&mut filled.tables);
     let derived = derive(&mut filled.people, &mut fillings, request.dip_list.as_deref())?;
     let accepted = u64::try_from(filled.people.stays.len()).unwrap_or(u64::MAX);
-    for table in TABLES {
+    let mut places = Renumbering::of(filled.people.stays.len());
+    // Stays come first: the others take their numbers from them.
+    let stays = TABLES.iter().filter(|table| table.one_row_per_stay);
+    for table in stays.chain(TABLES.iter().filter(|table| !table.one_row_per_stay)) {
         let found = fillings.iter().position(|filling| filling.shape.table.name == table.name);
         let filling = found.map(|position| fillings.swap_remove(position));
         let mut told = |rows| progress(Progress { phase: Phase::Writing(table.name), rows });
@@ -385,21 +390,22 @@ fn write(
             None => incoming.write_table(table, NO_ROWS, &mut told)?,
             Some(Filling { runs, dictionaries, .. }) => {
                 let merge = runs.merge(&dictionaries)?;
-                let derived = table.one_row_per_stay.then_some(&derived);
-                let rows = merge.map(move |batch| match derived {
-                    Some(derived) => derived.complete(&batch?),
-                    None => batch,
-                });
-                incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
+                if table.one_row_per_stay {
+                    let rows = merge.map(|batch| places.number(&derived.complete(&batch?)?));
+                    incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
+                } else {
+                    let rows = merge.map(|batch| places.renumber(&batch?));
+                    incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
+                }
             }
         };
         tables.insert(table.name.to_owned(), record);
     }
     let people = &mut filled.people;
     let persons = u64::try_from(people.persons.len()).unwrap_or(u64::MAX);
-    for (name, numbers) in [(STAY_KEYS, &mut people.stays), (PERSON_KEYS, &mut people.persons)] {
-        incoming.write_keys(name, &Numbers::into_ordered(std::mem::take(numbers)))?;
-    }
+    let stays = Numbers::into_ordered(std::mem::take(&mut people.stays));
+    incoming.write_keys(STAY_KEYS, &places.reorder(&stays)?)?;
+    incoming.write_keys(PERSON_KEYS, &std::mem::take(&mut people.persons).into_ordered())?;
     let quarantine = filled.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
     let created = time::OffsetDateTime::from(request.now);
     let created = created.format(&time::format_description::well_known::Rfc3339);

@@ -34,6 +34,11 @@ impl Hmac {
     pub(crate) fn bytes(self) -> [u8; HMAC_BYTES] {
         ((u128::from(self.0) << 64) | u128::from(self.1)).to_be_bytes()
     }
+
+    #[cfg(test)]
+    pub(crate) const fn of_number(number: u64) -> Self {
+        Self(number, 0)
+    }
 }
 
 /// An HMAC is already uniform and unpredictable to who writes the source: its first word is its

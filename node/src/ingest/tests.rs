@@ -90,6 +90,16 @@ fn table(report: &IngestReport, name: &str) -> RecordBatch {
     concat_batches(&schema, &batches).unwrap()
 }
 
+/// What each number stands for.
+fn hmacs(report: &IngestReport, name: &str) -> Vec<Vec<u8>> {
+    let file = fs::File::open(report.folder.join(name)).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let hmacs = |batch: RecordBatch| -> Vec<_> {
+        batch.column(1).as_fixed_size_binary().iter().map(|hmac| hmac.unwrap().to_vec()).collect()
+    };
+    batches.flat_map(|batch| hmacs(batch.unwrap())).collect()
+}
+
 fn texts(batch: &RecordBatch, name: &str) -> Vec<Option<String>> {
     let text = cast(batch.column_by_name(name).unwrap(), &DataType::Utf8).unwrap();
     text.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
@@ -127,7 +137,11 @@ fn good_rows_are_typed_keyed_sorted_and_stored() {
     assert_eq!(texts(&stays, "hospital_county"), vec![Some("东湖".to_owned()); 3]);
     let keys: Vec<u32> = stays.column(0).as_primitive::<UInt32Type>().values().to_vec();
     let persons: Vec<u32> = stays.column(1).as_primitive::<UInt32Type>().values().to_vec();
-    assert_eq!((keys, persons), (vec![2, 0, 1], vec![1, 0, 0]));
+    // A stay's number is its place.
+    assert_eq!((keys, persons), (vec![0, 1, 2], vec![1, 0, 0]));
+    let (key, names) = (HospitalKey::open(&site.path("key")).unwrap(), ["c", "a", "b"]);
+    let expected = names.map(|stay| key.sign("stay:", stay).bytes().to_vec());
+    assert_eq!(hmacs(&report, "stay_keys.parquet"), expected);
     let cost = stays.column_by_name("total_cost").unwrap().as_primitive::<Decimal128Type>();
     assert_eq!((cost.is_null(0), cost.value(1), cost.value(2)), (true, 12_345_678, 990_000));
     let los = stays.column_by_name("los_days").unwrap().as_primitive::<Int32Type>();
@@ -139,7 +153,7 @@ fn good_rows_are_typed_keyed_sorted_and_stored() {
     let class = texts(&fees, "class");
     assert_eq!(class, ["bed", "bed", "consumable"].map(|class| Some(class.to_owned())));
     let keys = fees.column(0).as_primitive::<UInt32Type>().values().to_vec();
-    assert_eq!(keys, [0, 2, 0]);
+    assert_eq!(keys, [1, 0, 1]);
     assert_eq!(table(&report, "diagnosis").num_rows(), 0);
     for entry in fs::read_dir(&report.folder).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
