@@ -113,7 +113,8 @@ impl Rounds {
         kin: &[[u8; 32]],
     ) -> Result<Vec<HospitalId>, RoundFailure> {
         let _turn = if kin.is_empty() { None } else { Some(self.turn.lock().await) };
-        let chosen = self.choose(gathered, answered, (agreed.terms.family, kin), need)?;
+        let family = agreed.terms.compared_family();
+        let chosen = self.choose(gathered, answered, (family, kin), need)?;
         self.record_round(agreed, &chosen).await?;
         Ok(chosen)
     }
@@ -125,7 +126,8 @@ impl Rounds {
     ) -> Result<(), RoundFailure> {
         let now = self.clock.now();
         let (at, today) = (rfc3339(now), day(now));
-        let (store, sid, family) = (self.store.clone(), agreed.sid, agreed.terms.family);
+        let (store, sid) = (self.store.clone(), agreed.sid);
+        let family = agreed.terms.compared_family();
         let hospitals = chosen.to_vec();
         let recorded = on_thread(move || {
             store.open_round(&record::Round {

@@ -8,7 +8,7 @@ use model::HospitalId;
 use privacy::blind::RoundKey;
 use privacy::open::Opened;
 use privacy::reveal::{RevealError, Total, reveal, reveal_noisy};
-use privacy::{Combined, ReleaseRequest, Shape};
+use privacy::{Combined, ReleaseRequest, RoundNoise, Shape};
 use proto::UploadProof;
 use tokio::task::spawn_blocking;
 
@@ -90,17 +90,20 @@ pub(crate) async fn on_thread<T: Send + 'static>(
     spawn_blocking(work).await.map_err(internal)
 }
 
-/// Takes the opened masks away and gives every group its codes back; of a noisy round groups of `least_rows`.
+/// Takes the opened masks away and gives every group its codes back; of a noisy round groups of so many
+/// rows.
 pub(crate) async fn revealed(
     total: Total,
     opened: Opened,
     request: ReleaseRequest,
     shape: Shape,
-    (key, least_rows): (RoundKey, Option<u64>),
+    (key, noise): (RoundKey, Option<(RoundNoise, u64)>),
 ) -> Result<(Combined, Opened), RoundFailure> {
     let revealed = on_thread(move || {
-        let combined = match least_rows {
-            Some(least) => reveal_noisy(&total, &opened, &request, &shape, &key, least),
+        let combined = match &noise {
+            Some((noise, least)) => {
+                reveal_noisy(&total, &opened, &request, &shape, &key, (noise, *least))
+            }
             None => reveal(&total, &opened, &request, &shape, &key),
         };
         combined.map(|combined| (combined, opened))

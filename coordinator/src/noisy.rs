@@ -7,19 +7,22 @@ use model::{Refusal, RefusalCode};
 use num_traits::ToPrimitive as _;
 use privacy::combine::ReceivedNoise;
 use privacy::noise::regional::{least_rows, narrowest};
-use privacy::noise::{check_linear, share};
+use privacy::noise::{afford, check_linear, share};
 use privacy::request::Scope;
 use privacy::{Combined, Measure, Noise, Project, Received, ReleaseRequest, RoundNoise, Terms};
 use proto::v1;
 use query::question::{Question, Spread};
 
+use crate::lists::LeftOut;
 use crate::pooled::PooledReplies;
-use crate::registry::Site;
+use crate::registry::{Absence, Site};
 
 /// The dimension that keeps hospitals apart.
 const HOSPITAL: &str = "hospital_id";
-/// Answers that are kept.
+/// Answers that are kept of one user.
 const MOST_KEPT: usize = 64;
+/// Groups of all answers that are kept.
+const MOST_GROUPS: usize = 1 << 20;
 
 /// What came with noisy cells.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ pub(crate) fn rules(scope: Scope, rho_micro: u64) -> Vec<String> {
             ),
             "of each person of a hospital so many rows count, and up to such a value, as the narrowest policy of the \
              hospitals says",
-            "groups are shown when their noisy number of rows is three deviations or more; their codes come from \
+            "groups are shown when their noisy number of rows is three deviations and the minimum or more; their codes come from \
              lists that are exact, and a group that one hospital has is its own number with noise",
         ),
     };
@@ -98,6 +101,22 @@ pub(crate) fn rules(scope: Scope, rho_micro: u64) -> Vec<String> {
 /// What the hospitals' policies say about noise, as far as they tell.
 fn policies(sites: &[Arc<Site>]) -> Vec<Noise> {
     sites.iter().filter_map(|site| site.noise()).collect()
+}
+
+/// The hospitals that may answer `request` by what they say of noise, and those that would refuse it: the others would
+/// pay for a round without them that might come to nothing. Who says nothing may.
+pub(crate) fn able(sites: Vec<Arc<Site>>, request: &ReleaseRequest) -> (Vec<Arc<Site>>, LeftOut) {
+    let Some(rho_micro) = request.rho_micro() else { return (sites, Vec::new()) };
+    let (mut able, mut poor) = (Vec::new(), Vec::new());
+    for site in sites {
+        match afford(site.noise(), rho_micro) {
+            Err(refusal) if site.known().description.is_some() => {
+                poor.push((site, Absence::Refused(Box::new(refusal))));
+            }
+            _ => able.push(site),
+        }
+    }
+    (able, poor)
 }
 
 /// The noise of a round over `sites`; none when its request is exact.
@@ -230,27 +249,52 @@ pub(crate) struct Key {
 }
 
 /// Noisy regional answers that were paid for, the latest last; whoever asks again hears the same. They are forgotten
-/// when the coordinator ends: then a repetition is paid for anew.
+/// when the coordinator ends, and when a user asks for very many: then a repetition is paid for anew.
 #[derive(Debug, Default)]
 pub(crate) struct Drawn(Mutex<VecDeque<(Key, PooledReplies)>>);
 
+/// Whether a hospital that was missing for this reason may answer when it is asked again, as far as its site says now.
+fn may_answer(site: &Site, absence: &Absence) -> bool {
+    match absence {
+        // Until its policy or snapshot changes, which is another key.
+        Absence::NoSnapshot | Absence::HeldBack => false,
+        Absence::Refused(refusal) => {
+            use RefusalCode::{Budget, PolicyUnset, Scope};
+            ![Budget, PolicyUnset, Scope].contains(&refusal.code)
+        }
+        Absence::Unreachable | Absence::Deadline | Absence::Identity | Absence::Failed => {
+            site.known().absence.is_none()
+        }
+    }
+}
+
 impl Drawn {
-    /// What was answered under this key.
+    /// What was answered under this key, unless a hospital that was missing then may answer now.
     pub(crate) fn recall(&self, key: &Key) -> Option<PooledReplies> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(known, _)| known == key).map(|(_, replies)| replies.clone())
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(known, _)| known == key)?;
+        let (key, replies) = kept.remove(place)?;
+        let repeated = replies.clone();
+        let is_open = replies.absent.iter().any(|(site, absence)| may_answer(site, absence));
+        kept.push_back((key, replies));
+        (!is_open).then_some(repeated)
     }
 
-    /// Keeps an answer, unless hospitals are missing in it that may be there when it is asked again.
+    /// Keeps an answer in the place of an earlier one.
     pub(crate) fn keep(&self, key: Key, replies: &PooledReplies) {
-        if !replies.absent.iter().all(|(_, absence)| absence.is_lasting()) {
-            return;
-        }
+        let groups = |replies: &PooledReplies| -> usize {
+            replies.combined.iter().map(|combined| combined.groups.len()).sum()
+        };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != key);
-        if kept.len() >= MOST_KEPT {
-            kept.pop_front();
+        let is_own = |(known, _): &(Key, PooledReplies)| known.user == key.user;
+        if kept.iter().filter(|one| is_own(one)).count() >= MOST_KEPT {
+            let oldest = kept.iter().position(is_own);
+            oldest.and_then(|place| kept.remove(place));
         }
         kept.push_back((key, replies.clone()));
+        while kept.iter().map(|(_, replies)| groups(replies)).sum::<usize>() > MOST_GROUPS {
+            kept.pop_front();
+        }
     }
 }

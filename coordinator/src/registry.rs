@@ -63,11 +63,6 @@ impl Absence {
         matches!(self, Self::Refused(_))
     }
 
-    /// Whether it would be the same if the question were asked again at once.
-    pub(crate) const fn is_lasting(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::NoSnapshot | Self::HeldBack)
-    }
-
     /// Reads a node's status.
     pub(crate) fn of(status: &Status) -> Self {
         if let Some(refusal) = service::status::refusal_of(status) {

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::gathered::{Gathered, Settled, on_thread, revealed};
+use crate::lists::LeftOut;
 use crate::noisy;
 use crate::progress::{ProgressSender, count, millis};
 use crate::registry::{Absence, Registry, Site};
@@ -212,13 +213,7 @@ impl Rounds {
         let request = asked.request;
         let shape = Shape::of(request).map_err(too_large)?;
         let roster = self.standing.roster().map_err(internal)?;
-        let left_out = |site: &Arc<Site>| without.iter().any(|(other, _)| other.id == site.id);
-        let (sites, strangers): (Vec<_>, Vec<_>) = registry
-            .sites()
-            .iter()
-            .filter(|site| !left_out(site))
-            .cloned()
-            .partition(|site| roster.hospitals().contains_key(&site.id));
+        let (sites, not_asked) = self.invited(registry, without, &roster, request).await?;
         let _memory = self.memory_for(&shape, sites.len(), until).await?;
         fault::point("coordinator.round.before_propose");
         let agreed = Arc::new(self.agree(asked, &shape, &sites, &roster, until).await?);
@@ -231,8 +226,7 @@ impl Rounds {
         if heard_anew(&absent, &self.clock).await && !is_last {
             return Ok(None);
         }
-        absent.extend(strangers.into_iter().map(|site| (site, Absence::Identity)));
-        absent.extend(without.iter().cloned());
+        absent.extend(not_asked);
         fault::point("coordinator.round.collected");
         let need = self.quorum.max(FEWEST_HOSPITALS);
         let answered: Vec<_> = gathered.proofs.keys().cloned().collect();
@@ -258,7 +252,8 @@ impl Rounds {
             timeout(left, opening).await.map_err(|_| RoundFailure::silent(left))??;
         fault::point("coordinator.round.opened");
         let noise = noisy::statement(&agreed.terms, request, &sites);
-        let key = (agreed.round_key.clone(), noise.as_ref().map(|noise| noise.least_rows));
+        let least = noise.as_ref().map(|noise| noise.least_rows);
+        let key = (agreed.round_key.clone(), agreed.terms.noise.clone().zip(least));
         let (combined, opened) = revealed(total, opened, request.clone(), shape, key).await?;
         fault::point("coordinator.round.before_record");
         let passing = signature.map(|signature| (opened.places.clone(), signature));
@@ -274,6 +269,28 @@ impl Rounds {
         let outcome =
             Outcome { sid, combined, present, absent, bytes, snapshots, passing, round_key, noise };
         Ok(Some(outcome))
+    }
+
+    /// The hospitals that are offered the round, and all others with the reason why not.
+    async fn invited(
+        &self,
+        registry: &Registry,
+        without: &[(Arc<Site>, Absence)],
+        roster: &Roster,
+        request: &ReleaseRequest,
+    ) -> Result<(Vec<Arc<Site>>, LeftOut), RoundFailure> {
+        let left_out = |site: &Arc<Site>| without.iter().any(|(other, _)| other.id == site.id);
+        let sites = registry.sites().iter().filter(|site| !left_out(site)).cloned();
+        let (sites, strangers): (Vec<_>, Vec<_>) =
+            sites.partition(|site| roster.hospitals().contains_key(&site.id));
+        acquaint(&sites, &self.clock).await;
+        let (sites, poor) = noisy::able(sites, request);
+        if sites.len() < self.quorum.max(FEWEST_HOSPITALS) && !poor.is_empty() {
+            return Err(RoundFailure::Missing(poor));
+        }
+        let strangers = strangers.into_iter().map(|site| (site, Absence::Identity));
+        let not_asked = strangers.chain(without.iter().cloned()).chain(poor);
+        Ok((sites, not_asked.collect()))
     }
 
     /// The memory that a round's uploads may take at a time, out of what all rounds share.
@@ -310,7 +327,6 @@ impl Rounds {
         if hospitals.len() < FEWEST_HOSPITALS {
             return Err(quorum_failure(hospitals.len(), FEWEST_HOSPITALS));
         }
-        acquaint(sites, &self.clock).await;
         let (extents, constants) = (extents(sites), constants(sites));
         let veil = Veil { key: self.veil_key.clone(), extents, constants };
         let veiled = frame.and_then(|frame| veil.over(frame, request, shape, &round_key));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use model::RefusalCode;
-use privacy::noise;
 use privacy::sketch::Extent;
 use privacy::veil::EXTENTS;
 use service::Clock;
@@ -46,12 +45,11 @@ pub(crate) fn constants(sites: &[Arc<Site>]) -> BTreeMap<String, String> {
     all
 }
 
-/// Asks hospitals to describe themselves again whose data lie elsewhere than they last told, or whose bounds on what a
-/// person contributes are others. Whether there are any.
+/// Asks hospitals to describe themselves again whose data lie elsewhere than they last told. Whether there are any.
 pub(crate) async fn heard_anew(absent: &[(Arc<Site>, Absence)], clock: &Clock) -> bool {
     let lies_elsewhere = |absence: &Absence| {
         matches!(absence, Absence::Refused(refusal)
-            if refusal.code == RefusalCode::Offer && [EXTENTS, noise::regional::SUBJECT].contains(&refusal.subject.as_str()))
+            if refusal.code == RefusalCode::Offer && refusal.subject == EXTENTS)
     };
     let moved = absent.iter().filter(|(_, absence)| lies_elsewhere(absence));
     !join_all(moved.map(|(site, _)| site.describe(clock, false))).await.is_empty()

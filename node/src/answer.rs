@@ -15,7 +15,7 @@ use record::{Standing, Ticket};
 use service::status::{internal_status, refusal_status};
 use service::{Clock, fault};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::timeout;
 use tonic::Status;
 
@@ -109,12 +109,10 @@ impl Desk {
             project: admitted.project().cloned(),
         };
         let is_noisy = admitted.noisy().is_some();
+        let _place = self.waited(until, self.places.acquire()).await?;
         let ticket = self.books.reserve(payment).await?;
         fault::point("node.release.reserved");
-        let work = async {
-            let _place = self.places.acquire().await;
-            self.compute(engine, admitted).await
-        };
+        let work = self.compute(engine, admitted);
         let (ticket, partial) = if is_noisy {
             self.paid_anyway(ticket, until, work).await?
         } else {
@@ -142,6 +140,20 @@ impl Desk {
         Ok(answer)
     }
 
+    /// Waits for `room` until `until`; nothing is paid for yet.
+    pub(crate) async fn waited<T>(
+        &self,
+        until: Instant,
+        room: impl Future<Output = Result<T, AcquireError>>,
+    ) -> Result<T, Status> {
+        let left = until.saturating_duration_since(self.clock.monotonic());
+        match timeout(left, room).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) => Err(Status::unavailable("the node is stopping")),
+            Err(_) => Err(late()),
+        }
+    }
+
     /// Does paid `work` until `until`. What fails or comes too late is refunded.
     pub(crate) async fn in_time<T>(
         &self,
@@ -162,7 +174,7 @@ impl Desk {
             // What fails too late is too late: how the work ended would tell more than that.
             Ok(_) | Err(_) => {
                 self.books.refund(ticket, "deadline").await;
-                Err(Status::deadline_exceeded("the time for this question is over"))
+                Err(late())
             }
         }
     }
@@ -176,11 +188,10 @@ impl Desk {
         work: impl Future<Output = Result<T, Status>>,
     ) -> Result<(Ticket, T), Status> {
         let left = until.saturating_duration_since(self.clock.monotonic());
-        let late = || Status::deadline_exceeded("the time for this question is over");
         match timeout(left, work).await.unwrap_or_else(|_| Err(late())) {
             Ok(result) => Ok((ticket, result)),
             Err(status) => {
-                self.books.commit(ticket, Release::nothing("failed")).await?;
+                self.books.commit(ticket, Release::nothing("noisy", "failed")).await?;
                 Err(status)
             }
         }
@@ -213,6 +224,10 @@ impl Desk {
             None => Err(Status::internal("the work was not started")),
         }
     }
+}
+
+fn late() -> Status {
+    Status::deadline_exceeded("the time for this question is over")
 }
 
 /// What noise costs, and what there is.

@@ -50,9 +50,9 @@ pub(crate) struct Release {
 
 impl Release {
     /// A question that is paid for and of which nothing is sent.
-    pub(crate) fn nothing(rule: &'static str) -> Self {
+    pub(crate) fn nothing(mode: &'static str, rule: &'static str) -> Self {
         let output = privacy::sha256(&[]);
-        Self { mode: "clear", withheld: vec![rule], output, receipt: Vec::new(), answer: None }
+        Self { mode, withheld: vec![rule], output, receipt: Vec::new(), answer: None }
     }
 
     fn outcome<'a>(&'a self, at: &'a str, told: &'a [Told]) -> Outcome<'a> {
@@ -179,7 +179,7 @@ impl Books {
                 Ok((told, released)) => (told, Ok(settle(&released))),
                 Err(differenced) => (Vec::new(), Err(differenced)),
             };
-            let nothing = Release::nothing("differencing");
+            let nothing = Release::nothing("clear", "differencing");
             let release = settled.as_ref().map_or(&nothing, |(_, release)| release);
             store.commit(ticket, &release.outcome(at, &told))?;
             known.learn(&told);

@@ -3,7 +3,7 @@
 //! Guarantees: only a mapping's governed columns are stored, identifiers only as HMACs under a key
 //! that stays in the hospital; each bad row is rejected on its own and listed by line and rule,
 //! without its value; the same source, mapping, key and hospital give the same snapshot id;
-//! memory does not grow with the source except for the key tables (about 80 bytes a stay); and
+//! memory does not grow with the source except for the key tables (about 100 bytes a stay); and
 //! until the very last rename the snapshot that was in force stays in force.
 //! Left out: deleting old snapshots, sources other than CSV, and judging the accuracy floor (it is
 //! only reported).
@@ -317,6 +317,8 @@ fn fill(
     take(&runtime, batches, stays, &mut people, &mut |_| {
         progress(Progress { phase: Phase::Stays, rows: records.rows() });
     })?;
+    let order = stays.first().map(|stays| stays.runs.order_of_stays(&stays.dictionaries));
+    people.places = Renumbering::of(&order.transpose()?.unwrap_or_default())?;
     if !others.is_empty() && people.stays.len() > 0 {
         let batches = runtime.block_on(engine::together(others, &table_source));
         take(&runtime, batches?, children, &mut people, &mut |rows| {
@@ -379,10 +381,7 @@ fn write(
     let mut fillings = std::mem::take(&mut filled.tables);
     let derived = derive(&mut filled.people, &mut fillings, request.dip_list.as_deref())?;
     let accepted = u64::try_from(filled.people.stays.len()).unwrap_or(u64::MAX);
-    let mut places = Renumbering::of(filled.people.stays.len());
-    // Stays come first: the others take their numbers from them.
-    let stays = TABLES.iter().filter(|table| table.one_row_per_stay);
-    for table in stays.chain(TABLES.iter().filter(|table| !table.one_row_per_stay)) {
+    for table in TABLES {
         let found = fillings.iter().position(|filling| filling.shape.table.name == table.name);
         let filling = found.map(|position| fillings.swap_remove(position));
         let mut told = |rows| progress(Progress { phase: Phase::Writing(table.name), rows });
@@ -390,13 +389,13 @@ fn write(
             None => incoming.write_table(table, NO_ROWS, &mut told)?,
             Some(Filling { runs, dictionaries, .. }) => {
                 let merge = runs.merge(&dictionaries)?;
-                if table.one_row_per_stay {
-                    let rows = merge.map(|batch| places.number(&derived.complete(&batch?)?));
-                    incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
-                } else {
-                    let rows = merge.map(|batch| places.renumber(&batch?));
-                    incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
-                }
+                let (is_stay, places) = (table.one_row_per_stay, &filled.people.places);
+                let rows = merge.map(|batch| match is_stay {
+                    // Rows of other tables have their new numbers already.
+                    true => places.renumber(&derived.complete(&batch?)?),
+                    false => batch,
+                });
+                incoming.write_table(table, Some((rows, &dictionaries)), &mut told)?
             }
         };
         tables.insert(table.name.to_owned(), record);
@@ -404,7 +403,7 @@ fn write(
     let people = &mut filled.people;
     let persons = u64::try_from(people.persons.len()).unwrap_or(u64::MAX);
     let stays = Numbers::into_ordered(std::mem::take(&mut people.stays));
-    incoming.write_keys(STAY_KEYS, &places.reorder(&stays)?)?;
+    incoming.write_keys(STAY_KEYS, &people.places.reorder(&stays)?)?;
     incoming.write_keys(PERSON_KEYS, &std::mem::take(&mut people.persons).into_ordered())?;
     let quarantine = filled.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
     let created = time::OffsetDateTime::from(request.now);

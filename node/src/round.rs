@@ -132,15 +132,21 @@ impl Desk {
             sid: Some(sid),
             scope: request.scope(),
         };
+        let units = round.terms().shape.bytes().div_ceil(UPLOAD_UNIT_BYTES).clamp(1, UPLOAD_UNITS);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let memory = Arc::clone(&self.upload_memory).acquire_many_owned(units);
+        let memory = self.waited(until, memory).await?;
+        let place = self.waited(until, self.places.acquire()).await?;
         let ticket = self.books.reserve(payment).await?;
         fault::point("node.offer.reserved");
-        let work = self.upload(&round, Arc::clone(&engine));
+        let work = self.upload(&round, Arc::clone(&engine), memory);
         let is_noisy = round.admitted().noisy().is_some();
         let (ticket, upload) = if is_noisy {
             self.paid_anyway(ticket, until, work).await?
         } else {
             self.in_time(ticket, until, work).await?
         };
+        drop(place);
         if is_discovery(&round) {
             let now = self.clock.monotonic();
             let (round, local_minimum) = (Arc::clone(&round), policy.pooled.local_minimum);
@@ -228,13 +234,12 @@ impl Desk {
     }
 
     /// Computes and masks. Dropping the future stops the computation.
-    async fn upload(&self, round: &Arc<Round>, engine: Arc<Engine>) -> Result<Upload, Status> {
-        let shape = &round.terms().shape;
-        let units = shape.bytes().div_ceil(UPLOAD_UNIT_BYTES).clamp(1, UPLOAD_UNITS);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let memory = Arc::clone(&self.upload_memory).acquire_many_owned(units).await;
-        let memory = memory.map_err(|_| Status::unavailable("the node is stopping"))?;
-        let _place = self.places.acquire().await;
+    async fn upload(
+        &self,
+        round: &Arc<Round>,
+        engine: Arc<Engine>,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<Upload, Status> {
         let seed = Seed::new(random()?);
         let (masked, secret) = (Arc::clone(round), seed.clone());
         let cells = self.on_queries(async move {

@@ -3,12 +3,13 @@
 //! Hospitals hide their cells under masks whose seeds only the witness can read; the coordinator
 //! holds the masked cells. The witness countersigns what the coordinator proposes (`desk`), which
 //! makes a round; later it is shown the sums of the guard columns, decides on these unlabelled
-//! counts which cells may be opened (`round`), and returns the masks of those cells only (`open`).
+//! counts which cells may be opened (`round`), and returns the masks of those cells only (`open`). Of a round with noise
+//! it returns the masks of all cells, each less a draw, and looks at no count.
 //!
 //! It guarantees, whatever the coordinator does: a round opens once, and is on disk before it
 //! does; its hospitals are those of the region's roster, have signed what they uploaded, are at
-//! least three, and are not almost those of an earlier round of the same question; every opened
-//! group reaches the witness's own rules. Keys and seeds of a round are in memory only and are
+//! least three, and are, without noise, not almost those of an earlier round of the same question; every opened
+//! group reaches the witness's own rules, or has the noise that its hospitals have agreed to. Keys and seeds of a round are in memory only and are
 //! erased when it ends. It never holds a label, a cost or a row.
 //!
 //! It leaves out everything else, so that it can be read in an hour: it knows no SQL, no data

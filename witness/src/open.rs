@@ -242,7 +242,7 @@ impl Desk {
             at: &rfc3339(now),
             day: &day(now),
             sid: *round.sid(),
-            family: round.terms().family,
+            family: round.terms().compared_family(),
             hospitals: survivors.hospitals(),
             told,
         });

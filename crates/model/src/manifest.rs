@@ -11,7 +11,7 @@ pub const SNAPSHOT_FORMAT: u32 = 1;
 
 /// Version of what ingest derives by itself; a snapshot of another one is made again by the next
 /// ingest of the same source.
-pub const DERIVATION: u32 = 1;
+pub const DERIVATION: u32 = 2;
 
 /// The manifest of an immutable snapshot, stored as `manifest.json` beside its Parquet files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

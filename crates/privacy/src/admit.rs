@@ -5,7 +5,7 @@ use model::{HospitalId, Refusal, RefusalCode};
 use crate::blind::{GuardKey, RoundKey};
 use crate::domain::Domain;
 use crate::dominance::Dominance;
-use crate::noise::Noisy;
+use crate::noise::{Noisy, afford, regional};
 use crate::policy::{Allow, LARGEST_MINIMUM, Policy};
 use crate::project::Project;
 use crate::request::{Fitting, ReleaseRequest, Scope};
@@ -185,7 +185,7 @@ pub fn admit_round(
         (Some(own), Some(noise)) => Some(noise.bind(own, &admitted.request)?),
         _ => {
             let reason = "The offer is not as noisy as its question.";
-            return Err(Refusal::new(RefusalCode::Offer, "noise", reason, ""));
+            return Err(Refusal::new(RefusalCode::Offer, regional::SUBJECT, reason, ""));
         }
     };
     let local_minimum = policy.pooled.local_minimum;
@@ -248,7 +248,8 @@ fn admit_scope(
     if let Some(fitting) = request.fitting() {
         admit_step(fitting, policy, request.scope() == Scope::Pooled)?;
     }
-    let noisy = request.rho_micro().map(|_| admit_noise(&request, policy)).transpose()?;
+    let noisy =
+        request.rho_micro().map(|rho| afford(policy.noise, rho)?.admit(&request)).transpose()?;
     // The steward is asked last: what other rules refuse need not be read. The budget for noise is a
     // steward's leave for whatever it buys, but for what the steward has declined.
     let is_settled = match leave {
@@ -266,18 +267,6 @@ fn admit_scope(
     let (selectivity, dominance) = (policy.selectivity.persons, policy.dominance);
     let thresholds = Thresholds { persons, stays, selectivity, dominance };
     Ok(Admitted { request, thresholds, noisy, of_project })
-}
-
-fn admit_noise(request: &ReleaseRequest, policy: &Policy) -> Result<Noisy, Refusal> {
-    let Some(noise) = policy.noise else {
-        return Err(Refusal::new(
-            RefusalCode::Budget,
-            "--noise",
-            "The hospital has set no budget for noisy answers.",
-            "Ask without --noise, or ask the hospital's steward for a [noise] section in the policy.",
-        ));
-    };
-    noise.admit(request)
 }
 
 /// What an asker is told when the noise budget of the `year` is used up: the asker's own, or everybody's.

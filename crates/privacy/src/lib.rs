@@ -18,9 +18,10 @@
 //! follow; of regional sums the witness learns under other names where they stand ([`veil`]). What is withheld
 //! does not follow from a total, nor in a hospital's own tables from the margins.
 //!
-//! Where a hospital admits it, its own cells are told with [`noise`] instead, and none of these rules is needed.
+//! Where hospitals admit it, their own cells and regional sums are told with [`noise`] instead, and none of these
+//! rules is needed.
 //!
-//! What is not here yet: noise in regional sums, and margins of regional tables.
+//! What is not here yet: margins of regional tables.
 
 pub mod admit;
 pub mod bins;

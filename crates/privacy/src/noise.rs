@@ -1,8 +1,8 @@
 //! Noise: answers that are true to a stated deviation, and what they cost.
 //!
 //! A noisy question needs neither a minimum of persons nor a steward's leave: whatever somebody else knows, and
-//! however many questions are asked, an answer says nearly the same with and without any one person. Four steps make
-//! it so:
+//! however many questions are asked, an answer says nearly the same with and without any one person. Four steps make it
+//! so for a hospital's own cells; how regional sums take them is said in [`regional`]:
 //! 1. *Contributions are bounded.* Of each person the relation keeps [`Noise::rows_per_person`] rows, and each
 //!    value is clamped to what the hospital's policy says. One person then moves the numbers of one cell
 //!    kind, over all groups together, by at most `Δ` = rows × bound (in the Euclidean norm).
@@ -14,8 +14,6 @@
 //! 3. *Groups are told by their noisy number of rows* and no other. One person alone can make a group
 //!    appear; with a threshold of `rows + σ √(2 ln(rows / δ'))` that happens with a probability of at most `δ'`.
 //! 4. *The hospital's ledger pays* `ρ` from what the user and what everybody may spend in a year.
-//!
-//! Noise in regional sums is drawn by the witness ([`regional`]); what follows is about a hospital's own cells.
 //!
 //! Bounds, threshold and deviations follow from the question and the policy, never from rows, and are told. What
 //! bounding takes away is not told, and is no noise: the deviation is not the whole error.
@@ -142,25 +140,40 @@ impl Noise {
     /// Noise for a question of this policy.
     ///
     /// # Errors
-    /// A [`Refusal`] when the question asks for too much at once or for what cannot be bounded.
+    /// A [`Refusal`] when the question asks for what cannot be bounded.
     pub(crate) fn admit(self, request: &ReleaseRequest) -> Result<Noisy, Refusal> {
         let rho_micro = request.rho_micro().unwrap_or_default();
-        if !(1..=self.rho_request_micro).contains(&rho_micro) {
-            return Err(Refusal::new(
-                RefusalCode::Budget,
-                "--noise",
-                format!(
-                    "The hospital answers a question for at most {} of its noise budget, and this one \
-                     would cost {}.",
-                    share(self.rho_request_micro),
-                    share(rho_micro)
-                ),
-                "Ask with a smaller --noise.",
-            ));
-        }
         check_linear(request)?;
         Ok(Noisy { rule: self, rho_micro })
     }
+}
+
+/// What a hospital's policy says about noise, if a question may cost `rho_micro` there.
+///
+/// # Errors
+/// A [`Refusal`] with code `budget`.
+pub fn afford(policy: Option<Noise>, rho_micro: u64) -> Result<Noise, Refusal> {
+    let Some(noise) = policy else {
+        return Err(Refusal::new(
+            RefusalCode::Budget,
+            "--noise",
+            "The hospital has set no budget for noisy answers.",
+            "Ask without --noise, or ask the hospital's steward for a [noise] section in the policy.",
+        ));
+    };
+    if (1..=noise.rho_request_micro).contains(&rho_micro) {
+        return Ok(noise);
+    }
+    Err(Refusal::new(
+        RefusalCode::Budget,
+        "--noise",
+        format!(
+            "The hospital answers a question for at most {} of its noise budget, and this one would cost {}.",
+            share(noise.rho_request_micro),
+            share(rho_micro)
+        ),
+        "Ask with a smaller --noise.",
+    ))
 }
 
 /// Checks that noise can hide what `request` asks for: each person moves each cell by a bounded number.

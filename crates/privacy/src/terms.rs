@@ -189,6 +189,13 @@ impl Terms {
         writer.hash()
     }
 
+    /// The family of rounds whose sets of hospitals are compared with this one's: those about the same rows. Noise is
+    /// paid for, whatever is subtracted from what, so a noisy round is alone in its own, by its sid.
+    #[must_use]
+    pub fn compared_family(&self) -> [u8; 32] {
+        if self.noise.is_some() { self.sid() } else { self.family }
+    }
+
     /// Signs the sid.
     #[must_use]
     pub fn sign(&self, key: &SigningKey) -> Signature {

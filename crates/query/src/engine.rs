@@ -412,6 +412,15 @@ impl Prepared {
                 "Use matching versions of Consilium.",
             ));
         }
+        // Under conditions of somebody's choice it would tell, exactly, who has enough patients like that.
+        if request.is_listing() && (self.checked.selective || !request.inputs().is_empty()) {
+            return Err(Refusal::new(
+                RefusalCode::Request,
+                "relation",
+                "A search for codes reads the whole of one table and nothing else.",
+                "",
+            ));
+        }
         match request.fitting() {
             Some(Fitting::Step(step)) => return self.check_fitting(step.supports(), request),
             Some(Fitting::Growth(growth)) => return self.check_growth(growth, request),

@@ -1,13 +1,12 @@
 //! New numbers for stays: their places in the stored table.
 //!
-//! Numbers are first given in the order of the source and end in the order of the stored table, so that what a question
-//! looks up by a stay's number while it reads the table in order lies in order as well: a million rows would else be as
-//! many cache misses.
+//! Numbers are first given in the order of the source. When all stays are known, each is numbered anew by where its row
+//! will stand, and the rows of all tables are stored under the new numbers. So what a question looks up by a stay's number
+//! while it reads a table lies in order as well: a million rows would else be as many cache misses.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, RecordBatch, UInt32Array};
-use arrow::compute::kernels::arity::unary;
+use arrow::array::{AsArray as _, RecordBatch, UInt32Array};
 use arrow::datatypes::UInt32Type;
 
 use super::error::IngestError;
@@ -17,48 +16,40 @@ use super::keys::Hmac;
 const STAY: usize = 0;
 
 /// The new number of each stay, by its first one.
-#[derive(Debug)]
-pub(crate) struct Renumbering {
-    numbers: Vec<u32>,
-    next: u32,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Renumbering(Vec<u32>);
 
 impl Renumbering {
-    /// Of so many stays.
-    pub(crate) fn of(stays: usize) -> Self {
-        Self { numbers: vec![0; stays], next: 0 }
-    }
-
-    /// Numbers the next rows of the stored table of stays.
-    pub(crate) fn number(&mut self, stays: &RecordBatch) -> Result<RecordBatch, IngestError> {
-        let first = self.next;
-        for number in stays.column(STAY).as_primitive::<UInt32Type>().values() {
-            *self.place(*number)? = self.next;
-            self.next += 1;
+    /// The places of stays that are stored in this order of their first numbers.
+    pub(crate) fn of(order: &[u32]) -> Result<Self, IngestError> {
+        let mut numbers = vec![u32::MAX; order.len()];
+        for (place, number) in (0..).zip(order) {
+            *numbers.get_mut(*number as usize).ok_or_else(lost)? = place;
         }
-        let numbers: UInt32Array = (first..self.next).collect::<Vec<_>>().into();
-        replaced(stays, Arc::new(numbers))
+        // As many places as stays, and each has one.
+        if numbers.contains(&u32::MAX) { Err(lost()) } else { Ok(Self(numbers)) }
     }
 
-    /// Rows of another table under the stays' new numbers.
+    /// Rows under the new numbers of their stays.
     pub(crate) fn renumber(&self, rows: &RecordBatch) -> Result<RecordBatch, IngestError> {
-        let old = rows.column(STAY).as_primitive::<UInt32Type>();
-        // Every row of another table is of a stay that was accepted.
-        let known = |number: u32| self.numbers.get(number as usize).copied().unwrap_or(u32::MAX);
-        replaced(rows, Arc::new(unary::<_, _, UInt32Type>(old, known)))
+        let first = rows.column(STAY).as_primitive::<UInt32Type>().values();
+        let new = first.iter().map(|number| self.0.get(*number as usize).copied());
+        let new: UInt32Array = new.collect::<Option<Vec<_>>>().ok_or_else(lost)?.into();
+        let mut columns = rows.columns().to_vec();
+        columns[STAY] = Arc::new(new);
+        RecordBatch::try_new(rows.schema(), columns).map_err(IngestError::write)
     }
 
     /// Keys that stand in the order of first numbers, in that of new ones.
     pub(crate) fn reorder(&self, keys: &[Hmac]) -> Result<Vec<Hmac>, IngestError> {
+        if keys.len() != self.0.len() {
+            return Err(lost());
+        }
         let mut ordered = keys.to_vec();
-        for (key, number) in keys.iter().zip(&self.numbers) {
+        for (key, number) in keys.iter().zip(&self.0) {
             *ordered.get_mut(*number as usize).ok_or_else(lost)? = *key;
         }
         Ok(ordered)
-    }
-
-    fn place(&mut self, number: u32) -> Result<&mut u32, IngestError> {
-        self.numbers.get_mut(number as usize).ok_or_else(lost)
     }
 }
 
@@ -66,15 +57,9 @@ fn lost() -> IngestError {
     IngestError::write("a stay without a number")
 }
 
-fn replaced(rows: &RecordBatch, stays: ArrayRef) -> Result<RecordBatch, IngestError> {
-    let mut columns = rows.columns().to_vec();
-    columns[STAY] = stays;
-    RecordBatch::try_new(rows.schema(), columns).map_err(IngestError::write)
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow::array::StringArray;
+    use arrow::array::{ArrayRef, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
@@ -91,15 +76,22 @@ mod tests {
 
     #[test]
     fn a_stay_is_called_by_its_place_everywhere() {
-        let mut renumbering = Renumbering::of(4);
-        let first = renumbering.number(&rows(&[2, 0], &["c", "a"])).unwrap();
-        let second = renumbering.number(&rows(&[3, 1], &["d", "b"])).unwrap();
-        assert_eq!((first, second), (rows(&[0, 1], &["c", "a"]), rows(&[2, 3], &["d", "b"])));
-        let others = renumbering.renumber(&rows(&[1, 1, 2, 3, 0], &["b", "b", "c", "d", "a"]));
+        let places = Renumbering::of(&[2, 0, 3, 1]).unwrap();
+        let stays = places.renumber(&rows(&[2, 0, 3, 1], &["c", "a", "d", "b"])).unwrap();
+        assert_eq!(stays, rows(&[0, 1, 2, 3], &["c", "a", "d", "b"]));
+        let others = places.renumber(&rows(&[1, 1, 2, 3, 0], &["b", "b", "c", "d", "a"]));
         assert_eq!(others.unwrap(), rows(&[3, 3, 0, 2, 1], &["b", "b", "c", "d", "a"]));
-        let key = super::super::keys::Hmac::of_number;
-        let keys = renumbering.reorder(&[key(0), key(1), key(2), key(3)]).unwrap();
+        let key = Hmac::of_number;
+        let keys = places.reorder(&[key(0), key(1), key(2), key(3)]).unwrap();
         assert_eq!(keys, [key(2), key(0), key(3), key(1)]);
-        assert!(renumbering.number(&rows(&[4], &["e"])).is_err());
+    }
+
+    #[test]
+    fn a_stay_without_a_place_is_noticed() {
+        assert!(Renumbering::of(&[0, 2]).is_err());
+        assert!(Renumbering::of(&[0, 0]).is_err());
+        let places = Renumbering::of(&[1, 0]).unwrap();
+        assert!(places.renumber(&rows(&[2], &["c"])).is_err());
+        assert!(places.reorder(&[Hmac::of_number(0)]).is_err());
     }
 }

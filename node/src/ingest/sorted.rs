@@ -84,17 +84,33 @@ impl Runs {
         Ok(())
     }
 
+    /// The numbers of all stays in the order in which they will be stored; of the table of stays.
+    pub(crate) fn order_of_stays(
+        &self,
+        dictionaries: &[Dictionary],
+    ) -> Result<Vec<u32>, IngestError> {
+        let ranks = self.order.ranks(dictionaries);
+        let mut places = Vec::new();
+        for path in &self.spilled {
+            for batch in spilled_batches(path)? {
+                places.extend(self.order.places(&batch?, &ranks));
+            }
+        }
+        for batch in &self.buffered {
+            places.extend(self.order.places(batch, &ranks));
+        }
+        places.sort_unstable();
+        // A stay's place ends with its number.
+        let numbers = places.into_iter().map(|(_, number)| u32::try_from(number));
+        numbers.collect::<Result<_, _>>().map_err(IngestError::write)
+    }
+
     /// All rows in order. Removes the spilled runs when the merge is dropped.
     pub(crate) fn merge(self, dictionaries: &[Dictionary]) -> Result<Merge, IngestError> {
         let ranks = self.order.ranks(dictionaries);
         let mut cursors = Vec::new();
         for path in &self.spilled {
-            let file = File::open(path).map_err(IngestError::io("read", path))?;
-            let reader = StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None);
-            let reader = reader.map_err(|e| spill_error(path, e))?;
-            let path = path.clone();
-            let batches = reader.map(move |batch| batch.map_err(|e| spill_error(&path, e)));
-            cursors.push(Cursor::new(Box::new(batches)));
+            cursors.push(Cursor::new(spilled_batches(path)?));
         }
         let memory = Memory::sort(self.buffered, self.order, &ranks);
         cursors.push(Cursor::new(Box::new(memory)));
@@ -110,6 +126,15 @@ impl Runs {
         }
         Ok(merge)
     }
+}
+
+/// The batches of a spilled run.
+fn spilled_batches(path: &Path) -> Result<Batches, IngestError> {
+    let file = File::open(path).map_err(IngestError::io("read", path))?;
+    let reader = StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None);
+    let reader = reader.map_err(|e| spill_error(path, e))?;
+    let path = path.to_owned();
+    Ok(Box::new(reader.map(move |batch| batch.map_err(|e| spill_error(&path, e)))))
 }
 
 fn spill_error(path: &Path, error: arrow::error::ArrowError) -> IngestError {

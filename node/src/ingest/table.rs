@@ -18,6 +18,7 @@ use super::error::IngestError;
 use super::keys::{HospitalKey, Numbers};
 use super::order::{self, Order};
 use super::quarantine::{Entry, Quarantine, Rule, ValueClass};
+use super::renumber::Renumbering;
 use super::shape::{Origin, Shape};
 use super::sorted::Runs;
 use super::typing::{Faults, typed, working_type};
@@ -40,6 +41,8 @@ pub(crate) struct People {
     pub(crate) stays: Numbers,
     pub(crate) persons: Numbers,
     pub(crate) combining: Combining,
+    /// Where stays will be stored, once all are known.
+    pub(crate) places: Renumbering,
     person_of_stay: Vec<u32>,
     lines: Vec<Line>,
 }
@@ -47,8 +50,9 @@ pub(crate) struct People {
 impl People {
     pub(crate) fn new(key: HospitalKey) -> Self {
         let (stays, persons) = (Numbers::default(), Numbers::default());
-        let combining = Combining::default();
-        Self { key, stays, persons, combining, person_of_stay: Vec::new(), lines: Vec::new() }
+        let (combining, places) = (Combining::default(), Renumbering::default());
+        let (person_of_stay, lines) = (Vec::new(), Vec::new());
+        Self { key, stays, persons, combining, places, person_of_stay, lines }
     }
 
     pub(crate) fn key_id(&self) -> &str {
@@ -142,6 +146,11 @@ impl Filling {
             Some(kept) => filter_record_batch(&rows, &kept).map_err(IngestError::write)?,
         };
         people.combining.take(&self.shape, &kept)?;
+        // Stays keep their first numbers until they are written: what is derived goes by these.
+        let kept = match self.shape.table.one_row_per_stay {
+            true => kept,
+            false => people.places.renumber(&kept)?,
+        };
         self.runs.push(kept, &self.dictionaries)
     }
 

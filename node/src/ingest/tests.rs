@@ -153,7 +153,7 @@ fn good_rows_are_typed_keyed_sorted_and_stored() {
     let class = texts(&fees, "class");
     assert_eq!(class, ["bed", "bed", "consumable"].map(|class| Some(class.to_owned())));
     let keys = fees.column(0).as_primitive::<UInt32Type>().values().to_vec();
-    assert_eq!(keys, [1, 0, 1]);
+    assert_eq!(keys, [0, 1, 1]);
     assert_eq!(table(&report, "diagnosis").num_rows(), 0);
     for entry in fs::read_dir(&report.folder).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();

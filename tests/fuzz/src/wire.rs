@@ -10,9 +10,9 @@ use privacy::blind::GuardSecret;
 use privacy::domain::MAX_CELLS;
 use privacy::open::Opened;
 use privacy::request::{MAX_DIMENSIONS, MAX_GROUPS, MAX_SQL_BYTES};
-use privacy::reveal::{Total, reveal};
+use privacy::reveal::{Total, reveal, reveal_noisy};
 use privacy::shape::MAX_ENTRIES;
-use privacy::{Combined, Leave, Offer, Policy, Scope, Shape};
+use privacy::{Combined, Leave, Noise, Offer, Policy, RoundNoise, Scope, Shape};
 use proto::{
     Assembler, Message, OpenedAssembler, ReceivedOffer, add_cells, decode_claim, decode_offer,
     decode_request, decode_sid, decode_signature, decode_terms, decode_upload, encode_claim,
@@ -208,6 +208,15 @@ fn opened(bytes: &[u8]) {
     // Nobody uploaded anything here, so what is opened has no sum; it may be refused, and no more.
     if let Ok(combined) = reveal(&NOTHING, &again.0, request, &terms.shape, key) {
         assert!(combined.groups.len() <= terms.shape.cells());
+    }
+    // The same of a question with noise.
+    let request = request.clone().with_noise(Some(5_000));
+    let shape = Shape::of(&request).unwrap();
+    let nothing = Total::new(&shape);
+    let noise = RoundNoise::of(Noise::default(), 5_000, &request);
+    if let Ok(combined) = reveal_noisy(&nothing, &again.0, &request, &shape, key, (&noise, 0)) {
+        assert!(combined.groups.len() <= shape.cells());
+        assert_eq!(combined.withheld_cells, 0);
     }
 }
 

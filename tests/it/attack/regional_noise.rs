@@ -185,6 +185,68 @@ async fn what_has_no_budget_or_no_bound_is_not_told() {
     assert!(number(&row[0]) < 6.0 * number(&row[1]), "{row:?}");
 }
 
+/// Five hospitals, of which the last ones have other policies.
+async fn five(policy: &Policy, others: &[(&str, Policy)]) -> Region {
+    let folder = tempfile::tempdir().unwrap();
+    let all = stays(500, 0, |_| ());
+    let hospitals = (0..5).map(|turn| {
+        let id = format!("h-{}", turn + 1);
+        let own = all.iter().skip(turn).step_by(5).cloned();
+        HospitalSource::small(&id, fixture::write(folder.path(), &id, own))
+    });
+    let builder = Region::builder().hospitals(hospitals).policy(policy.clone());
+    let all = others.iter().fold(builder, |builder, (id, own)| builder.policy_of(id, own.clone()));
+    all.start().await.unwrap()
+}
+
+/// Who cannot pay is not asked, nobody pays for a round that cannot be, and exact answers are over whom they would be
+/// over anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn hospitals_without_a_budget_cost_the_others_nothing() {
+    let noisy_policy = with_noise(Noise::default());
+    let poor = Noise { rho_request_micro: RHO - 1, ..Noise::default() };
+    let others = [("h-4", with_noise(poor)), ("h-5", Policy::answering())];
+    let region = five(&noisy_policy, &others).await;
+    let exact = region.ask(ALL).await.unwrap();
+    assert_eq!((exact.rows()[0][0].as_str(), exact.release.hospitals_answered), ("500", 5));
+    let answer = noisy(&region, ALL, RHO).await.unwrap();
+    let row = &answer.rows()[0];
+    assert!((number(&row[0]) - 300.0).abs() < 6.0 * number(&row[1]), "{row:?}");
+    let missing: Vec<_> =
+        answer.release.missing.iter().map(|m| (m.hospital.as_str(), m.reason.as_str())).collect();
+    assert_eq!(missing, [("h-4", "refused: budget"), ("h-5", "refused: budget")]);
+    assert_eq!(spent(&region), [RHO, RHO, RHO, 0, 0]);
+    // They are missing for good, so a repetition is one.
+    assert_eq!(&noisy(&region, ALL, RHO).await.unwrap().rows()[0], row);
+    assert_eq!(spent(&region), [RHO, RHO, RHO, 0, 0]);
+    // Four with noise beside five without: one apart, and neither stands in the way of the other.
+    assert!(noisy(&region, ALL, RHO - 1).await.is_ok());
+    assert_eq!(spent(&region), [2 * RHO - 1, 2 * RHO - 1, 2 * RHO - 1, RHO - 1, 0]);
+    let again = region.ask(ALL).await.unwrap();
+    assert_eq!((again.rows(), again.release.hospitals_answered), (exact.rows(), 5));
+
+    let region =
+        five(&Policy::answering(), &[("h-1", noisy_policy.clone()), ("h-2", noisy_policy)]).await;
+    assert_eq!(refusal(noisy(&region, ALL, RHO).await).code, RefusalCode::Budget);
+    assert_eq!(spent(&region), [0; 5], "two are no region");
+}
+
+/// A hospital that is away is missed, and asked when it is back; until then the answer is repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_is_in_the_next_answer() {
+    let region = five(&with_noise(Noise::default()), &[]).await;
+    region.site("h-5").stop().await;
+    let without = noisy(&region, ALL, RHO).await.unwrap();
+    assert_eq!(without.release.hospitals_answered, 4);
+    assert_eq!(noisy(&region, ALL, RHO).await.unwrap().rows(), without.rows());
+    assert_eq!(spent(&region), [RHO, RHO, RHO, RHO, 0]);
+    region.site("h-5").start().await.unwrap();
+    let with = noisy(&region, ALL, RHO).await.unwrap();
+    assert_eq!(with.release.hospitals_answered, 5);
+    assert_eq!(spent(&region), [2 * RHO, 2 * RHO, 2 * RHO, 2 * RHO, RHO]);
+    assert_eq!(noisy(&region, ALL, RHO).await.unwrap().rows(), with.rows());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_says_whose_noise_it_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,8 @@ async fn told(world: &World, nonce: u8) -> Combined {
     assert!(signature.is_none() && opened.remainder.is_none());
     assert_eq!((opened.withheld_groups, opened.withheld_measures), (0, 0), "nothing is judged");
     let (shape, key) = (&agreed.terms.shape, &agreed.round_key);
-    reveal_noisy(&collected.total, &opened, &agreed.request, shape, key, 0).unwrap()
+    let noise = (agreed.terms.noise.as_ref().unwrap(), 0);
+    reveal_noisy(&collected.total, &opened, &agreed.request, shape, key, noise).unwrap()
 }
 
 #[tokio::test]

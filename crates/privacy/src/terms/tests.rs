@@ -14,7 +14,7 @@ fn fixture() -> Fixture {
 type Change = (&'static str, fn(&mut Terms));
 
 /// One change for every field, and for every number inside.
-const CHANGES: [Change; 26] = [
+const CHANGES: [Change; 30] = [
     ("region", |t| t.region = "west".into()),
     ("nonce_a", |t| t.nonce_a[31] ^= 1),
     ("nonce_b", |t| t.nonce_b[0] ^= 1),
@@ -43,6 +43,10 @@ const CHANGES: [Change; 26] = [
     ("lifetime_ms", |t| t.lifetime_ms += 1),
     ("noise", |t| t.noise = Some(noise(&[18, 0]))),
     ("other noise", |t| t.noise = Some(noise(&[18, 1]))),
+    ("noise at another cost", |t| t.noise = Some(RoundNoise { rho_micro: 2, ..noise(&[18, 0]) })),
+    ("of more rows", |t| t.noise = Some(RoundNoise { rows_per_person: 2, ..noise(&[18, 0]) })),
+    ("of more money", |t| t.noise = Some(RoundNoise { money: 2, ..noise(&[18, 0]) })),
+    ("of larger numbers", |t| t.noise = Some(RoundNoise { number: 2, ..noise(&[18, 0]) })),
 ];
 
 fn noise(deviations: &[u128]) -> RoundNoise {
@@ -98,8 +102,12 @@ fn no_field_is_forgotten_by_the_changes_above() {
         hospitals: _,
         shape: _,
         lifetime_ms: _,
-        noise: _,
+        noise,
     } = fixture().terms;
+    if let Some(noise) = noise {
+        let RoundNoise { rho_micro: _, rows_per_person: _, money: _, number: _, deviations: _ } =
+            noise;
+    }
     let names: Vec<&str> = CHANGES.iter().map(|(what, _)| *what).collect();
     for field in [
         "region",

@@ -9,7 +9,8 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt as _, LogicalPlan, LogicalPlanBuilder, lit};
 
 /// The rows of `plan` whose last columns are `person_key` and `stay_key`: of each person the first `rows`, by
-/// stay, in the order in which the source has them, and then by all other columns.
+/// stay, in the order in which they are stored (by month and group, and then as the source has them), and then by all
+/// other columns.
 pub(super) fn bounded(plan: LogicalPlan, rows: u32) -> Result<LogicalPlan, DataFusionError> {
     let columns = plan.schema().columns();
     let [others @ .., person, stay] = columns.as_slice() else {

@@ -46,9 +46,6 @@ impl Engine {
             return Err(refuse("The request does not count one dimension's codes in buckets."));
         };
         let prepared = self.prepare(&admitted).await?;
-        if prepared.checked.selective || !request.inputs().is_empty() {
-            return Err(refuse("A discovery reads the whole of one table and nothing else."));
-        }
         // Without places, groups are known by the codes themselves.
         let mut spec = prepared.spec(&admitted, Arc::from([]), None);
         spec.cap = spec.cap.max(local_minimum);

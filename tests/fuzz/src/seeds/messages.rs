@@ -14,7 +14,10 @@ use privacy::request::Claim;
 use privacy::sign::Context;
 use privacy::sketch::{Extent, Span};
 use privacy::step::Ask;
-use privacy::{Growth, Policy, ReleaseRequest, Scope, Step, Veil, VeilKey, Veiled};
+use privacy::{
+    Growth, Noise, Policy, ReleaseRequest, RoundNoise, Scope, Shape, Step, Terms, Veil, VeilKey,
+    Veiled,
+};
 use proto::{
     Message, UploadProof, cells_part, encode_claim, encode_offer, encode_opened, encode_request,
     encode_terms, encode_upload, encode_veiled, to_record, v1,
@@ -162,8 +165,15 @@ fn round() -> Vec<Seed> {
     };
     let lists = vec![list(sealed), list(hidden)];
     let unite = v1::UniteRequest { sid: terms.sid().to_vec(), lists };
+    let with_noise = request.clone().with_noise(Some(5_000));
+    let noisy = Terms {
+        shape: Shape::of(&with_noise).unwrap(),
+        noise: Some(RoundNoise::of(Noise::default(), 5_000, &with_noise)),
+        ..terms.clone()
+    };
     vec![
         seed(b't', "terms", &encode_terms(terms)),
+        seed(b't', "terms-with-noise", &encode_terms(&noisy)),
         seed(b'p', "proposal", &proposal),
         seed(b'o', "offer", &offer),
         seed(b'o', "offer-with-roster", &with_roster),

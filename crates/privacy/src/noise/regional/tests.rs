@@ -44,9 +44,18 @@ fn opened(fixture: &Fixture, tag: u8) -> Opened {
     open(noise_of(fixture), shape, (&sid, &fixture.seeds(&ALL)), &seed(tag))
 }
 
-fn read(fixture: &Fixture, total: &Total, opened: &Opened, least: u64) -> Combined {
+fn reveal(
+    fixture: &Fixture,
+    total: &Total,
+    opened: &Opened,
+    least: u64,
+) -> Result<Combined, RevealError> {
     let (shape, key) = (&fixture.terms.shape, &fixture.round_key);
-    reveal_noisy(total, opened, &fixture.request, shape, key, least).unwrap()
+    reveal_noisy(total, opened, &fixture.request, shape, key, (noise_of(fixture), least))
+}
+
+fn read(fixture: &Fixture, total: &Total, opened: &Opened, least: u64) -> Combined {
+    reveal(fixture, total, opened, least).unwrap()
 }
 
 /// Three hospitals with 1,000 stays of 10 units of currency in A each; B has one stay, of the first.
@@ -226,7 +235,6 @@ fn a_reply_of_another_form_is_no_answer() {
     let fixture = round(request(&["A", "B"], &COSTS), Noise::default());
     let total = fixture.total(&data(), &ALL);
     let fine = opened(&fixture, 1);
-    let (shape, key) = (&fixture.terms.shape, &fixture.round_key);
     for change in [
         (|o: &mut Opened| o.masks.truncate(3)) as fn(&mut Opened),
         |o| o.places.truncate(1),
@@ -236,7 +244,12 @@ fn a_reply_of_another_form_is_no_answer() {
     ] {
         let mut odd = fine.clone();
         change(&mut odd);
-        let found = reveal_noisy(&total, &odd, &fixture.request, shape, key, 11);
-        assert_eq!(found, Err(RevealError::Shape));
+        assert_eq!(reveal(&fixture, &total, &odd, 11), Err(RevealError::Shape));
+    }
+    // Masks of other seeds, and of one hospital less, leave numbers that nobody can have.
+    let (shape, sid) = (&fixture.terms.shape, fixture.terms.sid());
+    for seeds in [fixture.seeds(&[0, 1]), fixture.seeds(&[0, 1, 1])] {
+        let odd = open(noise_of(&fixture), shape, (&sid, &seeds), &seed(1));
+        assert_eq!(reveal(&fixture, &total, &odd, 11), Err(RevealError::Check));
     }
 }
