@@ -4,7 +4,7 @@
 //! 1. *The terms state the noise* ([`RoundNoise`]): what it costs, up to where one person of a hospital counts, and the
 //!    deviation of each column. Both authorities sign that with the sid.
 //! 2. *Each hospital computes the deviations itself* from its own reading of the question, and takes part only when
-//!    they are these and the bounds are no wider than its policy's ([`RoundNoise::bind`]). It bounds what each person
+//!    they are these and the bounds are no wider than its policy's (`RoundNoise::bind`). It bounds what each person
 //!    contributes, pays, and uploads sums without any guard, sketch or check: a check of an exact sum would tell it.
 //! 3. *The witness adds a draw to each mask sum* before it returns it ([`open`]), so the coordinator reads the sum and
 //!    the draw, and cannot part them. The witness never sees the sum.
